@@ -1,0 +1,109 @@
+//! The encoded form of a batch: all keys, values and headers in one buffer.
+//!
+//! Owns: spans and records. Does not own: formats (`limpid-codec`), sending (the sinks).
+//!
+//! Invariant: every span lies inside `bytes`; records stand in the order of their rows.
+
+use std::sync::Arc;
+
+use limpid_model::{Batch, Fault};
+
+/// A run of bytes in [`EncodedBatch::bytes`]. `len` of `u32::MAX` stands for null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub start: u32,
+    pub len: u32,
+}
+
+impl Span {
+    /// No key, or a tombstone's value.
+    pub const NULL: Self = Self { start: 0, len: u32::MAX };
+
+    /// True for null.
+    #[inline]
+    pub const fn is_null(self) -> bool {
+        self.len == u32::MAX
+    }
+
+    /// The span that ends at the buffer's present end.
+    #[inline]
+    pub fn since(start: usize, bytes: &[u8]) -> Self {
+        Self { start: start as u32, len: (bytes.len() - start) as u32 }
+    }
+}
+
+/// One record for the sink. 32 bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordSpan {
+    pub key: Span,
+    pub value: Span,
+    /// First header in [`EncodedBatch::headers`], and how many.
+    pub headers: (u32, u16),
+    /// Index into [`EncodedBatch::topics`] and the batch's tables.
+    pub table: u16,
+    /// Index into the batch's rows.
+    pub row: u32,
+}
+
+/// JSON text forms a decoder can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum JsonText {
+    /// As the server prints it.
+    #[default]
+    Server,
+    /// As Debezium prints it.
+    Debezium,
+}
+
+/// A batch with its records. Owns the batch, so that cells and records go back for reuse together.
+#[derive(Debug, Default)]
+pub struct EncodedBatch {
+    pub batch: Batch,
+    pub bytes: Vec<u8>,
+    pub records: Vec<RecordSpan>,
+    /// Name and value of each header.
+    pub headers: Vec<(Span, Span)>,
+    /// Where each of the batch's tables goes: a topic or a file; `None` for a sink that has no such thing.
+    pub topics: Vec<Option<Arc<str>>>,
+}
+
+impl EncodedBatch {
+    /// Empties it but keeps its room.
+    pub fn clear(&mut self) {
+        self.batch.clear();
+        self.clear_records();
+    }
+
+    /// Drops the records but not the batch.
+    pub fn clear_records(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+        self.headers.clear();
+        self.topics.clear();
+    }
+
+    /// The bytes of a span; `None` for null.
+    #[inline]
+    pub fn get(&self, span: Span) -> Option<&[u8]> {
+        (!span.is_null()).then(|| &self.bytes[span.start as usize..(span.start + span.len) as usize])
+    }
+}
+
+/// What an encoder found besides records.
+#[derive(Debug, Default)]
+pub struct EncodeTally {
+    /// Tables one of whose rows has no form in this format, by index into the batch's tables. No record of the table
+    /// from that row on is in the batch.
+    pub table_faults: Vec<(u16, Fault)>,
+    /// Values that lost something on the way (an impossible date told as null, text repaired).
+    pub coerced: u64,
+}
+
+/// Makes records of a decoded batch. One a worker: it keeps what it compiled per table version.
+pub trait Encode: Send {
+    /// Appends the records of `out.batch` to `out`. `now_micros` is the wall clock at which this batch is processed.
+    fn encode(&mut self, out: &mut EncodedBatch, now_micros: i64, tally: &mut EncodeTally);
+
+    /// The JSON text form this format wants from the decoder.
+    fn json_text(&self) -> JsonText;
+}

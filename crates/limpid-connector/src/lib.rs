@@ -1,0 +1,18 @@
+//! What a connector is, and what it may rely on.
+//!
+//! Owns: the traits between the engine and the systems, the encoded form of a batch, the clock and the stop signal.
+//! Does not own: any system (one crate each), the order in which things are called (`limpid-engine`).
+//!
+//! Invariant: the engine knows connectors only through these traits; connectors know neither it nor each other.
+
+mod clock;
+mod encoded;
+mod sink;
+mod source;
+mod stop;
+
+pub use clock::Clock;
+pub use encoded::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
+pub use sink::{Accepted, Delivered, Sink, SinkEvent};
+pub use source::{ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Source, StartPoint, StreamEvent, Until};
+pub use stop::Stop;

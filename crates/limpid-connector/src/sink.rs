@@ -1,0 +1,83 @@
+//! What a sink is: something that takes encoded batches whole and says when they are durable.
+//!
+//! Owns: the trait. Does not own: the window and the checkpoint (`limpid-engine`).
+//!
+//! Invariant: "accepted" is never "durable"; a batch comes back as durable only once every record of it is, and
+//! batches with records may come back in any order.
+
+use std::time::Duration;
+
+use limpid_model::Fault;
+
+use crate::encoded::EncodedBatch;
+
+/// What became of a batch handed to [`Sink::write`].
+#[derive(Debug)]
+pub enum Accepted {
+    /// The sink holds it and will report it.
+    Taken,
+    /// The sink is full: poll it, then hand the same batch in again.
+    Full(Box<EncodedBatch>),
+}
+
+/// What polling a sink brought.
+#[derive(Debug)]
+pub enum SinkEvent {
+    /// Every record of the batch is durable. `delivered` counts its records by table index, partition and number.
+    Durable { batch: Box<EncodedBatch>, delivered: Vec<Delivered> },
+    /// Records of one table cannot be delivered, whatever is tried; the batch stays undelivered.
+    TableFault { table: u16, batch_seq: u64, fault: Fault },
+    /// The sink lost its peer, or found it again.
+    Health { endpoint: String, healthy: bool },
+}
+
+/// Records delivered to one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Index into the batch's tables.
+    pub table: u16,
+    /// The partition; -1 where the sink has none.
+    pub partition: i32,
+    /// First and last offset; -1 where the sink has none.
+    pub offsets: (i64, i64),
+    pub records: u32,
+}
+
+/// One system to write to. Used by one thread.
+pub trait Sink: Send {
+    /// Connects and checks what can be checked before the first record.
+    ///
+    /// # Errors
+    /// A fault with the sink's own code; transient ones may be tried again.
+    fn open(&mut self) -> Result<(), Fault>;
+
+    /// Hands in a batch. Does not block.
+    ///
+    /// # Errors
+    /// The sink is broken; everything not reported durable must be handed in again after a restart.
+    fn write(&mut self, batch: Box<EncodedBatch>) -> Result<Accepted, Fault>;
+
+    /// Works off what the sink has to say, waiting at most `wait` for the first of it.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn poll(&mut self, wait: Duration, events: &mut Vec<SinkEvent>) -> Result<(), Fault>;
+
+    /// The position record kept with the data, if this sink keeps one and has it: its wire form.
+    ///
+    /// # Errors
+    /// As [`Sink::open`].
+    fn load_record(&mut self) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Keeps the record with the data, durably, before returning. A sink that has no place for it does nothing.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn save_record(&mut self, record: &[u8]) -> Result<(), Fault>;
+
+    /// Bytes held and not yet durable, and the bound on them.
+    fn held_bytes(&self) -> (u64, u64);
+
+    /// Where it writes to, without credentials.
+    fn endpoint(&self) -> String;
+}

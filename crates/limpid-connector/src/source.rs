@@ -1,0 +1,130 @@
+//! What a source is: something whose log can be read in order, and decoded by anyone, anywhere.
+//!
+//! Owns: the traits. Does not own: threads, restarts, order after decoding (`limpid-engine`).
+//!
+//! Invariant: a stream yields batches in commit order and a batch's `end` covers exactly what it and its
+//! predecessors hold; no row of a transaction leaves before the transaction is known to be committed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_model::{Batch, Fault, FaultCode, Position, TableName};
+
+/// Where to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartPoint {
+    /// What is committed from now on.
+    Head,
+    /// The oldest the server still has.
+    Earliest,
+    /// A position in its text form.
+    At(String),
+}
+
+/// Where to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Never.
+    Forever,
+    /// At the end of the log.
+    CaughtUp,
+    /// Once everything at or below this position (its text form) was read.
+    Position(String),
+}
+
+/// What a call of [`ChangeStream::next`] brought.
+#[derive(Debug)]
+pub enum Next {
+    /// The batch holds events and a position.
+    Batch,
+    /// Nothing came within the time given: we are at the end of what the source has.
+    Idle,
+    /// The end that was asked for was reached; nothing further comes.
+    End,
+}
+
+/// Something about the source that is no row.
+#[derive(Debug)]
+pub enum StreamEvent {
+    /// A table's rows can no longer be trusted from here on; none of its later rows are yielded.
+    TableFault { table: TableName, fault: Fault },
+    /// Something odd that needs no action but must be counted and told.
+    Doubt { code: FaultCode, object: String },
+    /// The schema history grew; it must be durable before a position beyond the batch being built is saved.
+    History { version: u32, snapshot: Vec<u8> },
+}
+
+/// One system to read from.
+pub trait Source: Send {
+    /// Connects, checks that the server can be read as asked, and positions the stream.
+    ///
+    /// # Errors
+    /// A fault with the source's own code; transient ones may be tried again.
+    fn open(&mut self, from: &StartPoint, until: &Until) -> Result<Box<dyn ChangeStream>, Fault>;
+
+    /// A second connection that watches the end of the log.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    fn head(&self) -> Result<Box<dyn Head>, Fault>;
+
+    /// Host and port without credentials, for messages and the health metric.
+    fn endpoint(&self) -> String;
+}
+
+/// A source's log, being read. Used by one thread.
+pub trait ChangeStream: Send {
+    /// Fills an empty `batch` with raw events, their tables and transactions, and `end`. Waits at most `wait` for the
+    /// first of them. Rows are not decoded yet.
+    ///
+    /// # Errors
+    /// The stream is broken and must be opened anew at the last checkpoint.
+    fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault>;
+
+    /// What decodes this stream's batches. One for the stream's life, shared by all workers.
+    fn decoder(&self) -> Arc<dyn Decode>;
+
+    /// What happened besides rows since the last call, in order.
+    fn take_events(&mut self) -> Vec<StreamEvent>;
+
+    /// The position the stream was opened at.
+    fn opened_at(&self) -> Position;
+}
+
+/// What a decoder found besides rows.
+#[derive(Debug, Default)]
+pub struct DecodeTally {
+    /// Tables whose rows could not be decoded, by index into the batch's tables, with the number of that batch's rows
+    /// (in `rows`) that precede the failure. No row of the table after it is in the batch.
+    pub table_faults: Vec<(u16, Fault)>,
+    /// Dates and times that no calendar has.
+    pub impossible_dates: u64,
+    /// Text that was not valid in its declared character set.
+    pub malformed_text: u64,
+}
+
+/// Turns a batch's raw events into rows and cells.
+pub trait Decode: Send + Sync {
+    /// Fills `rows`, `cells`, `arena` and `counts` of a batch from this decoder's stream.
+    ///
+    /// # Errors
+    /// A broken log, which is never one row's fault. What concerns one table only is in the tally.
+    fn decode(&self, batch: &mut Batch, tally: &mut DecodeTally) -> Result<(), Fault>;
+}
+
+/// Watches the end of a source's log.
+pub trait Head: Send {
+    /// Looks at the end of the log now, and measures the bytes of log between `from` and there.
+    ///
+    /// # Errors
+    /// Transient: the head is not seen.
+    fn look(&mut self, from: &Position) -> Result<HeadSeen, Fault>;
+}
+
+/// The end of the log at one look.
+#[derive(Clone, Debug)]
+pub struct HeadSeen {
+    pub position: Position,
+    /// Bytes of log between our position and the end; exact across files.
+    pub lag_bytes: u64,
+}

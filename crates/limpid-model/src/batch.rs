@@ -1,0 +1,307 @@
+//! The batch: the unit in which rows travel everywhere.
+//!
+//! Owns: raw blocks shared with the reader, the arena, cells, row, event and transaction headers, stage times.
+//! Does not own: decoding (a source's `Decode`), encoding (`limpid-codec`), order (the engine's sequence number).
+//!
+//! Invariant: every row's cells lie in `cells` as `before..before + columns` and `after..after + columns` of its
+//! table's schema; every raw cell points inside a block of this batch, every arena cell inside its arena. A batch is
+//! `Send`, has no lifetime, and is recycled: its vectors keep their room.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::cell::{Cell, Place};
+use crate::position::Position;
+use crate::schema::TableSchema;
+
+/// The index that stands for "there is none".
+pub const NONE: u32 = u32::MAX;
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Op {
+    /// A row that came to be: no before image.
+    Insert = 0,
+    /// A row that changed.
+    Update = 1,
+    /// A row that went: no after image.
+    Delete = 2,
+    /// A table emptied by a statement: neither image.
+    Truncate = 3,
+    /// A row read by a snapshot: no before image.
+    Read = 4,
+}
+
+impl Op {
+    /// How many kinds there are; the length of per-operation counts.
+    pub const COUNT: usize = 5;
+
+    /// The word used in metrics, logs and configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Op::Insert => "insert",
+            Op::Update => "update",
+            Op::Delete => "delete",
+            Op::Truncate => "truncate",
+            Op::Read => "read",
+        }
+    }
+}
+
+/// One row's header. 32 bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct RowHeader {
+    /// Hash of the key's values, seeded by the table: what the ring remembers.
+    pub key_hash: u64,
+    /// Index into [`Batch::events`].
+    pub event: u32,
+    /// The row's number inside its event, from 0.
+    pub row_in_event: u32,
+    /// Index into [`Batch::txns`].
+    pub txn: u32,
+    /// First cell of the before image, or [`NONE`].
+    pub before: u32,
+    /// First cell of the after image, or [`NONE`].
+    pub after: u32,
+    /// Index into [`Batch::tables`].
+    pub table: u16,
+    /// What happened.
+    pub op: Op,
+}
+
+const _: () = assert!(size_of::<RowHeader>() == 32);
+
+/// One event of the source's log that may hold rows: where its raw bytes are and what a record says of its origin.
+/// 40 bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct EventHeader {
+    /// Where the event begins in the log: byte position, LSN or ordinal.
+    pub at: u64,
+    /// Seconds since the epoch as the event's own header has them.
+    pub seconds: u32,
+    /// The server that first wrote it.
+    pub server: u32,
+    /// Offset of the event's body in its block.
+    pub offset: u32,
+    /// Length of the event's body.
+    pub len: u32,
+    /// Index into [`Batch::txns`].
+    pub txn: u32,
+    /// Rows in the event, set by the decoder.
+    pub rows: u32,
+    /// Index into [`Batch::blocks`].
+    pub block: u16,
+    /// Index into [`Batch::tables`] and [`Batch::layouts`].
+    pub table: u16,
+    /// Index into [`Batch::logs`].
+    pub log: u16,
+    /// The source's own event kind; opaque to everyone else.
+    pub kind: u8,
+    /// The source's own flags.
+    pub flags: u8,
+}
+
+const _: () = assert!(size_of::<EventHeader>() == 40);
+
+/// What a transaction is called at its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxnId {
+    /// The source names none (GTIDs off): its place in the log has to do.
+    Anonymous,
+    /// MySQL: server UUID, number, and an index into [`Batch::tags`] from 1 (0 = untagged).
+    Uuid { sid: [u8; 16], gno: u64, tag: u16 },
+    /// MariaDB: domain, server, sequence.
+    Domain { domain: u32, server: u32, seq: u64 },
+}
+
+/// A commit time and how far it may be off. Nothing pretends to be finer than it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitTime {
+    /// Microseconds since the epoch, by the source's clock.
+    pub micros: i64,
+    /// The true time lies within this many microseconds after `micros`.
+    pub uncertainty_micros: u32,
+}
+
+/// One transaction, or the part of it that this batch holds.
+#[derive(Clone, Copy, Debug)]
+pub struct TxnHeader {
+    /// Its identity.
+    pub id: TxnId,
+    /// When it was committed.
+    pub commit: CommitTime,
+    /// The session that ran it; 0 where the log does not say.
+    pub thread: u32,
+    /// Rows of the transaction that came in earlier batches, counted over all tables; set once order is restored.
+    pub rows_before: u64,
+    /// The transaction's last row is in this batch.
+    pub ends: bool,
+}
+
+/// Nanoseconds on the process's monotonic clock, one a stage; 0 = not reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageTimes {
+    /// First byte of the batch read from the socket.
+    pub read: u64,
+    /// Handed to a worker.
+    pub queued: u64,
+    /// Cells made.
+    pub decoded: u64,
+    /// Transforms done.
+    pub transformed: u64,
+    /// Records made.
+    pub encoded: u64,
+    /// Given to the sink.
+    pub sent: u64,
+    /// Last acknowledgement.
+    pub acked: u64,
+    /// Covered by a checkpoint.
+    pub saved: u64,
+}
+
+/// A statement that changed a definition, as the metrics count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DdlKind {
+    CreateTable,
+    AlterTable,
+    DropTable,
+    RenameTable,
+    TruncateTable,
+    CreateDatabase,
+    DropDatabase,
+    Other,
+}
+
+impl DdlKind {
+    /// The word used in metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            DdlKind::CreateTable => "create-table",
+            DdlKind::AlterTable => "alter-table",
+            DdlKind::DropTable => "drop-table",
+            DdlKind::RenameTable => "rename-table",
+            DdlKind::TruncateTable => "truncate-table",
+            DdlKind::CreateDatabase => "create-database",
+            DdlKind::DropDatabase => "drop-database",
+            DdlKind::Other => "other",
+        }
+    }
+}
+
+/// What the reader saw besides rows, for the counters.
+#[derive(Clone, Debug, Default)]
+pub struct ControlCounts {
+    /// Transactions that ended in this batch.
+    pub commits: u32,
+    /// Bytes of log that this batch covers.
+    pub log_bytes: u64,
+    /// Events of a kind we do not know and may ignore.
+    pub unknown_events: u32,
+    /// Definitions changed, with schema and table (either may be empty).
+    pub ddl: Vec<(DdlKind, Arc<str>, Arc<str>)>,
+}
+
+/// Rows of one or several tables, from whole transactions where they fit.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The engine's order: batches of one stream are numbered without gaps.
+    pub seq: u64,
+    /// Raw bytes as read from the source, shared with neighbouring batches.
+    pub blocks: Vec<Bytes>,
+    /// Bytes that had to be made.
+    pub arena: Vec<u8>,
+    /// All row images, one after the other.
+    pub cells: Vec<Cell>,
+    pub rows: Vec<RowHeader>,
+    pub events: Vec<EventHeader>,
+    pub txns: Vec<TxnHeader>,
+    /// Table versions that `rows` and `events` refer to.
+    pub tables: Vec<Arc<TableSchema>>,
+    /// For each table version, what the source's decoder knows of its wire layout.
+    pub layouts: Vec<Arc<dyn Any + Send + Sync>>,
+    /// Names of log files that `events` refer to.
+    pub logs: Vec<Arc<str>>,
+    /// GTID tags that `txns` refer to.
+    pub tags: Vec<Arc<str>>,
+    /// Rows by table version and operation.
+    pub counts: Vec<[u32; Op::COUNT]>,
+    pub control: ControlCounts,
+    /// Everything at or below this position is in this batch or in an earlier one.
+    pub end: Option<Position>,
+    pub times: StageTimes,
+}
+
+impl Batch {
+    /// Empties the batch but keeps its room.
+    pub fn clear(&mut self) {
+        self.seq = 0;
+        self.blocks.clear();
+        self.arena.clear();
+        self.cells.clear();
+        self.rows.clear();
+        self.events.clear();
+        self.txns.clear();
+        self.tables.clear();
+        self.layouts.clear();
+        self.logs.clear();
+        self.tags.clear();
+        self.counts.clear();
+        self.control.commits = 0;
+        self.control.log_bytes = 0;
+        self.control.unknown_events = 0;
+        self.control.ddl.clear();
+        self.end = None;
+        self.times = StageTimes::default();
+    }
+
+    /// True when there is neither a row, nor an event, nor a position to carry.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.rows.is_empty() && self.end.is_none()
+    }
+
+    /// The bytes a `Raw` or `Arena` cell points at; empty for all others.
+    #[inline]
+    pub fn bytes(&self, cell: Cell) -> &[u8] {
+        let start = cell.bits() as usize;
+        let end = start + cell.len() as usize;
+        match cell.place() {
+            Place::Raw => &self.blocks[cell.block() as usize][start..end],
+            Place::Arena => &self.arena[start..end],
+            Place::Null | Place::Absent | Place::Unchanged | Place::Inline => &[],
+        }
+    }
+
+    /// The cells of one image, `first` being a row header's `before` or `after`; empty for [`NONE`].
+    #[inline]
+    pub fn image(&self, first: u32, columns: usize) -> &[Cell] {
+        if first == NONE { &[] } else { &self.cells[first as usize..first as usize + columns] }
+    }
+
+    /// Drops those events from index `from` on that `keep` refuses.
+    pub fn events_retain(&mut self, from: usize, mut keep: impl FnMut(&EventHeader) -> bool) {
+        let mut index = 0;
+        self.events.retain(|event| {
+            index += 1;
+            index <= from || keep(event)
+        });
+    }
+
+    /// Room this batch keeps besides its raw blocks, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.arena.capacity()
+            + self.cells.capacity() * size_of::<Cell>()
+            + self.rows.capacity() * size_of::<RowHeader>()
+            + self.events.capacity() * size_of::<EventHeader>()
+            + self.txns.capacity() * size_of::<TxnHeader>()
+    }
+
+    /// Raw bytes this batch refers to.
+    pub fn raw_bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.len()).sum()
+    }
+}

@@ -1,0 +1,27 @@
+//! The nouns that every other crate shares. No I/O, no async, no serde.
+//!
+//! Owns: cells and batches (the way a row travels), table schemas, positions, the position record, fault codes.
+//! Does not own: how any of these is stored or sent (`limpid-state`, `limpid-codec`), nor how they come to be.
+//!
+//! Invariant: nothing here knows a database, a broker or a wire format by name, except where a noun *is* the
+//! field's own (a GTID is a transaction's identity in two of our sources).
+
+mod batch;
+mod cell;
+mod fault;
+mod ids;
+mod keyhash;
+mod position;
+mod record;
+mod schema;
+
+pub use batch::{
+    Batch, CommitTime, ControlCounts, DdlKind, EventHeader, NONE, Op, RowHeader, StageTimes, TxnHeader, TxnId,
+};
+pub use cell::{Cell, CellKind, Place, unpack_impossible};
+pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, response_to};
+pub use ids::{ChangeNumber, Epoch, PipelineId, PipelineName};
+pub use keyhash::{key_hash, key_seed};
+pub use position::{Position, PositionValue};
+pub use record::PositionRecord;
+pub use schema::{Column, ColumnSet, LogicalType, TableName, TableSchema};

@@ -1,0 +1,549 @@
+//! From events in log order to batches of whole transactions.
+//!
+//! Owns: the batch being built, the group in progress, the position reached. Does not own: reading bytes
+//! (`transport`), what statements do to schemas (`schemas`), decoding rows (`rows`).
+//!
+//! Invariant: `end` of a batch covers exactly its own and earlier events; no event of a group is in a yielded batch
+//! before the group's fate is known; a group that was rolled back leaves no trace but its position.
+
+mod statements;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use limpid_connector::StreamEvent;
+use limpid_model::{
+    Batch, CommitTime, Component, EventHeader, Fault, FaultCode, Op, Position, TableName, TxnHeader, TxnId,
+};
+
+use crate::events::{self, EventHead, GroupStart, Statement, Unknown, number};
+use crate::group::{Ending, Fate, Group, MarkError, Marks};
+use crate::gtid::GtidSet;
+use crate::position::{Flavor, LogPosition, NamedTxn};
+use crate::rows::{TRUNCATE_KIND, kind};
+use crate::schemas::Schemas;
+use crate::tables::{TableCache, Target};
+
+/// A batch is closed at the next commit once it refers to this many bytes of log: large enough that a batch's costs
+/// vanish beside its rows', small enough that 64 batches in flight stay within 32 MiB.
+pub const BATCH_BYTES: u64 = 256 * 1024;
+
+/// A group is held whole in memory up to this size; beyond, its fate is looked up by a second pass (MariaDB). Two
+/// such groups (one held, one in flight) leave room in the 100 MB budget.
+pub const GROUP_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// The block of an event that has no bytes.
+const NO_BLOCK: u16 = u16::MAX;
+
+/// What feeding one event led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fed {
+    /// Nothing to do.
+    More,
+    /// A group ended; the batch may be taken here.
+    Boundary,
+    /// The group in hand is too large to hold: its fate must be looked up before the next event is fed.
+    LookAhead,
+    /// A new log file begins.
+    Rotated,
+}
+
+/// Where one event's body is: in block `block` of the batch being built.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub block: u16,
+    pub offset: u32,
+}
+
+/// Builds batches from events.
+pub struct Assembler {
+    pub(crate) flavor: Flavor,
+    pub(crate) schemas: Schemas,
+    tables: TableCache,
+    batch: Batch,
+    /// How many of the batch's events and transactions belong to ended groups.
+    settled_events: usize,
+    settled_txns: usize,
+    group: Option<Group>,
+    file: Arc<str>,
+    /// Where the last event ended.
+    offset: u64,
+    gtids: Option<Arc<GtidSet>>,
+    /// True when the position moved since the last batch was taken.
+    moved: bool,
+    settled_bytes: u64,
+}
+
+impl Assembler {
+    /// Begins at `position`; its file may be empty until the first ROTATE event names it.
+    pub fn new(flavor: Flavor, schemas: Schemas, position: &LogPosition) -> Self {
+        Self {
+            flavor,
+            schemas,
+            tables: TableCache::default(),
+            batch: Batch::default(),
+            settled_events: 0,
+            settled_txns: 0,
+            group: None,
+            file: Arc::clone(&position.file),
+            offset: position.offset,
+            gtids: position.gtids.clone(),
+            moved: false,
+            settled_bytes: 0,
+        }
+    }
+
+    /// Takes one event whose checksum was verified and cut off.
+    ///
+    /// # Errors
+    /// What the log must not hold, or what we cannot read.
+    #[inline]
+    pub fn feed(&mut self, head: &EventHead, place: Place, body: &[u8]) -> Result<Fed, Fault> {
+        let at = self.advance(head);
+        match head.kind {
+            number::TABLE_MAP => self.table_map(body, at),
+            rows if kind::holds_rows(rows) || is_compressed_rows(rows) => self.rows(head, place, body, at),
+            number::XID => self.end_group(head, Ending::Committed),
+            number::MARIA_GTID => {
+                let start = GroupStart::parse_mariadb(body, head.server).ok_or_else(|| self.malformed("GTID", at))?;
+                self.begin_group(start, at)
+            }
+            number::GTID | number::ANONYMOUS_GTID => {
+                let start = GroupStart::parse_mysql(body, head.kind == number::ANONYMOUS_GTID)
+                    .ok_or_else(|| self.malformed("GTID", at))?;
+                self.begin_group(start, at)
+            }
+            number::QUERY => {
+                let statement = Statement::parse(body).ok_or_else(|| self.malformed("QUERY", at))?;
+                self.statement(head, at, statement)
+            }
+            _ => self.rarer(head, body, at),
+        }
+    }
+
+    #[inline(never)]
+    fn rarer(&mut self, head: &EventHead, body: &[u8], at: u64) -> Result<Fed, Fault> {
+        match head.kind {
+            number::ROTATE => {
+                let (offset, file) = events::rotate(body).ok_or_else(|| self.malformed("ROTATE", at))?;
+                self.file = file.into();
+                self.offset = offset;
+                Ok(Fed::Rotated)
+            }
+            number::XA_PREPARE => {
+                let one_phase = body.first().is_some_and(|flag| *flag != 0);
+                self.end_group(head, if one_phase { Ending::Committed } else { Ending::Prepared })
+            }
+            number::QUERY_COMPRESSED => {
+                let mut statement = Statement::parse(body).ok_or_else(|| self.malformed("QUERY", at))?;
+                let sql = crate::compressed::event(statement.sql)
+                    .ok_or_else(|| self.malformed("compressed QUERY", at))?;
+                statement.sql = &sql;
+                self.statement(head, at, statement)
+            }
+            number::EXECUTE_LOAD_QUERY => self.load_statement(head, body, at),
+            number::INCIDENT => Err(self.fault(
+                FaultCode::LogIncident,
+                format!("the server wrote an incident event at {}:{at}: changes may be missing from its log", self.file),
+            )),
+            number::START_ENCRYPTION => Err(self.fault(
+                FaultCode::LogEncrypted,
+                format!("the log {} reaches us encrypted", self.file),
+            )),
+            number::STOP
+            | number::INTVAR
+            | number::RAND
+            | number::USER_VAR
+            | number::FORMAT_DESCRIPTION
+            | number::BEGIN_LOAD_QUERY
+            | number::HEARTBEAT
+            | number::HEARTBEAT_V2
+            | number::IGNORABLE
+            | number::ROWS_QUERY
+            | number::PREVIOUS_GTIDS
+            | number::TRANSACTION_CONTEXT
+            | number::VIEW_CHANGE
+            | number::ANNOTATE_ROWS
+            | number::BINLOG_CHECKPOINT
+            | number::MARIA_GTID_LIST => Ok(Fed::More),
+            _ => match events::judge_unknown(head) {
+                Unknown::Harmless => {
+                    self.batch.control.unknown_events += 1;
+                    Ok(Fed::More)
+                }
+                Unknown::MayHoldRows => Err(self.fault(
+                    FaultCode::LogEventUnknown,
+                    format!("event number {} at {}:{at} is unknown and may hold rows", head.kind, self.file),
+                )),
+            },
+        }
+    }
+
+    /// Moves the position over an event and returns where it begins. Headers keep only 32 bits of an offset, and
+    /// made-up events none.
+    #[inline]
+    fn advance(&mut self, head: &EventHead) -> u64 {
+        if head.next == 0 || head.flags & events::ARTIFICIAL_FLAG != 0 {
+            return self.offset;
+        }
+        let mut end = (self.offset & !0xffff_ffff) | head.next as u64;
+        if end < self.offset {
+            end += 1 << 32;
+        }
+        self.batch.control.log_bytes += head.size as u64;
+        self.offset = end;
+        end.saturating_sub(head.size as u64)
+    }
+
+    fn begin_group(&mut self, start: GroupStart, at: u64) -> Result<Fed, Fault> {
+        if self.group.as_ref().is_some_and(|open| open.begun) {
+            return Err(self.malformed("GTID inside a transaction", at));
+        }
+        self.group = Some(Group {
+            id: start.id,
+            begin: at,
+            commit_micros: start.commit_micros,
+            alter: start.alter,
+            standalone: start.standalone,
+            txn: None,
+            marks: Marks::default(),
+            fate: None,
+            bytes: 0,
+            left: false,
+            begun: self.flavor == Flavor::MariaDb && !start.standalone,
+            xa: false,
+            thread: 0,
+        });
+        Ok(Fed::More)
+    }
+
+    /// The group in hand; logs without GTIDs have groups that begin with BEGIN or with a row.
+    fn group_at(&mut self, at: u64) -> &mut Group {
+        self.group.get_or_insert_with(|| Group {
+            id: TxnId::Anonymous,
+            begin: at,
+            commit_micros: 0,
+            alter: None,
+            standalone: false,
+            txn: None,
+            marks: Marks::default(),
+            fate: None,
+            bytes: 0,
+            left: false,
+            begun: false,
+            xa: false,
+            thread: 0,
+        })
+    }
+
+    #[inline]
+    fn table_map(&mut self, body: &[u8], at: u64) -> Result<Fed, Fault> {
+        match self.tables.map(body, &mut self.schemas) {
+            Some(()) => Ok(Fed::More),
+            None => Err(self.malformed("TABLE_MAP", at)),
+        }
+    }
+
+    #[inline]
+    fn rows(&mut self, head: &EventHead, place: Place, body: &[u8], at: u64) -> Result<Fed, Fault> {
+        let Some(id) = crate::tablemap::table_id(body) else { return Err(self.malformed("rows", at)) };
+        let table = match self.tables.target(id, &mut self.batch) {
+            Some(Target::Captured(table)) => table,
+            Some(Target::Skipped) => return Ok(Fed::More),
+            // MySQL writes an empty rows event with this id to end a statement.
+            None if id == 0x00ff_ffff || id == 0xffff_ffff_ffff => return Ok(Fed::More),
+            None => return Err(self.malformed("rows without a table map", at)),
+        };
+        let seconds = head.seconds;
+        let len = body.len() as u32;
+        let txn = self.txn_index(seconds, at);
+        let group = self.group.as_mut().expect("txn_index made sure of a group");
+        if group.fate.as_ref().is_some_and(|fate| fate.ending == Ending::RolledBack || fate.marks.is_undone(at)) {
+            return Ok(Fed::More);
+        }
+        self.batch.events.push(EventHeader {
+            at,
+            seconds,
+            server: head.server,
+            offset: place.offset,
+            len,
+            txn,
+            rows: 0,
+            block: place.block,
+            table,
+            log: (self.batch.logs.len() - 1) as u16,
+            kind: head.kind,
+            flags: 0,
+        });
+        group.bytes += head.size as u64;
+        if group.bytes > GROUP_BYTES_MAX && group.fate.is_none() {
+            return Ok(self.too_large());
+        }
+        Ok(Fed::More)
+    }
+
+    /// A group beyond the bound: MySQL logs no row of a group that is rolled back, so there its fate is known;
+    /// MariaDB's must be looked up.
+    #[cold]
+    fn too_large(&mut self) -> Fed {
+        match (self.flavor, &mut self.group) {
+            (Flavor::MySql, Some(group)) if !group.xa => {
+                group.fate = Some(Fate { ending: Ending::Committed, marks: Marks::default() });
+                Fed::More
+            }
+            _ => Fed::LookAhead,
+        }
+    }
+
+    /// Index of the group's transaction header in the batch being built.
+    #[inline]
+    fn txn_index(&mut self, seconds: u32, at: u64) -> u32 {
+        if self.batch.logs.last().is_none_or(|log| !Arc::ptr_eq(log, &self.file)) {
+            self.batch.logs.push(Arc::clone(&self.file));
+        }
+        let group = self.group_at(at);
+        if let Some(txn) = group.txn {
+            return txn;
+        }
+        let commit = match group.commit_micros {
+            // The second in which the statement began, or anything the session set.
+            0 => CommitTime { micros: seconds as i64 * 1_000_000, uncertainty_micros: 1_000_000 },
+            micros => CommitTime { micros: micros as i64, uncertainty_micros: 0 },
+        };
+        let header = TxnHeader { id: group.id, commit, thread: group.thread, rows_before: 0, ends: false };
+        let txn = self.batch.txns.len() as u32;
+        self.batch.txns.push(header);
+        self.group.as_mut().expect("group_at made it").txn = Some(txn);
+        txn
+    }
+
+    /// Ends the group in hand.
+    fn end_group(&mut self, head: &EventHead, ending: Ending) -> Result<Fed, Fault> {
+        let Some(group) = self.group.take() else { return Ok(Fed::More) };
+        let holds_rows = group.txn.is_some();
+        match ending {
+            Ending::Committed => {
+                if !group.marks.nothing_undone() {
+                    self.batch.events_retain(self.settled_events, |event| !group.marks.is_undone(event.at));
+                }
+                if let Some(txn) = group.txn {
+                    self.batch.txns[txn as usize].ends = true;
+                }
+            }
+            Ending::RolledBack if group.left => {
+                return Err(self.fault(
+                    FaultCode::TransactionRolledBack,
+                    format!("a transaction at {}:{} was rolled back after rows of it had left", self.file, group.begin),
+                ));
+            }
+            Ending::RolledBack => {
+                self.batch.events.truncate(self.settled_events);
+                self.batch.txns.truncate(self.settled_txns);
+            }
+            Ending::Prepared if holds_rows => {
+                return Err(self.fault(
+                    FaultCode::XaNotSupported,
+                    format!("an XA transaction prepared at {}:{} holds rows of captured tables", self.file, group.begin),
+                ));
+            }
+            Ending::Prepared => {}
+        }
+        self.settle(&group, head)
+    }
+
+    /// The position now includes the group.
+    fn settle(&mut self, group: &Group, _head: &EventHead) -> Result<Fed, Fault> {
+        if let Some(gtids) = &mut self.gtids
+            && group.id != TxnId::Anonymous
+        {
+            Arc::make_mut(gtids).add(group.id, "");
+        }
+        self.batch.control.commits += 1;
+        self.settled_events = self.batch.events.len();
+        self.settled_txns = self.batch.txns.len();
+        self.settled_bytes += group.bytes;
+        self.moved = true;
+        Ok(Fed::Boundary)
+    }
+
+    /// True when the batch should be taken at this boundary.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.settled_bytes >= BATCH_BYTES || self.settled_txns >= 4096
+    }
+
+    /// True inside a large group whose fate is known and that has gathered enough for a piece.
+    #[inline]
+    pub fn piece_is_due(&self) -> bool {
+        let Some(group) = &self.group else { return false };
+        group.fate.is_some() && group.bytes >= BATCH_BYTES
+    }
+
+    /// True when there is a position to report that no batch has carried yet.
+    pub fn has_news(&self) -> bool {
+        self.moved
+    }
+
+    /// True between groups.
+    pub fn at_boundary(&self) -> bool {
+        self.group.is_none()
+    }
+
+    /// The index the next sealed block will get.
+    #[inline]
+    pub fn next_block(&self) -> u16 {
+        self.batch.blocks.len() as u16
+    }
+
+    /// True when the batch's blocks are used up and it must be taken (a `u16` counts them).
+    pub fn blocks_full(&self) -> bool {
+        self.batch.blocks.len() >= u16::MAX as usize - 1
+    }
+
+    /// Gives the batch the block that its latest events may point into; kept only if one does.
+    pub fn seal(&mut self, block: Bytes) {
+        let number = self.next_block();
+        let mut latest = self.batch.events.iter().rev().filter(|event| event.block != NO_BLOCK);
+        if latest.next().is_some_and(|event| event.block == number) {
+            self.batch.blocks.push(block);
+        }
+    }
+
+    /// The position everything settled is below.
+    pub fn position(&self) -> LogPosition {
+        LogPosition { gtids: self.gtids.clone(), file: Arc::clone(&self.file), offset: self.offset, inside: None }
+    }
+
+    /// Where the group in hand begins: file and offset for a look ahead.
+    pub fn group_begin(&self) -> Option<(Arc<str>, u64)> {
+        self.group.as_ref().map(|group| (Arc::clone(&self.file), group.begin))
+    }
+
+    /// What the look ahead found for the group in hand.
+    pub fn set_fate(&mut self, fate: Fate) {
+        let Some(group) = &mut self.group else { return };
+        match fate.ending {
+            Ending::RolledBack => self.batch.events.truncate(self.settled_events),
+            Ending::Committed | Ending::Prepared => {
+                self.batch.events_retain(self.settled_events, |event| !fate.marks.is_undone(event.at));
+            }
+        }
+        group.fate = Some(fate);
+    }
+
+    /// Takes what is settled (and, of a large group whose fate is known, what is there) into `out`. The group in
+    /// progress goes on in the next batch.
+    pub fn take(&mut self, out: &mut Batch) {
+        let piece = self.group.as_ref().is_some_and(|group| {
+            group.fate.as_ref().is_some_and(|fate| fate.ending == Ending::Committed) && group.txn.is_some()
+        });
+        if piece {
+            self.settled_events = self.batch.events.len();
+            self.settled_txns = self.batch.txns.len();
+        }
+        std::mem::swap(out, &mut self.batch);
+        self.batch.clear();
+        self.tables.new_batch();
+        self.carry_over(out);
+        out.end = Some(Position::new(self.end_position(piece)));
+        if let Some(group) = &mut self.group
+            && piece
+        {
+            group.left = true;
+            group.txn = None;
+            group.bytes = 0;
+        }
+        (self.settled_events, self.settled_txns, self.settled_bytes) = (0, 0, 0);
+        self.moved = false;
+    }
+
+    fn end_position(&self, piece: bool) -> LogPosition {
+        let mut position = self.position();
+        if let Some(group) = &self.group {
+            position.offset = group.begin;
+            if piece {
+                position.inside = Some((NamedTxn { id: group.id, tag: "".into() }, 0));
+            }
+        }
+        position
+    }
+
+    /// Moves the events of the group in progress from the batch just taken to the next one.
+    fn carry_over(&mut self, taken: &mut Batch) {
+        let events = taken.events.split_off(self.settled_events);
+        taken.txns.truncate(self.settled_txns);
+        if let Some(group) = &mut self.group {
+            group.txn = None;
+        }
+        let Some(first) = events.first() else { return };
+        let with_bytes = events.iter().find(|event| event.block != NO_BLOCK);
+        let first_block = with_bytes.map_or(taken.blocks.len() as u16, |event| event.block);
+        self.batch.blocks.extend(taken.blocks[first_block as usize..].iter().cloned());
+        let (seconds, at) = (first.seconds, first.at);
+        let txn = self.txn_index(seconds, at);
+        for mut event in events {
+            if event.block != NO_BLOCK {
+                event.block -= first_block;
+            }
+            event.log = 0;
+            event.txn = txn;
+            let (schema, layout) = (&taken.tables[event.table as usize], &taken.layouts[event.table as usize]);
+            event.table = self.tables.adopt(schema, layout, &mut self.batch);
+            self.batch.events.push(event);
+        }
+    }
+
+    /// What happened besides rows since the last call.
+    pub fn take_events(&mut self) -> Vec<StreamEvent> {
+        self.schemas.take_events()
+    }
+
+    fn truncate_event(&mut self, head: &EventHead, at: u64, name: &TableName) {
+        let Some((schema, layout)) = self.schemas.empty_layout(name) else { return };
+        let layout: Arc<dyn Any + Send + Sync> = layout;
+        let table = self.tables.adopt(&schema, &layout, &mut self.batch);
+        let txn = self.txn_index(head.seconds, at);
+        self.batch.events.push(EventHeader {
+            at,
+            seconds: head.seconds,
+            server: head.server,
+            offset: 0,
+            len: 0,
+            txn,
+            rows: 1,
+            block: NO_BLOCK,
+            table,
+            log: (self.batch.logs.len() - 1) as u16,
+            kind: TRUNCATE_KIND,
+            flags: Op::Truncate as u8,
+        });
+    }
+
+    fn mark_fault(&self, error: MarkError, at: u64) -> Fault {
+        match error {
+            MarkError::TooMany => self.fault(
+                FaultCode::TransactionLookAhead,
+                format!("the transaction at {}:{at} has more savepoints than are remembered", self.file),
+            ),
+            MarkError::NoSuchSavepoint => self.fault(
+                FaultCode::TransactionRolledBack,
+                format!("{}:{at} rolls back to a savepoint that the log never set", self.file),
+            ),
+        }
+    }
+
+    fn malformed(&self, what: &str, at: u64) -> Fault {
+        self.fault(FaultCode::LogMalformed, format!("a {what} event at {}:{at} cannot be read", self.file))
+    }
+
+    fn fault(&self, code: FaultCode, text: String) -> Fault {
+        Fault::new(code, Component::Input, text)
+    }
+}
+
+/// Row events of MariaDB's `log_bin_compress`.
+#[inline]
+fn is_compressed_rows(kind: u8) -> bool {
+    number::ROWS_COMPRESSED_V1.contains(&kind) || number::ROWS_COMPRESSED_V2.contains(&kind)
+}

@@ -1,0 +1,260 @@
+//! The log's events other than rows and table maps: headers, transaction borders, statements.
+//!
+//! Owns: their numbers and layouts. Does not own: what follows from them (`assemble`).
+//!
+//! Invariant: any bytes parse or give `None`; checksums are cut off before anything else looks at a body.
+//! Sources: MySQL's `libbinlogevents`, MariaDB's `log_event.h` and its knowledge base ("Replication Protocol").
+
+use limpid_model::TxnId;
+
+use crate::bytes::Cursor;
+
+/// Event numbers.
+pub mod number {
+    pub const QUERY: u8 = 2;
+    pub const STOP: u8 = 3;
+    pub const ROTATE: u8 = 4;
+    pub const INTVAR: u8 = 5;
+    pub const RAND: u8 = 13;
+    pub const USER_VAR: u8 = 14;
+    pub const FORMAT_DESCRIPTION: u8 = 15;
+    pub const XID: u8 = 16;
+    pub const BEGIN_LOAD_QUERY: u8 = 17;
+    pub const EXECUTE_LOAD_QUERY: u8 = 18;
+    pub const TABLE_MAP: u8 = 19;
+    pub const INCIDENT: u8 = 26;
+    pub const HEARTBEAT: u8 = 27;
+    pub const IGNORABLE: u8 = 28;
+    pub const ROWS_QUERY: u8 = 29;
+    pub const GTID: u8 = 33;
+    pub const ANONYMOUS_GTID: u8 = 34;
+    pub const PREVIOUS_GTIDS: u8 = 35;
+    pub const TRANSACTION_CONTEXT: u8 = 36;
+    pub const VIEW_CHANGE: u8 = 37;
+    pub const XA_PREPARE: u8 = 38;
+    pub const TRANSACTION_PAYLOAD: u8 = 40;
+    pub const HEARTBEAT_V2: u8 = 41;
+    pub const GTID_TAGGED: u8 = 42;
+    pub const ANNOTATE_ROWS: u8 = 160;
+    pub const BINLOG_CHECKPOINT: u8 = 161;
+    pub const MARIA_GTID: u8 = 162;
+    pub const MARIA_GTID_LIST: u8 = 163;
+    pub const START_ENCRYPTION: u8 = 164;
+    pub const QUERY_COMPRESSED: u8 = 165;
+    pub const ROWS_COMPRESSED_V1: std::ops::RangeInclusive<u8> = 166..=168;
+    pub const ROWS_COMPRESSED_V2: std::ops::RangeInclusive<u8> = 169..=171;
+}
+
+/// Flag in an event's header: it may be passed over by who does not know it.
+pub const IGNORABLE_FLAG: u16 = 0x80;
+/// Flag in an event's header: made up by the server for this connection, not in the log.
+pub const ARTIFICIAL_FLAG: u16 = 0x20;
+
+/// The 19 bytes before every event's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventHead {
+    pub seconds: u32,
+    pub kind: u8,
+    pub server: u32,
+    pub size: u32,
+    /// The low 32 bits of where the next event begins; 0 in made-up events.
+    pub next: u32,
+    pub flags: u16,
+}
+
+impl EventHead {
+    pub const SIZE: usize = 19;
+
+    /// Parses a header; the body follows it.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let head: &[u8; Self::SIZE] = bytes.first_chunk()?;
+        let u32_at = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        Some(Self {
+            seconds: u32_at(0),
+            kind: head[4],
+            server: u32_at(5),
+            size: u32_at(9),
+            next: u32_at(13),
+            flags: u16::from_le_bytes([head[17], head[18]]),
+        })
+    }
+}
+
+/// A FORMAT_DESCRIPTION event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    pub server_version: String,
+    /// True when every following event ends in a CRC32.
+    pub checksum: bool,
+}
+
+impl Format {
+    /// Parses the body, its own checksum (always there) included.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let mut cur = Cursor::new(body);
+        if cur.u16()? != 4 {
+            return None;
+        }
+        let version = cur.take(50)?;
+        let end = version.iter().position(|byte| *byte == 0).unwrap_or(50);
+        let server_version = String::from_utf8_lossy(&version[..end]).into_owned();
+        let algorithm = *body.get(body.len().checked_sub(5)?)?;
+        Some(Self { server_version, checksum: algorithm == 1 })
+    }
+}
+
+/// What a transaction's first event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupStart {
+    pub id: TxnId,
+    /// Microseconds since the epoch at the server that first committed it; 0 where the log does not say.
+    pub commit_micros: u64,
+    /// No BEGIN follows: a single statement (MariaDB).
+    pub standalone: bool,
+    /// The group holds only changes that can be rolled back (MariaDB), or the flavour does not say.
+    pub prepared_xa: bool,
+    pub completed_xa: bool,
+    pub alter: Option<AlterPhase>,
+}
+
+/// MariaDB's `binlog_alter_two_phase`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlterPhase {
+    Start,
+    Commit,
+    Rollback,
+}
+
+impl GroupStart {
+    /// MariaDB's GTID event; `server` is the event header's.
+    #[inline]
+    pub fn parse_mariadb(body: &[u8], server: u32) -> Option<Self> {
+        const STANDALONE: u8 = 1;
+        const GROUP_COMMIT_ID: u8 = 2;
+        const PREPARED_XA: u8 = 64;
+        const COMPLETED_XA: u8 = 128;
+        let mut cur = Cursor::new(body);
+        let seq = cur.u64()?;
+        let domain = cur.u32()?;
+        let flags = cur.u8()?;
+        let mut alter = None;
+        // Without a commit id the event is padded to its old, fixed length with zeroes.
+        if flags & GROUP_COMMIT_ID != 0 {
+            cur.u64()?;
+        }
+        if flags & (PREPARED_XA | COMPLETED_XA) != 0 {
+            cur.u32()?;
+            let [gtrid, bqual] = cur.array()?;
+            cur.take(gtrid as usize + bqual as usize)?;
+        }
+        if let Some(extra) = cur.u8() {
+            alter = match extra & 0b1110 {
+                2 => Some(AlterPhase::Start),
+                4 => Some(AlterPhase::Commit),
+                8 => Some(AlterPhase::Rollback),
+                _ => None,
+            };
+        }
+        Some(Self {
+            id: TxnId::Domain { domain, server, seq },
+            commit_micros: 0,
+            standalone: flags & STANDALONE != 0,
+            prepared_xa: flags & PREPARED_XA != 0,
+            completed_xa: flags & COMPLETED_XA != 0,
+            alter,
+        })
+    }
+
+    /// MySQL's GTID and anonymous GTID events.
+    #[inline]
+    pub fn parse_mysql(body: &[u8], anonymous: bool) -> Option<Self> {
+        let mut cur = Cursor::new(body);
+        cur.u8()?;
+        let sid = cur.array()?;
+        let gno = cur.u64()?;
+        let mut commit_micros = 0;
+        // Logical timestamps (one byte of type, two numbers), then the commit times of 8.0.1 and later.
+        if cur.u8() == Some(2) && cur.take(16).is_some() {
+            if let Some(bytes) = cur.take(7) {
+                let immediate = crate::bytes::le(bytes);
+                commit_micros = immediate & !(1 << 55);
+                if immediate & 1 << 55 != 0 {
+                    commit_micros = crate::bytes::le(cur.take(7)?);
+                }
+            }
+        }
+        let id = if anonymous { TxnId::Anonymous } else { TxnId::Uuid { sid, gno, tag: 0 } };
+        Some(Self { id, commit_micros, standalone: false, prepared_xa: false, completed_xa: false, alter: None })
+    }
+}
+
+/// A statement in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement<'a> {
+    pub thread: u32,
+    /// 0 unless the statement failed half-way and was logged for what it had done.
+    pub error: u16,
+    pub schema: &'a [u8],
+    pub sql: &'a [u8],
+    /// The session's `sql_mode`, where the event says it.
+    pub sql_mode: Option<u64>,
+}
+
+/// `sql_mode` bits that change how SQL text is read; the same numbers on both servers.
+pub mod sql_mode {
+    pub const ANSI_QUOTES: u64 = 4;
+    pub const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+}
+
+impl<'a> Statement<'a> {
+    /// Parses a QUERY event's body; of a compressed one, `sql` is the compressed part.
+    #[inline]
+    pub fn parse(body: &'a [u8]) -> Option<Self> {
+        let mut cur = Cursor::new(body);
+        let thread = cur.u32()?;
+        cur.u32()?;
+        let schema_len = cur.u8()? as usize;
+        let error = cur.u16()?;
+        let status_len = cur.u16()? as usize;
+        let status = cur.take(status_len)?;
+        let schema = cur.take(schema_len)?;
+        cur.u8()?;
+        Some(Self { thread, error, schema, sql: cur.rest(), sql_mode: find_sql_mode(status) })
+    }
+}
+
+/// Status variables come in the order of their numbers as servers write them: flags first, then the SQL mode.
+fn find_sql_mode(status: &[u8]) -> Option<u64> {
+    let mut cur = Cursor::new(status);
+    loop {
+        match cur.u8()? {
+            0 => {
+                cur.u32()?;
+            }
+            1 => return cur.u64(),
+            _ => return None,
+        }
+    }
+}
+
+/// A ROTATE event: the file that follows and where in it.
+pub fn rotate(body: &[u8]) -> Option<(u64, &str)> {
+    let mut cur = Cursor::new(body);
+    let at = cur.u64()?;
+    Some((at, std::str::from_utf8(cur.rest()).ok()?))
+}
+
+/// What may happen to an event whose number we do not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Counted and passed over.
+    Harmless,
+    /// It may hold rows: refused.
+    MayHoldRows,
+}
+
+/// Judges an unknown event by its flags: only the writer's word that it may be ignored makes it harmless.
+pub fn judge_unknown(head: &EventHead) -> Unknown {
+    if head.flags & IGNORABLE_FLAG != 0 { Unknown::Harmless } else { Unknown::MayHoldRows }
+}

@@ -1,0 +1,212 @@
+//! Rows events: from bytes to cells, the hottest code of the house.
+//!
+//! Owns: the walk over row images of every row event of both servers. Does not own: which table they belong to
+//! (`stream`), what single values mean (`values`), JSON (`jsonb`).
+//!
+//! Invariant: no allocation per row or value besides the batch's own growing vectors; every read is bounds-checked;
+//! an image that does not end where its event ends is malformed, never a partial success.
+
+mod image;
+
+use std::sync::Arc;
+
+use limpid_connector::{Decode, DecodeTally, JsonText};
+use limpid_model::{Batch, Component, EventHeader, Fault, FaultCode, NONE, Op, RowHeader, key_hash};
+
+use crate::bytes::Cursor;
+use crate::mapping::Layout;
+use image::{ImageReader, Out, RowError};
+
+/// Event kinds that hold rows, by their number in the log.
+pub mod kind {
+    pub const WRITE_V1: u8 = 23;
+    pub const UPDATE_V1: u8 = 24;
+    pub const DELETE_V1: u8 = 25;
+    pub const WRITE_V2: u8 = 30;
+    pub const UPDATE_V2: u8 = 31;
+    pub const DELETE_V2: u8 = 32;
+    pub const PARTIAL_UPDATE: u8 = 39;
+
+    /// True for every kind above.
+    #[inline]
+    pub const fn holds_rows(kind: u8) -> bool {
+        matches!(kind, WRITE_V1..=DELETE_V1 | WRITE_V2..=DELETE_V2 | PARTIAL_UPDATE)
+    }
+}
+
+/// The event header flag that marks a truncation made up by the reader: it has no body.
+pub const TRUNCATE_KIND: u8 = 255;
+
+/// The decoder of one stream. Stateless: all it needs is in the batch.
+#[derive(Debug)]
+pub struct RowsDecoder {
+    pub json_text: JsonText,
+}
+
+impl Decode for RowsDecoder {
+    fn decode(&self, batch: &mut Batch, tally: &mut DecodeTally) -> Result<(), Fault> {
+        batch.counts.resize(batch.tables.len(), [0; Op::COUNT]);
+        let mut halted = vec![false; batch.tables.len()];
+        let layouts = std::mem::take(&mut batch.layouts);
+        let result = (0..batch.events.len() as u32).try_for_each(|event| {
+            let header = batch.events[event as usize];
+            let table = header.table as usize;
+            if halted[table] {
+                return Ok(());
+            }
+            let layout = Arc::clone(&layouts[table]);
+            let layout = layout.downcast_ref::<Layout>().expect("the reader attaches its own layouts");
+            match self.event(batch, event, layout, tally) {
+                Ok(()) => Ok(()),
+                Err(error) => match fault_of(error, batch, header.at, table) {
+                    (fault, true) => {
+                        halted[table] = true;
+                        tally.table_faults.push((header.table, fault));
+                        Ok(())
+                    }
+                    (fault, false) => Err(fault),
+                },
+            }
+        });
+        batch.layouts = layouts;
+        result
+    }
+}
+
+/// The fault an error becomes, and whether it is one table's.
+fn fault_of(error: RowError, batch: &Batch, at: u64, table: usize) -> (Fault, bool) {
+    let name = batch.tables[table].name.to_string();
+    match error {
+        RowError::Malformed => {
+            let fault = Fault::new(
+                FaultCode::LogMalformed,
+                Component::Input,
+                format!("a rows event at log position {at} does not hold what its table map says"),
+            );
+            (fault.about(name), false)
+        }
+        RowError::Value { column, what } => {
+            let column = batch.tables[table].columns.get(column).map_or("?", |column| &*column.name).to_owned();
+            let text = format!("column {column} at log position {at} cannot be decoded: {what}");
+            (Fault::new(FaultCode::RowUndecodable, Component::Input, text).about(name), true)
+        }
+    }
+}
+
+impl RowsDecoder {
+    fn event(
+        &self,
+        batch: &mut Batch,
+        event: u32,
+        layout: &Layout,
+        tally: &mut DecodeTally,
+    ) -> Result<(), RowError> {
+        let header = batch.events[event as usize];
+        if header.kind == TRUNCATE_KIND {
+            push_truncate(batch, event);
+            return Ok(());
+        }
+        // A `Bytes` clone is a reference count; it frees the batch's vectors for writing.
+        let block = batch.blocks[header.block as usize].clone();
+        let body =
+            block.get(header.offset as usize..(header.offset + header.len) as usize).ok_or(RowError::Malformed)?;
+        let frame = Frame::parse(header.kind, body).ok_or(RowError::Malformed)?;
+        if frame.width != layout.columns.len() {
+            return Err(RowError::Malformed);
+        }
+        let first_row = batch.rows.len();
+        let mut out = Out { cells: std::mem::take(&mut batch.cells), arena: std::mem::take(&mut batch.arena) };
+        let reader = ImageReader::new(layout, body, frame.rows_at, &header, self.json_text, tally);
+        let result = images(&frame, reader, &mut out, event, &header, &mut batch.rows);
+        (batch.cells, batch.arena) = (out.cells, out.arena);
+        let rows = batch.rows.len() - first_row;
+        batch.counts[header.table as usize][frame.op as usize] += rows as u32;
+        batch.events[event as usize].rows = rows as u32;
+        hash_keys(batch, first_row, header.table);
+        result
+    }
+}
+
+/// Reads the images of all rows of one event.
+fn images(
+    frame: &Frame<'_>,
+    mut reader: ImageReader<'_, '_>,
+    out: &mut Out,
+    event: u32,
+    header: &EventHeader,
+    rows: &mut Vec<RowHeader>,
+) -> Result<(), RowError> {
+    if frame.partial {
+        reader.keep_json();
+    }
+    let (txn, table) = (header.txn, header.table);
+    let mut number = 0;
+    while !reader.at_end() {
+        let before = match frame.op {
+            Op::Insert => NONE,
+            _ => reader.read(out, frame.first)?,
+        };
+        let after = match frame.op {
+            Op::Insert => reader.read(out, frame.first)?,
+            Op::Update if frame.partial => reader.read_partial(out, frame.second)?,
+            Op::Update => reader.read(out, frame.second)?,
+            _ => NONE,
+        };
+        rows.push(RowHeader { key_hash: 0, event, row_in_event: number, txn, before, after, table, op: frame.op });
+        number += 1;
+    }
+    Ok(())
+}
+
+/// Gives the rows from `first_row` on their key hashes.
+fn hash_keys(batch: &mut Batch, first_row: usize, table: u16) {
+    let schema = Arc::clone(&batch.tables[table as usize]);
+    let columns = schema.columns.len();
+    for index in first_row..batch.rows.len() {
+        let row = batch.rows[index];
+        let image = batch.image(if row.after == NONE { row.before } else { row.after }, columns);
+        batch.rows[index].key_hash = key_hash(batch, &schema, image);
+    }
+}
+
+fn push_truncate(batch: &mut Batch, event: u32) {
+    let EventHeader { txn, table, .. } = batch.events[event as usize];
+    batch.counts[table as usize][Op::Truncate as usize] += 1;
+    let op = Op::Truncate;
+    batch.rows.push(RowHeader { key_hash: 0, event, row_in_event: 0, txn, before: NONE, after: NONE, table, op });
+}
+
+/// What stands before the rows of a rows event.
+struct Frame<'a> {
+    op: Op,
+    partial: bool,
+    width: usize,
+    /// Columns present in the only image, or the before image.
+    first: &'a [u8],
+    /// Columns present in the after image of an update.
+    second: &'a [u8],
+    rows_at: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// Source: `Rows_log_event` of both servers.
+    fn parse(event_kind: u8, body: &'a [u8]) -> Option<Self> {
+        let mut cur = Cursor::new(body);
+        cur.take(8)?;
+        if event_kind >= kind::WRITE_V2 {
+            let extra = cur.u16()? as usize;
+            cur.take(extra.checked_sub(2)?)?;
+        }
+        let width = usize::try_from(cur.lenenc()?).ok()?;
+        let op = match event_kind {
+            kind::WRITE_V1 | kind::WRITE_V2 => Op::Insert,
+            kind::UPDATE_V1 | kind::UPDATE_V2 | kind::PARTIAL_UPDATE => Op::Update,
+            kind::DELETE_V1 | kind::DELETE_V2 => Op::Delete,
+            _ => return None,
+        };
+        let first = cur.take(width.div_ceil(8))?;
+        let second = if op == Op::Update { cur.take(width.div_ceil(8))? } else { first };
+        let partial = event_kind == kind::PARTIAL_UPDATE;
+        Some(Self { op, partial, width, first, second, rows_at: cur.pos() })
+    }
+}
