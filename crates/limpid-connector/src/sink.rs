@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use limpid_model::Fault;
+use limpid_model::{Fault, TableName};
 
 use crate::encoded::EncodedBatch;
 
@@ -25,8 +25,9 @@ pub enum Accepted {
 pub enum SinkEvent {
     /// Every record of the batch is durable. `delivered` counts its records by table index, partition and number.
     Durable { batch: Box<EncodedBatch>, delivered: Vec<Delivered> },
-    /// Records of one table cannot be delivered, whatever is tried; the batch stays undelivered.
-    TableFault { table: u16, batch_seq: u64, fault: Fault },
+    /// A record of this table cannot be delivered, whatever is tried. The sink drops it and the table's later records
+    /// and goes on with the others.
+    TableFault { table: TableName, fault: Fault },
     /// The sink lost its peer, or found it again.
     Health { endpoint: String, healthy: bool },
 }

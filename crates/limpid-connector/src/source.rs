@@ -56,11 +56,17 @@ pub enum StreamEvent {
 
 /// One system to read from.
 pub trait Source: Send {
-    /// Connects, checks that the server can be read as asked, and positions the stream.
+    /// Connects, checks that the server can be read as asked, and positions the stream. `history` is the last
+    /// [`StreamEvent::History`] that was saved for this position, as its version and bytes.
     ///
     /// # Errors
     /// A fault with the source's own code; transient ones may be tried again.
-    fn open(&mut self, from: &StartPoint, until: &Until) -> Result<Box<dyn ChangeStream>, Fault>;
+    fn open(
+        &mut self,
+        from: &StartPoint,
+        until: &Until,
+        history: Option<(u32, Vec<u8>)>,
+    ) -> Result<Box<dyn ChangeStream>, Fault>;
 
     /// A second connection that watches the end of the log.
     ///
@@ -86,6 +92,9 @@ pub trait ChangeStream: Send {
 
     /// What happened besides rows since the last call, in order.
     fn take_events(&mut self) -> Vec<StreamEvent>;
+
+    /// From here on yields no row of this table: someone further down cannot deliver it.
+    fn halt_table(&mut self, table: &TableName);
 
     /// The position the stream was opened at.
     fn opened_at(&self) -> Position;

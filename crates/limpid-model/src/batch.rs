@@ -119,6 +119,17 @@ pub enum TxnId {
     Domain { domain: u32, server: u32, seq: u64 },
 }
 
+impl TxnId {
+    /// True when both name one transaction. A tag's index means nothing outside its batch, but two ids of one source
+    /// with one number and different tags never stand next to each other in a log.
+    pub fn is_same(self, other: TxnId) -> bool {
+        match (self, other) {
+            (TxnId::Uuid { sid: a, gno: x, .. }, TxnId::Uuid { sid: b, gno: y, .. }) => a == b && x == y,
+            (a, b) => a == b,
+        }
+    }
+}
+
 /// A commit time and how far it may be off. Nothing pretends to be finer than it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitTime {

@@ -10,6 +10,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::batch::TxnId;
+
 /// What a source's own position type offers to the rest of the house.
 pub trait PositionValue: fmt::Debug + Send + Sync + 'static {
     /// The text form users see and the record keeps (the contract's grammar, including `+row` inside a transaction).
@@ -19,6 +21,10 @@ pub trait PositionValue: fmt::Debug + Send + Sync + 'static {
     /// The same place with so many rows of the transaction in progress done (counted over all tables); the position
     /// itself for a place between transactions.
     fn with_rows_done(&self, rows: u64) -> Position;
+    /// The transaction in progress and how many of its rows are done, for a place inside one.
+    fn inside(&self) -> Option<(TxnId, u64)>;
+    /// The place a restart begins to read at: the start of the transaction in progress, or the position itself.
+    fn read_from(&self) -> Position;
     /// For the source to get its own type back.
     fn as_any(&self) -> &dyn Any;
 }
@@ -45,6 +51,16 @@ impl Position {
     /// The same place with so many rows of the transaction in progress done.
     pub fn with_rows_done(&self, rows: u64) -> Position {
         self.0.with_rows_done(rows)
+    }
+
+    /// The transaction in progress and how many of its rows are done.
+    pub fn inside(&self) -> Option<(TxnId, u64)> {
+        self.0.inside()
+    }
+
+    /// The place a restart begins to read at.
+    pub fn read_from(&self) -> Position {
+        self.0.read_from()
     }
 
     /// Order where there is one.

@@ -14,12 +14,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use limpid_connector::StreamEvent;
 use limpid_model::{
-    Batch, CommitTime, Component, EventHeader, Fault, FaultCode, Op, Position, TableName, TxnHeader, TxnId,
+    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, Op, Position, TableName, TxnHeader, TxnId,
 };
 
+use crate::bytes::Cursor;
+use crate::ddl::Xid;
 use crate::events::{self, EventHead, GroupStart, Statement, Unknown, number};
-use crate::group::{Ending, Fate, Group, MarkError, Marks};
+use crate::group::{Ending, Fate, Group, Marks};
 use crate::gtid::GtidSet;
+use crate::lookahead::mark_fault;
 use crate::position::{Flavor, LogPosition, NamedTxn};
 use crate::rows::{TRUNCATE_KIND, kind};
 use crate::schemas::Schemas;
@@ -32,6 +35,10 @@ pub const BATCH_BYTES: u64 = 256 * 1024;
 /// A group is held whole in memory up to this size; beyond, its fate is looked up by a second pass (MariaDB). Two
 /// such groups (one held, one in flight) leave room in the 100 MB budget.
 pub const GROUP_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// After so many bytes of log without a full batch the position is passed on all the same: what is not captured must
+/// not hold a checkpoint back.
+const SILENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The block of an event that has no bytes.
 const NO_BLOCK: u16 = u16::MAX;
@@ -133,6 +140,9 @@ impl Assembler {
             }
             number::XA_PREPARE => {
                 let one_phase = body.first().is_some_and(|flag| *flag != 0);
+                if !one_phase && let Some(xid) = prepared_xid(body) {
+                    self.schemas.remember_prepared(xid);
+                }
                 self.end_group(head, if one_phase { Ending::Committed } else { Ending::Prepared })
             }
             number::QUERY_COMPRESSED => {
@@ -184,11 +194,16 @@ impl Assembler {
     /// made-up events none.
     #[inline]
     fn advance(&mut self, head: &EventHead) -> u64 {
-        if head.next == 0 || head.flags & events::ARTIFICIAL_FLAG != 0 {
+        let made_up = head.next == 0 || head.flags & events::ARTIFICIAL_FLAG != 0;
+        if made_up || matches!(head.kind, number::HEARTBEAT | number::HEARTBEAT_V2) {
             return self.offset;
         }
         let mut end = (self.offset & !0xffff_ffff) | head.next as u64;
         if end < self.offset {
+            // Either the 32 bits wrapped, or the server repeats the file's first events before our start.
+            if self.offset - end < 1 << 31 {
+                return self.offset;
+            }
             end += 1 << 32;
         }
         self.batch.control.log_bytes += head.size as u64;
@@ -364,13 +379,17 @@ impl Assembler {
         self.settled_txns = self.batch.txns.len();
         self.settled_bytes += group.bytes;
         self.moved = true;
+        if self.schemas.is_waiting() {
+            let position = self.position();
+            self.schemas.reached(&position);
+        }
         Ok(Fed::Boundary)
     }
 
     /// True when the batch should be taken at this boundary.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.settled_bytes >= BATCH_BYTES || self.settled_txns >= 4096
+        self.settled_bytes >= BATCH_BYTES || self.settled_txns >= 4096 || self.batch.control.log_bytes >= SILENT_BYTES_MAX
     }
 
     /// True inside a large group whose fate is known and that has gathered enough for a piece.
@@ -520,19 +539,6 @@ impl Assembler {
         });
     }
 
-    fn mark_fault(&self, error: MarkError, at: u64) -> Fault {
-        match error {
-            MarkError::TooMany => self.fault(
-                FaultCode::TransactionLookAhead,
-                format!("the transaction at {}:{at} has more savepoints than are remembered", self.file),
-            ),
-            MarkError::NoSuchSavepoint => self.fault(
-                FaultCode::TransactionRolledBack,
-                format!("{}:{at} rolls back to a savepoint that the log never set", self.file),
-            ),
-        }
-    }
-
     fn malformed(&self, what: &str, at: u64) -> Fault {
         self.fault(FaultCode::LogMalformed, format!("a {what} event at {}:{at} cannot be read", self.file))
     }
@@ -540,6 +546,15 @@ impl Assembler {
     fn fault(&self, code: FaultCode, text: String) -> Fault {
         Fault::new(code, Component::Input, text)
     }
+}
+
+/// The id in an XA_PREPARE event: a flag, the format, two lengths, the bytes.
+fn prepared_xid(body: &[u8]) -> Option<Xid> {
+    let mut cur = Cursor::new(body);
+    cur.u8()?;
+    let format = cur.u32()? as u64;
+    let (gtrid, bqual) = (cur.u32()? as usize, cur.u32()? as usize);
+    Some(Xid { format, gtrid: cur.take(gtrid)?.to_vec(), bqual: cur.take(bqual)?.to_vec() })
 }
 
 /// Row events of MariaDB's `log_bin_compress`.

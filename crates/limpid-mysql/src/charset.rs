@@ -33,6 +33,17 @@ impl Charset {
         }
     }
 
+    /// The set of this name, as the servers write it.
+    pub fn of_name(name: &str) -> Self {
+        match name {
+            "binary" => Charset::Binary,
+            "utf8mb4" | "utf8mb3" | "utf8" => Charset::Utf8,
+            "ascii" => Charset::Ascii,
+            "latin1" => Charset::Latin1,
+            _ => Charset::Other(0),
+        }
+    }
+
     /// True for sets whose ASCII bytes mean ASCII wherever they stand.
     pub fn is_ascii_compatible(self) -> bool {
         matches!(self, Charset::Utf8 | Charset::Ascii | Charset::Latin1 | Charset::Binary)

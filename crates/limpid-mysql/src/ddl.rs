@@ -27,21 +27,15 @@ mod token;
 
 use limpid_model::TableName;
 
+pub use crate::position::Flavor;
 pub use classify::{Class, Xid, classify};
 pub use effect::{
-    Alteration, CharsetClause, ColumnSpec, DeclaredType, Effect, Generated, KeyKind, KeyPartSpec, KeySpec, Position,
-    RowsChange, TableOptions, VersioningRole,
+    Alteration, CharsetClause, ColumnSpec, DeclaredType, Effect, Generated, KeyKind, KeyPartSpec, KeySpec, Period,
+    Position, RowsChange, TableOptions, VersioningRole,
 };
 pub use native::{GeometryKind, NativeType, TextSize, parse_column_type};
 
 use cursor::Cursor;
-
-/// Which family a server is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flavor {
-    MySql,
-    MariaDb,
-}
 
 /// The `sql_mode` bits that a Query event carries (status variable 1); the bits used here mean the same on both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,13 +213,16 @@ fn dispatch(mut cursor: Cursor<'_>, ctx: &ScanContext<'_>) -> Statement {
     if cursor.eat_word("TRUNCATE") {
         return lists::truncate(cursor, ctx);
     }
+    if cursor.eat_word("OPTIMIZE") {
+        return lists::optimize(cursor, ctx);
+    }
     Statement::unknown("a statement of a kind that is not known")
 }
 
 /// First words of statements that change neither tables nor rows. IMPORT TABLE makes tables and is not among them.
 const OTHER_WORDS: &[&str] = &[
     "ANALYZE", "BACKUP", "BINLOG", "CACHE", "CHANGE", "CHECK", "CHECKSUM", "CLONE", "DEALLOCATE", "DESC", "DESCRIBE",
-    "DO", "EXPLAIN", "FLUSH", "GET", "GRANT", "HANDLER", "HELP", "INSTALL", "KILL", "LOCK", "OPTIMIZE", "PREPARE",
-    "PURGE", "REPAIR", "RESET", "RESIGNAL", "RESTART", "REVOKE", "SELECT", "SET", "SHOW", "SHUTDOWN", "SIGNAL",
+    "EXPLAIN", "FLUSH", "GET", "GRANT", "HANDLER", "HELP", "INSTALL", "KILL", "LOCK", "PREPARE",
+    "PURGE", "REPAIR", "RESET", "RESIGNAL", "RESTART", "REVOKE", "SET", "SHOW", "SHUTDOWN", "SIGNAL",
     "START", "STOP", "TABLE", "UNINSTALL", "UNLOCK", "USE", "VALUES",
 ];

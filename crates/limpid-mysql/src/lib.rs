@@ -7,24 +7,71 @@
 
 mod assemble;
 mod bytes;
+mod catalogue;
 mod charset;
 mod checksum;
+mod client;
 mod compressed;
+mod ddl;
+mod dump;
 mod events;
+mod facts;
 mod group;
 mod gtid;
+mod history;
+mod intake;
 mod jsonb;
+mod lookahead;
 mod mapping;
 mod position;
 mod replay;
 mod rows;
 mod schemas;
 mod selection;
+mod server;
+mod stream;
 mod tablemap;
 mod tables;
 mod values;
 
+pub use client::{ConnectOptions, TlsMode, TlsOptions};
 pub use position::{Flavor, LogPosition};
 pub use replay::LogFile;
 pub use rows::RowsDecoder;
 pub use selection::Selection;
+pub use stream::{MySqlOptions, MySqlSource};
+
+/// For the bare reader that the benches compare with: the same dump flags, and nothing else of ours.
+pub mod bench {
+    use std::io;
+
+    use limpid_model::Fault;
+
+    use crate::client::{ConnectOptions, Socket};
+    use crate::dump::{DumpFrom, DumpOptions, start};
+    use crate::position::Flavor;
+
+    /// A socket on which a dump was asked for.
+    pub struct BareDump(Socket);
+
+    impl BareDump {
+        /// Reads what is there.
+        ///
+        /// # Errors
+        /// The connection broke.
+        pub fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.0.read(bytes)
+        }
+    }
+
+    /// Asks a MariaDB server for its log from the start of `file` to the log's end.
+    ///
+    /// # Errors
+    /// Those of connecting.
+    pub fn open_dump(options: &ConnectOptions, file: &str) -> Result<BareDump, Fault> {
+        let from = DumpFrom::File { file: file.into(), offset: 4 };
+        let heartbeat = std::time::Duration::from_secs(1);
+        let dump = DumpOptions { flavor: Flavor::MariaDb, server_id: 4242, non_block: true, heartbeat };
+        start(options, &from, &dump).map(BareDump)
+    }
+}

@@ -65,6 +65,11 @@ impl LogPosition {
         }
     }
 
+    /// True when everything at or below `end` is at or below this position.
+    pub fn reaches(&self, end: &LogPosition) -> bool {
+        matches!(self.compare(end), Some(Ordering::Equal | Ordering::Greater))
+    }
+
     fn parse_gtid(rest: &str, flavor: Flavor) -> Option<Self> {
         let (set, inside) = match rest.split_once('+') {
             Some((set, inside)) => (set, Some(inside)),
@@ -157,6 +162,14 @@ impl PositionValue for LogPosition {
             *done = rows;
         }
         Position::new(moved)
+    }
+
+    fn inside(&self) -> Option<(TxnId, u64)> {
+        self.inside.as_ref().map(|(txn, rows)| (txn.id, *rows))
+    }
+
+    fn read_from(&self) -> Position {
+        Position::new(Self { inside: None, ..self.clone() })
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -11,7 +11,7 @@ use crate::assemble::{Assembler, Fed, Place};
 use crate::checksum;
 use crate::events::{EventHead, Format, number};
 use crate::position::{Flavor, LogPosition};
-use crate::schemas::Schemas;
+use crate::schemas::{Schemas, ServerNames};
 use crate::selection::Selection;
 
 /// Reads one log file.
@@ -34,7 +34,12 @@ impl LogFile {
             return Err(malformed(format!("{name} is no binary log")));
         }
         let start = LogPosition { gtids: None, file: name.into(), offset: 4, inside: None };
-        let assembler = Assembler::new(flavor, Schemas::new(selection), &start);
+        let server = ServerNames {
+            flavor,
+            version: if flavor == Flavor::MySql { 8_0000 } else { 10_0600 },
+            lower_case_names: false,
+        };
+        let assembler = Assembler::new(flavor, Schemas::new(selection, server), &start);
         Ok(Self { bytes, pos: 4, open: 4, checksum: false, assembler })
     }
 

@@ -7,13 +7,17 @@
 //! guess.
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use limpid_connector::StreamEvent;
 use limpid_model::{Component, Fault, FaultCode, TableName, TableSchema};
 
-use crate::mapping::{Layout, Mismatch, TableFacts, table_layout};
+use crate::ddl::{ScanContext, SqlMode, Statement, Xid, scan};
+use crate::facts::table_facts;
+use crate::history::{Change, History};
+use crate::mapping::{Layout, Mismatch, table_layout};
+use crate::position::{Flavor, LogPosition};
 use crate::selection::Selection;
 use crate::tablemap::{self, TableMap};
 use crate::tables::Captured;
@@ -23,23 +27,47 @@ use crate::tables::Captured;
 pub struct Schemas {
     selection: Selection,
     halted: HashSet<TableName>,
-    known: HashMap<TableName, TableFacts>,
+    /// Definitions as of the place reached; `None` where nobody could ask (a recorded log).
+    history: Option<History>,
+    /// Set while the stream is behind the place that the history was read at: until there its facts are from the
+    /// future, and statements do not move them.
+    holds_from: Option<LogPosition>,
+    doubted: HashSet<TableName>,
     events: Vec<StreamEvent>,
     /// Raised whenever a definition changes or a table halts: cached table maps are resolved anew.
     generation: u64,
     /// The last version number given out.
     version: u32,
+    server: ServerNames,
+    /// XA transactions seen prepared without rows of ours, until they are decided.
+    prepared: HashSet<Xid>,
 }
 
+/// What scanning a statement must know of its server.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerNames {
+    pub flavor: Flavor,
+    pub version: u32,
+    pub lower_case_names: bool,
+}
+
+/// So many undecided XA transactions without rows of ours are remembered (an id is at most 140 bytes); beyond, their
+/// commits are counted as doubts, which is the safe side.
+const PREPARED_MAX: usize = 10_000;
+
 impl Schemas {
-    pub fn new(selection: Selection) -> Self {
+    pub fn new(selection: Selection, server: ServerNames) -> Self {
         Self {
             selection,
             halted: HashSet::new(),
-            known: HashMap::new(),
+            history: None,
+            holds_from: None,
+            doubted: HashSet::new(),
             events: Vec::new(),
             generation: 0,
             version: 0,
+            server,
+            prepared: HashSet::new(),
         }
     }
 
@@ -62,9 +90,17 @@ impl Schemas {
             return Some(None);
         }
         let map = TableMap::parse(body)?;
+        let definition = self.history.as_ref().and_then(|history| history.table(&name));
+        if definition.is_some_and(|definition| definition.is_sequence) {
+            return Some(None);
+        }
+        let facts = definition.map(|definition| table_facts(definition));
+        if self.is_doubtful(&name, &map, definition.is_some_and(|definition| !definition.certain)) {
+            self.doubt(FaultCode::TableSchemaUnknown, format!("{name}: column names are the present ones"));
+        }
         self.version += 1;
         let keep = |column: &str| self.selection.takes_column(&name, column);
-        match table_layout(&map, self.known.get(&name), self.version, &keep) {
+        match table_layout(&map, facts.as_ref(), self.version, &keep) {
             Ok((schema, layout)) => {
                 let layout: Arc<dyn Any + Send + Sync> = Arc::new(layout);
                 Some(Some(Captured { schema: Arc::new(schema), layout }))
@@ -76,12 +112,130 @@ impl Schemas {
         }
     }
 
+    /// As [`Schemas::halt`], for a table whose fault is known already.
+    pub fn skip(&mut self, table: TableName) {
+        if self.halted.insert(table) {
+            self.generation += 1;
+        }
+    }
+
     /// From here on no row of this table is yielded.
     pub fn halt(&mut self, table: TableName, fault: Fault) {
         if self.halted.insert(table.clone()) {
             self.generation += 1;
             self.events.push(StreamEvent::TableFault { table, fault });
         }
+    }
+
+    /// Scans a statement of this server's log.
+    pub fn scan(&self, sql: &[u8], schema: &str, mode: SqlMode) -> Statement {
+        let mut context = ScanContext::of_server(self.server.flavor, self.server.version, schema);
+        context.sql_mode = mode;
+        context.lower_case_names = self.server.lower_case_names;
+        scan(sql, &context)
+    }
+
+    /// True, once a table, where names come from a definition that may not have held when the rows were written.
+    fn is_doubtful(&mut self, name: &TableName, map: &TableMap, uncertain: bool) -> bool {
+        let named = map.columns.iter().all(|column| column.name.is_some());
+        let ahead = self.holds_from.is_some();
+        !named && (ahead || uncertain) && self.doubted.insert(name.clone())
+    }
+
+    /// Begins with these definitions. `holds_from`: the place they were read at, where the stream is behind it.
+    pub fn begin(&mut self, history: History, holds_from: Option<LogPosition>) {
+        self.version = self.version.max(history.last_version());
+        self.history = Some(history);
+        self.holds_from = holds_from;
+        self.generation += 1;
+    }
+
+    /// The stream has reached `position`: definitions read there hold from now on.
+    pub fn reached(&mut self, position: &LogPosition) {
+        if self.holds_from.as_ref().is_some_and(|from| position.reaches(from)) {
+            self.holds_from = None;
+            self.generation += 1;
+            self.save();
+        }
+    }
+
+    /// True while [`Schemas::reached`] has something to wait for.
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.holds_from.is_some()
+    }
+
+    /// Moves the definitions by what a statement does.
+    pub fn apply(&mut self, statement: &Statement) {
+        if statement.effects.is_empty() && statement.doubts.is_empty() {
+            return;
+        }
+        self.generation += 1;
+        if self.holds_from.is_some() {
+            return;
+        }
+        let Some(history) = &mut self.history else { return };
+        let changes = history.apply(statement);
+        let mut moved = false;
+        for change in changes {
+            match change {
+                Change::Doubt { table, reason } => {
+                    if table.as_ref().is_none_or(|table| self.selection.takes(table)) {
+                        let object = table.map_or_else(|| "any table".to_owned(), |table| table.to_string());
+                        let text = format!("{object}: {reason}");
+                        self.events.push(StreamEvent::Doubt { code: FaultCode::TableSchemaUnknown, object: text });
+                    }
+                    moved = true;
+                }
+                Change::RowsChanged { table, .. } => {
+                    if self.selection.takes(&table) {
+                        let text = format!("{table}: its rows changed by a definition, not by rows");
+                        self.events.push(StreamEvent::Doubt { code: FaultCode::StatementChange, object: text });
+                    }
+                }
+                Change::Truncated(_) => {}
+                Change::Created(_) | Change::Altered(_) | Change::Dropped(_) | Change::Renamed { .. } => moved = true,
+            }
+        }
+        if moved {
+            self.save();
+        }
+    }
+
+    /// Passes the history on to be saved.
+    pub fn save(&mut self) {
+        if let Some(history) = &self.history {
+            let version = history.last_version().max(self.version);
+            self.version = version;
+            self.events.retain(|event| !matches!(event, StreamEvent::History { .. }));
+            self.events.push(StreamEvent::History { version, snapshot: history.to_bytes() });
+        }
+    }
+
+    /// A statement changed rows of `table` without row events.
+    pub fn statement_change(&mut self, table: &TableName, file: &str, at: u64) {
+        if self.selection.takes(table) {
+            let text = format!("a session changed it by a statement in the log at {file}:{at}, not by rows");
+            let fault = Fault::new(FaultCode::StatementChange, Component::Input, text).about(table.to_string());
+            self.halt(table.clone(), fault);
+        }
+    }
+
+    /// Something that needs no action but must be told.
+    pub fn doubt(&mut self, code: FaultCode, object: String) {
+        self.events.push(StreamEvent::Doubt { code, object });
+    }
+
+    /// An XA transaction without rows of ours was prepared.
+    pub fn remember_prepared(&mut self, xid: Xid) {
+        if self.prepared.len() < PREPARED_MAX {
+            self.prepared.insert(xid);
+        }
+    }
+
+    /// An XA transaction was decided; true if it was seen prepared.
+    pub fn forget_prepared(&mut self, xid: &Xid) -> bool {
+        self.prepared.remove(xid)
     }
 
     /// A schema without columns, for events that carry no row.

@@ -1,0 +1,487 @@
+//! Reads one server's log and yields batches in commit order.
+//!
+//! Owns: opening the stream at a position, reading, the end that was asked for. Does not own: building batches
+//! (`assemble`), restarts (the engine's supervisor), checkpoints.
+//!
+//! Invariant: a position is yielded only with or after everything at or below it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_connector::{ChangeStream, Decode, Head, HeadSeen, JsonText, Next, Source, StartPoint, StreamEvent, Until};
+use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
+
+use crate::assemble::{Assembler, Fed, Place};
+use crate::checksum;
+use crate::client::{Client, ConnectOptions, server_error, server_error_text};
+use crate::dump::{self, DumpFrom, DumpOptions};
+use crate::events::{EventHead, Format, number};
+use crate::history::History;
+use crate::intake::{Filled, Frame, Intake};
+use crate::lookahead;
+use crate::position::{Flavor, LogPosition, log_number};
+use crate::rows::RowsDecoder;
+use crate::schemas::{Schemas, ServerNames};
+use crate::selection::Selection;
+use crate::server::{self, ServerFacts, grant_help};
+
+/// What a MySQL or MariaDB source is told.
+#[derive(Clone, Debug)]
+pub struct MySqlOptions {
+    pub connect: ConnectOptions,
+    pub selection: Selection,
+    /// Less than full row images are accepted: absent columns are left out.
+    pub accept_partial_images: bool,
+    pub server_id: u32,
+    pub json_text: JsonText,
+}
+
+/// The server promises a sign of life at this period; three missed ones are a dead connection.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// A MySQL or MariaDB server as a source.
+pub struct MySqlSource {
+    options: MySqlOptions,
+}
+
+impl MySqlSource {
+    pub fn new(options: MySqlOptions) -> Self {
+        Self { options }
+    }
+
+    /// The position to begin at, and the definitions to begin with: the saved ones, or the catalogue's.
+    fn begin(
+        &self,
+        client: &mut Client,
+        facts: &ServerFacts,
+        from: &StartPoint,
+        saved: Option<(u32, Vec<u8>)>,
+    ) -> Result<(LogPosition, Definitions), Fault> {
+        if let Some((_, bytes)) = saved
+            && let Ok(history) = History::from_bytes(&bytes)
+        {
+            let position = self.start_position(client, facts, from)?;
+            return Ok((position, Definitions { history, holds_from: None, is_new: false }));
+        }
+        let connect = &self.options.connect;
+        let mut before = server::definitions(client, facts, connect)?;
+        loop {
+            let head = server::head(client, facts, connect)?;
+            let after = server::definitions(client, facts, connect)?;
+            // Equal before and after: no definition changed between, so they hold at the position between.
+            if before == after {
+                let position = match from {
+                    StartPoint::Head => head.clone(),
+                    _ => self.start_position(client, facts, from)?,
+                };
+                let behind = !position.reaches(&head);
+                let holds_from = behind.then_some(head);
+                return Ok((position, Definitions { history: after, holds_from, is_new: true }));
+            }
+            before = after;
+        }
+    }
+
+    fn start_position(
+        &self,
+        client: &mut Client,
+        facts: &ServerFacts,
+        from: &StartPoint,
+    ) -> Result<LogPosition, Fault> {
+        let connect = &self.options.connect;
+        match from {
+            StartPoint::Head => server::head(client, facts, connect),
+            StartPoint::Earliest => server::earliest(client, facts, connect),
+            StartPoint::At(text) => {
+                let position = LogPosition::parse(text, facts.flavor).ok_or_else(|| {
+                    Fault::new(FaultCode::PositionInvalid, Component::Input, format!("{text:?} is no position"))
+                })?;
+                check_reachable(client, facts, connect, &position)?;
+                Ok(position)
+            }
+        }
+    }
+}
+
+impl Source for MySqlSource {
+    fn open(
+        &mut self,
+        from: &StartPoint,
+        until: &Until,
+        history: Option<(u32, Vec<u8>)>,
+    ) -> Result<Box<dyn ChangeStream>, Fault> {
+        let connect = &self.options.connect;
+        let mut client = Client::connect(connect)?;
+        let facts = ServerFacts::read(&mut client)?;
+        facts.check(&connect.endpoint(), self.options.accept_partial_images)?;
+        let (position, definitions) = self.begin(&mut client, &facts, from, history)?;
+        let until = match until {
+            Until::Forever => End::Never,
+            Until::CaughtUp => End::LogEnd,
+            Until::Position(text) => End::At(LogPosition::parse(text, facts.flavor).ok_or_else(|| {
+                Fault::new(FaultCode::PositionInvalid, Component::Input, format!("{text:?} is no position"))
+            })?),
+        };
+        let dump = DumpOptions {
+            flavor: facts.flavor,
+            server_id: self.options.server_id,
+            non_block: until == End::LogEnd,
+            heartbeat: HEARTBEAT,
+        };
+        let from = dump_from(&position)?;
+        let socket = dump::start(connect, &from, &dump)?;
+        let server = ServerNames {
+            flavor: facts.flavor,
+            version: facts.version,
+            lower_case_names: facts.lower_case_table_names > 0,
+        };
+        let mut schemas = Schemas::new(self.options.selection.clone(), server);
+        schemas.begin(definitions.history, definitions.holds_from);
+        if definitions.is_new {
+            schemas.save();
+        }
+        Ok(Box::new(MySqlStream {
+            assembler: Assembler::new(facts.flavor, schemas, &position),
+            opened_at: Position::new(position),
+            intake: Intake::new(socket),
+            checksum: true,
+            decoder: Arc::new(RowsDecoder { json_text: self.options.json_text }),
+            until,
+            ended: false,
+            silent: Duration::ZERO,
+            dump,
+            user: connect.user.clone(),
+            connect: connect.clone(),
+        }))
+    }
+
+    fn head(&self) -> Result<Box<dyn Head>, Fault> {
+        let mut client = Client::connect(&self.options.connect)?;
+        let facts = ServerFacts::read(&mut client)?;
+        Ok(Box::new(LogHead { client, facts, connect: self.options.connect.clone() }))
+    }
+
+    fn endpoint(&self) -> String {
+        self.options.connect.endpoint()
+    }
+}
+
+/// What a stream knows of definitions when it begins.
+struct Definitions {
+    history: History,
+    holds_from: Option<LogPosition>,
+    is_new: bool,
+}
+
+/// A place inside a transaction is reached by reading that transaction again.
+fn dump_from(position: &LogPosition) -> Result<DumpFrom, Fault> {
+    match &position.gtids {
+        Some(set) => Ok(DumpFrom::Gtids(Arc::clone(set))),
+        None => {
+            let offset = u32::try_from(position.offset).map_err(|_| {
+                let text = "a file position beyond 4 GiB cannot be asked for; use a GTID position";
+                Fault::new(FaultCode::PositionInvalid, Component::Input, text)
+            })?;
+            Ok(DumpFrom::File { file: Arc::clone(&position.file), offset })
+        }
+    }
+}
+
+/// Whether the server still has, and ever had, what a position asks for. MariaDB tells by itself when the dump is
+/// asked for.
+fn check_reachable(
+    client: &mut Client,
+    facts: &ServerFacts,
+    connect: &ConnectOptions,
+    position: &LogPosition,
+) -> Result<(), Fault> {
+    let fault = |code, text: &str| {
+        Err(Fault::new(code, Component::Input, text).about(connect.endpoint()))
+    };
+    match &position.gtids {
+        Some(_) if !facts.gtids => fault(FaultCode::PositionInvalid, "a GTID position needs gtid_mode=ON on the server"),
+        Some(set) if facts.flavor == Flavor::MySql => {
+            let head = server::head(client, facts, connect)?;
+            if !head.gtids.as_ref().is_some_and(|head| set.is_subset(head)) {
+                return fault(FaultCode::SourceChanged, "the position holds transactions that this server never had");
+            }
+            let earliest = server::earliest(client, facts, connect)?;
+            if !earliest.gtids.as_ref().is_some_and(|purged| purged.is_subset(set)) {
+                return fault(FaultCode::SourceLogPurged, "the server has purged log that this position still needs");
+            }
+            Ok(())
+        }
+        Some(_) => Ok(()),
+        None => {
+            let files = server::logs(client, connect)?;
+            match files.iter().find(|(file, _)| **file == *position.file) {
+                Some((_, size)) if position.offset > *size => {
+                    fault(FaultCode::SourceChanged, "the log file is shorter than the position")
+                }
+                Some(_) => Ok(()),
+                None => {
+                    let oldest = files.first().and_then(|(file, _)| log_number(file));
+                    let purged = oldest > log_number(&position.file);
+                    let code = if purged { FaultCode::SourceLogPurged } else { FaultCode::SourceChanged };
+                    fault(code, "the server does not have the log file of this position")
+                }
+            }
+        }
+    }
+}
+
+/// The end that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    Never,
+    LogEnd,
+    At(LogPosition),
+}
+
+struct MySqlStream {
+    assembler: Assembler,
+    intake: Intake,
+    checksum: bool,
+    decoder: Arc<RowsDecoder>,
+    opened_at: Position,
+    until: End,
+    ended: bool,
+    silent: Duration,
+    dump: DumpOptions,
+    connect: ConnectOptions,
+    user: String,
+}
+
+impl ChangeStream for MySqlStream {
+    fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault> {
+        batch.clear();
+        loop {
+            if self.ended {
+                return Ok(Next::End);
+            }
+            match self.intake.next() {
+                Frame::Event { offset, len } => {
+                    let fed = self.event(offset, len)?;
+                    if self.after(fed, batch)? {
+                        return Ok(Next::Batch);
+                    }
+                }
+                Frame::Large(event) => {
+                    let fed = self.large(event)?;
+                    if self.after(fed, batch)? {
+                        return Ok(Next::Batch);
+                    }
+                }
+                Frame::Incomplete => match self.refill(batch, wait)? {
+                    None => {}
+                    Some(next) => return Ok(next),
+                },
+                Frame::Eof => {
+                    self.ended = true;
+                    if self.assembler.has_news() {
+                        self.take(batch);
+                        return Ok(Next::Batch);
+                    }
+                }
+                Frame::Error(packet) => return Err(self.refused(&packet)),
+                Frame::Garbage => {
+                    let text = "the server sent something that is no event";
+                    return Err(Fault::new(FaultCode::SourceUnreachable, Component::Input, text));
+                }
+            }
+        }
+    }
+
+    fn decoder(&self) -> Arc<dyn Decode> {
+        Arc::clone(&self.decoder) as Arc<dyn Decode>
+    }
+
+    fn take_events(&mut self) -> Vec<StreamEvent> {
+        self.assembler.take_events()
+    }
+
+    fn halt_table(&mut self, table: &TableName) {
+        self.assembler.schemas.skip(table.clone());
+    }
+
+    fn opened_at(&self) -> Position {
+        self.opened_at.clone()
+    }
+}
+
+impl MySqlStream {
+    /// An event in the open block.
+    #[inline]
+    fn event(&mut self, offset: usize, len: usize) -> Result<Fed, Fault> {
+        let event = self.intake.bytes(offset, len);
+        let place = Place { block: self.assembler.next_block(), offset: (offset + EventHead::SIZE) as u32 };
+        feed(&mut self.assembler, &mut self.checksum, event, place)
+    }
+
+    /// An event in a block of its own.
+    fn large(&mut self, event: bytes::Bytes) -> Result<Fed, Fault> {
+        self.assembler.seal(self.intake.seal());
+        let place = Place { block: self.assembler.next_block(), offset: EventHead::SIZE as u32 };
+        let fed = feed(&mut self.assembler, &mut self.checksum, &event, place)?;
+        self.assembler.seal(event);
+        Ok(fed)
+    }
+
+    /// What follows from an event; true when `batch` was filled.
+    #[inline]
+    fn after(&mut self, fed: Fed, batch: &mut Batch) -> Result<bool, Fault> {
+        match fed {
+            Fed::More | Fed::Rotated => {
+                if self.assembler.piece_is_due() {
+                    self.take(batch);
+                    return Ok(true);
+                }
+                Ok(false)
+            }
+            Fed::Boundary => {
+                if let End::At(end) = &self.until
+                    && self.assembler.position().reaches(end)
+                {
+                    self.ended = true;
+                    self.take(batch);
+                    return Ok(true);
+                }
+                if self.assembler.is_full() {
+                    self.take(batch);
+                    return Ok(true);
+                }
+                Ok(false)
+            }
+            Fed::LookAhead => {
+                if let Some((file, begin)) = self.assembler.group_begin() {
+                    let fate = lookahead::look(&self.connect, &self.dump, &file, begin)?;
+                    self.assembler.set_fate(fate);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn take(&mut self, batch: &mut Batch) {
+        self.assembler.seal(self.intake.seal());
+        self.assembler.take(batch);
+    }
+
+    /// No whole event is here: pass on what is settled, or read.
+    fn refill(&mut self, batch: &mut Batch, wait: Duration) -> Result<Option<Next>, Fault> {
+        if self.intake.is_cramped() {
+            self.assembler.seal(self.intake.seal());
+            self.intake.renew();
+        }
+        if self.intake.fill_now().map_err(|error| self.lost(error))? == Filled::Some {
+            self.silent = Duration::ZERO;
+            return Ok(None);
+        }
+        if self.assembler.has_news() {
+            self.take(batch);
+            return Ok(Some(Next::Batch));
+        }
+        if self.intake.fill(wait).map_err(|error| self.lost(error))? == Filled::Some {
+            self.silent = Duration::ZERO;
+            return Ok(None);
+        }
+        self.silent += wait;
+        if self.silent >= SILENCE_MAX {
+            let text = "the server fell silent: not even its heartbeat came";
+            let fault = Fault::new(FaultCode::SourceUnreachable, Component::Input, text);
+            return Err(fault.about(self.connect.endpoint()));
+        }
+        Ok(Some(Next::Idle))
+    }
+
+    fn lost(&self, error: std::io::Error) -> Fault {
+        let text = "the connection to the server's log broke";
+        Fault::new(FaultCode::SourceUnreachable, Component::Input, text).about(self.connect.endpoint()).because(error)
+    }
+
+    /// What an error packet in a dump means. 1236 is the one number for everything wrong with a log; its text, made by
+    /// the server without values, tells which.
+    fn refused(&self, packet: &[u8]) -> Fault {
+        let error = server_error(packet);
+        let text = server_error_text(packet).to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let (code, sentence) = match error.number {
+            1236 if has(&["same server_id", "same server_uuid", "same server-id"]) => {
+                (FaultCode::SourceServerIdClash, "another replica with this server id connected")
+            }
+            1236 if has(&["diverged", "higher sequence numbers", "not in the master's binlog"]) && !has(&["purged"]) => {
+                (FaultCode::SourceChanged, "the server's log never held the position")
+            }
+            1236 if has(&["purged", "could not find", "first log", "no longer", "missing", "not found"]) => {
+                (FaultCode::SourceLogPurged, "the server no longer has the log at the position")
+            }
+            1236 if has(&["checksum", "corrupt", "bogus", "truncated", "crc"]) => {
+                (FaultCode::LogChecksum, "the server cannot read its own log")
+            }
+            1236 => (FaultCode::SourceLogPurged, "the server cannot send the log from the position"),
+            1227 | 1045 | 1142 => (FaultCode::SourceGrantMissing, "the account may not read the log"),
+            1053 | 1317 | 1927 => (FaultCode::SourceUnreachable, "the server ended the dump"),
+            _ => (FaultCode::SourceUnreachable, "the server ended the dump with an error"),
+        };
+        let fault = Fault::new(code, Component::Input, sentence).about(self.connect.endpoint()).because(error);
+        if code == FaultCode::SourceGrantMissing {
+            return fault.help(grant_help(self.dump.flavor, &self.user));
+        }
+        fault
+    }
+}
+
+/// Verifies and feeds one event.
+#[inline]
+fn feed(assembler: &mut Assembler, checksum: &mut bool, event: &[u8], place: Place) -> Result<Fed, Fault> {
+    let malformed = || Fault::new(FaultCode::LogMalformed, Component::Input, "an event is shorter than its header");
+    let head = EventHead::parse(event).ok_or_else(malformed)?;
+    if head.kind == number::FORMAT_DESCRIPTION {
+        *checksum = Format::parse(&event[EventHead::SIZE..]).ok_or_else(malformed)?.checksum;
+    }
+    let event = if *checksum { checksum::verified(event, head.next as u64)? } else { event };
+    let body = event.get(EventHead::SIZE..).ok_or_else(malformed)?;
+    assembler.feed(&head, place, body)
+}
+
+/// Watches the end of the log on a connection of its own.
+struct LogHead {
+    client: Client,
+    facts: ServerFacts,
+    connect: ConnectOptions,
+}
+
+impl Head for LogHead {
+    fn look(&mut self, from: &Position) -> Result<HeadSeen, Fault> {
+        let head = server::head(&mut self.client, &self.facts, &self.connect)?;
+        let from: Option<&LogPosition> = from.downcast();
+        let lag_bytes = match from {
+            Some(from) if from.file == head.file => head.offset.saturating_sub(from.offset),
+            Some(from) if !from.file.is_empty() => self.bytes_between(from, &head)?,
+            _ => 0,
+        };
+        Ok(HeadSeen { position: Position::new(head), lag_bytes })
+    }
+}
+
+impl LogHead {
+    /// Across files: the rest of ours, whole ones between, the head's part.
+    fn bytes_between(&mut self, from: &LogPosition, head: &LogPosition) -> Result<u64, Fault> {
+        let files = server::logs(&mut self.client, &self.connect)?;
+        let mut sum = 0;
+        let mut inside = false;
+        for (file, size) in &files {
+            if **file == *head.file {
+                return Ok(sum + head.offset);
+            }
+            if **file == *from.file {
+                inside = true;
+                sum += size.saturating_sub(from.offset);
+            } else if inside {
+                sum += size;
+            }
+        }
+        Ok(sum)
+    }
+}
