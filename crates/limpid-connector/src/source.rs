@@ -96,6 +96,9 @@ pub trait ChangeStream: Send {
     /// From here on yields no row of this table: someone further down cannot deliver it.
     fn halt_table(&mut self, table: &TableName);
 
+    /// What Debezium calls a connector to this server: `mysql`, `mariadb`, ... Known once the server was asked.
+    fn connector(&self) -> &'static str;
+
     /// The position the stream was opened at.
     fn opened_at(&self) -> Position;
 }

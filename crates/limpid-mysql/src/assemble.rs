@@ -56,6 +56,15 @@ pub enum Fed {
     Rotated,
 }
 
+/// What [`Assembler::finish`] left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// A piece of an ended group is to be taken.
+    Piece,
+    /// The group is settled.
+    Settled(Fed),
+}
+
 /// Where one event's body is: in block `block` of the batch being built.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -227,6 +236,7 @@ impl Assembler {
             bytes: 0,
             left: false,
             begun: self.flavor == Flavor::MariaDb && !start.standalone,
+            ended: false,
             xa: false,
             thread: 0,
         });
@@ -247,6 +257,7 @@ impl Assembler {
             bytes: 0,
             left: false,
             begun: false,
+            ended: false,
             xa: false,
             thread: 0,
         })
@@ -291,7 +302,7 @@ impl Assembler {
             kind: head.kind,
             flags: 0,
         });
-        group.bytes += head.size as u64;
+        group.bytes += len as u64;
         if group.bytes > GROUP_BYTES_MAX && group.fate.is_none() {
             return Ok(self.too_large());
         }
@@ -335,14 +346,16 @@ impl Assembler {
 
     /// Ends the group in hand.
     fn end_group(&mut self, head: &EventHead, ending: Ending) -> Result<Fed, Fault> {
-        let Some(group) = self.group.take() else { return Ok(Fed::More) };
+        let Some(mut group) = self.group.take() else { return Ok(Fed::More) };
         let holds_rows = group.txn.is_some();
         match ending {
             Ending::Committed => {
                 if !group.marks.nothing_undone() {
                     self.batch.events_retain(self.settled_events, |event| !group.marks.is_undone(event.at));
                 }
-                if let Some(txn) = group.txn {
+                if let Some(txn) = group.txn
+                    && group.bytes <= 2 * BATCH_BYTES
+                {
                     self.batch.txns[txn as usize].ends = true;
                 }
             }
@@ -364,11 +377,37 @@ impl Assembler {
             }
             Ending::Prepared => {}
         }
-        self.settle(&group, head)
+        if ending == Ending::Committed && group.bytes > 2 * BATCH_BYTES {
+            // It leaves in pieces of the usual size, so that no batch is much larger than others.
+            group.fate = Some(Fate { ending, marks: Marks::default() });
+            group.ended = true;
+            self.group = Some(group);
+            return Ok(Fed::More);
+        }
+        Ok(self.settle(&group))
+    }
+
+    /// What remains to be done with a group that has ended: a piece to take, or the settling of its last one.
+    #[inline]
+    pub fn finish(&mut self) -> Option<Finish> {
+        let group = self.group.as_ref().filter(|group| group.ended)?;
+        if group.bytes > 2 * BATCH_BYTES {
+            return Some(Finish::Piece);
+        }
+        let group = self.group.take()?;
+        if let Some(txn) = group.txn {
+            self.batch.txns[txn as usize].ends = true;
+        }
+        Some(Finish::Settled(self.settle(&group)))
+    }
+
+    /// True while an ended group has pieces left.
+    pub fn is_finishing(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.ended)
     }
 
     /// The position now includes the group.
-    fn settle(&mut self, group: &Group, _head: &EventHead) -> Result<Fed, Fault> {
+    fn settle(&mut self, group: &Group) -> Fed {
         if let Some(gtids) = &mut self.gtids
             && group.id != TxnId::Anonymous
         {
@@ -383,7 +422,7 @@ impl Assembler {
             let position = self.position();
             self.schemas.reached(&position);
         }
-        Ok(Fed::Boundary)
+        Fed::Boundary
     }
 
     /// True when the batch should be taken at this boundary.
@@ -457,8 +496,13 @@ impl Assembler {
         let piece = self.group.as_ref().is_some_and(|group| {
             group.fate.as_ref().is_some_and(|fate| fate.ending == Ending::Committed) && group.txn.is_some()
         });
+        let mut piece_bytes = 0;
         if piece {
-            self.settled_events = self.batch.events.len();
+            // Up to the usual size; the rest of the group is the next batch's.
+            while self.settled_events < self.batch.events.len() && piece_bytes < BATCH_BYTES {
+                piece_bytes += self.batch.events[self.settled_events].len as u64;
+                self.settled_events += 1;
+            }
             self.settled_txns = self.batch.txns.len();
         }
         std::mem::swap(out, &mut self.batch);
@@ -470,8 +514,7 @@ impl Assembler {
             && piece
         {
             group.left = true;
-            group.txn = None;
-            group.bytes = 0;
+            group.bytes -= piece_bytes;
         }
         (self.settled_events, self.settled_txns, self.settled_bytes) = (0, 0, 0);
         self.moved = false;

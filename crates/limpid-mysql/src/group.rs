@@ -118,6 +118,8 @@ pub struct Group {
     pub left: bool,
     /// BEGIN or XA START was seen.
     pub begun: bool,
+    /// Its end was seen; pieces of it are still to leave.
+    pub ended: bool,
     pub xa: bool,
     pub thread: u32,
 }

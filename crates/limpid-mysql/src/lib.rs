@@ -12,6 +12,7 @@ mod charset;
 mod checksum;
 mod client;
 mod compressed;
+pub mod config;
 mod ddl;
 mod dump;
 mod events;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use limpid_model::{Batch, Component, Fault, FaultCode};
 
-use crate::assemble::{Assembler, Fed, Place};
+use crate::assemble::{Assembler, Fed, Finish, Place};
 use crate::checksum;
 use crate::events::{EventHead, Format, number};
 use crate::position::{Flavor, LogPosition};
@@ -49,8 +49,15 @@ impl LogFile {
     /// What the log must not hold.
     pub fn next(&mut self, batch: &mut Batch) -> Result<bool, Fault> {
         batch.clear();
-        while self.pos < self.bytes.len() {
-            let fed = self.event()?;
+        while self.pos < self.bytes.len() || self.assembler.is_finishing() {
+            let fed = match self.assembler.finish() {
+                Some(Finish::Piece) => {
+                    self.take(batch);
+                    return Ok(true);
+                }
+                Some(Finish::Settled(fed)) => fed,
+                None => self.event()?,
+            };
             if fed == Fed::LookAhead {
                 return Err(malformed("a transaction of this file is too large to be replayed from memory".into()));
             }

@@ -143,8 +143,9 @@ impl Schemas {
     }
 
     /// Begins with these definitions. `holds_from`: the place they were read at, where the stream is behind it.
-    pub fn begin(&mut self, history: History, holds_from: Option<LogPosition>) {
-        self.version = self.version.max(history.last_version());
+    /// `version` is the number it was saved under; later ones are higher.
+    pub fn begin(&mut self, history: History, holds_from: Option<LogPosition>, version: u32) {
+        self.version = version.max(history.last_version());
         self.history = Some(history);
         self.holds_from = holds_from;
         self.generation += 1;
@@ -205,8 +206,8 @@ impl Schemas {
     /// Passes the history on to be saved.
     pub fn save(&mut self) {
         if let Some(history) = &self.history {
-            let version = history.last_version().max(self.version);
-            self.version = version;
+            self.version += 1;
+            let version = self.version;
             self.events.retain(|event| !matches!(event, StreamEvent::History { .. }));
             self.events.push(StreamEvent::History { version, snapshot: history.to_bytes() });
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use limpid_connector::{ChangeStream, Decode, Head, HeadSeen, JsonText, Next, Source, StartPoint, StreamEvent, Until};
 use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
 
-use crate::assemble::{Assembler, Fed, Place};
+use crate::assemble::{Assembler, Fed, Finish, Place};
 use crate::checksum;
 use crate::client::{Client, ConnectOptions, server_error, server_error_text};
 use crate::dump::{self, DumpFrom, DumpOptions};
@@ -58,11 +58,11 @@ impl MySqlSource {
         from: &StartPoint,
         saved: Option<(u32, Vec<u8>)>,
     ) -> Result<(LogPosition, Definitions), Fault> {
-        if let Some((_, bytes)) = saved
+        if let Some((version, bytes)) = saved
             && let Ok(history) = History::from_bytes(&bytes)
         {
             let position = self.start_position(client, facts, from)?;
-            return Ok((position, Definitions { history, holds_from: None, is_new: false }));
+            return Ok((position, Definitions { history, holds_from: None, is_new: false, version }));
         }
         let connect = &self.options.connect;
         let mut before = server::definitions(client, facts, connect)?;
@@ -77,7 +77,7 @@ impl MySqlSource {
                 };
                 let behind = !position.reaches(&head);
                 let holds_from = behind.then_some(head);
-                return Ok((position, Definitions { history: after, holds_from, is_new: true }));
+                return Ok((position, Definitions { history: after, holds_from, is_new: true, version: 0 }));
             }
             before = after;
         }
@@ -137,8 +137,9 @@ impl Source for MySqlSource {
             lower_case_names: facts.lower_case_table_names > 0,
         };
         let mut schemas = Schemas::new(self.options.selection.clone(), server);
-        schemas.begin(definitions.history, definitions.holds_from);
-        if definitions.is_new {
+        let is_new = definitions.is_new && definitions.holds_from.is_none();
+        schemas.begin(definitions.history, definitions.holds_from, definitions.version);
+        if is_new {
             schemas.save();
         }
         Ok(Box::new(MySqlStream {
@@ -172,6 +173,8 @@ struct Definitions {
     history: History,
     holds_from: Option<LogPosition>,
     is_new: bool,
+    /// The number the history was saved under.
+    version: u32,
 }
 
 /// A place inside a transaction is reached by reading that transaction again.
@@ -260,6 +263,18 @@ impl ChangeStream for MySqlStream {
             if self.ended {
                 return Ok(Next::End);
             }
+            match self.assembler.finish() {
+                Some(Finish::Piece) => {
+                    self.take(batch);
+                    return Ok(Next::Batch);
+                }
+                Some(Finish::Settled(fed)) => {
+                    if self.after(fed, batch)? {
+                        return Ok(Next::Batch);
+                    }
+                }
+                None => {}
+            }
             match self.intake.next() {
                 Frame::Event { offset, len } => {
                     let fed = self.event(offset, len)?;
@@ -303,6 +318,13 @@ impl ChangeStream for MySqlStream {
 
     fn halt_table(&mut self, table: &TableName) {
         self.assembler.schemas.skip(table.clone());
+    }
+
+    fn connector(&self) -> &'static str {
+        match self.dump.flavor {
+            Flavor::MySql => "mysql",
+            Flavor::MariaDb => "mariadb",
+        }
     }
 
     fn opened_at(&self) -> Position {

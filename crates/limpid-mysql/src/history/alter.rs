@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use super::keys::{self, Occasion, PRIMARY};
 use super::{Charsets, ColumnDefinition, KeyPart, SystemVersioning, TableDefinition, TextCharset};
-use crate::ddl::{Alteration, ColumnSpec, Flavor, KeyKind, KeyPartSpec, KeySpec, Period, Position, VersioningRole};
+use crate::ddl::{Alteration, CharsetClause, ColumnSpec, Flavor, KeyKind, KeyPartSpec, KeySpec, Period, Position, VersioningRole};
 
 const UNKNOWN_COLUMN: &str = "ALTER TABLE names a column that the history does not know";
 const UNKNOWN_KEY: &str = "ALTER TABLE names a key that the history does not know";
@@ -107,8 +107,8 @@ impl Work<'_> {
     }
 
     /// All columns of the new table, those that the statement adds with another character set included.
-    fn convert(&mut self) {
-        let to = self.table.charset.clone();
+    fn convert(&mut self, clause: &CharsetClause) {
+        let to = self.around.charsets.resolve(clause, &self.around.database);
         for column in &mut self.table.columns {
             if let (true, Some(from)) = (column.native.is_text(), &column.charset) {
                 if !from.is_binary() {
@@ -147,7 +147,7 @@ impl Work<'_> {
                         None => self.problem = Some(UNKNOWN_COLUMN),
                     }
                 }
-                Alteration::ConvertCharset(_) => self.convert(),
+                Alteration::ConvertCharset(clause) => self.convert(clause),
                 Alteration::AddPeriod(period) => add_period(&mut self.table, period),
                 Alteration::DropPeriod { name } => {
                     self.table.periods.retain(|period| !period.name.eq_ignore_ascii_case(name));

@@ -2,21 +2,34 @@
 //!
 //! Owns: a small grammar. Does not own: whether a statement can be carried out: the server refuses many.
 
+use std::collections::BTreeMap;
+
 use limpid_mysql::ddl::Flavor;
 
-/// xorshift64.
-pub(crate) struct Random(u64);
+/// What exists: tables with their columns.
+pub(crate) type Tables = BTreeMap<String, Vec<String>>;
+
+/// A source of statements.
+pub(crate) struct Random {
+    /// xorshift64.
+    state: u64,
+    flavor: Flavor,
+    tables: Tables,
+    /// The table that the statement under way is about.
+    table: String,
+}
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    pub(crate) fn new(seed: u64, flavor: Flavor) -> Self {
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { state, flavor, tables: Tables::new(), table: String::new() }
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % limit
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state >> 33) as usize % limit
     }
 
     fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
@@ -27,43 +40,56 @@ impl Random {
         format!("r{}", self.below(4))
     }
 
+    /// A column that is there, mostly.
     fn column(&mut self) -> String {
-        format!("c{}", self.below(7))
+        let columns = self.tables.get(&self.table).cloned().unwrap_or_default();
+        if columns.is_empty() || self.below(12) == 0 {
+            return self.new_column();
+        }
+        columns[self.below(columns.len())].clone()
     }
 
-    pub(crate) fn statement(&mut self, step: u64, flavor: Flavor) -> String {
-        let table = self.table();
-        if step < 4 {
-            return self.create(&format!("r{step}"), flavor);
+    fn new_column(&mut self) -> String {
+        format!("c{}", self.below(14))
+    }
+
+    pub(crate) fn statement(&mut self, step: u64, tables: Tables) -> String {
+        self.tables = tables;
+        self.table = if step < 4 { format!("r{step}") } else { self.table() };
+        let table = self.table.clone();
+        if !self.tables.contains_key(&table) {
+            return self.create();
         }
-        match self.below(24) {
+        match self.below(30) {
             0 => format!("drop table {table}"),
-            1 | 2 => self.create(&table, flavor),
-            3 => format!("rename table {table} to swap, {} to {table}, swap to {}", self.table(), self.table()),
-            4 => format!("create table {table} like {}", self.table()),
-            5 => format!("create unique index k1 on {table} {}", self.parts()),
+            1 => format!("rename table {table} to swap, {} to {table}, swap to {}", self.table(), self.table()),
+            2 => format!("create table if not exists {} like {table}", self.table()),
+            3 => format!("create unique index k1 on {table} {}", self.parts()),
+            4 => format!("create table {} select * from {table}", self.table()),
             _ => {
-                let clauses: Vec<String> = (0..=self.below(3)).map(|_| self.clause(flavor)).collect();
+                let clauses: Vec<String> = (0..=self.below(3)).map(|_| self.clause()).collect();
                 format!("alter table {table} {}", clauses.join(", "))
             }
         }
     }
 
-    fn create(&mut self, table: &str, flavor: Flavor) -> String {
-        let count = 2 + self.below(5);
-        let mut elements: Vec<String> = (0..count).map(|index| format!("c{index} {}", self.definition(flavor))).collect();
-        for _ in 0..self.below(4) {
-            elements.push(self.key(flavor));
+    fn create(&mut self) -> String {
+        let count = 2 + self.below(4);
+        self.tables.insert(self.table.clone(), (0..count).map(|index| format!("c{index}")).collect());
+        let mut elements: Vec<String> = (0..count).map(|index| format!("c{index} {}", self.definition())).collect();
+        for _ in 0..self.below(3) {
+            elements.push(self.key());
         }
         let options = [
             "", "", "", " charset latin1", " collate utf8mb4_bin", " engine=MyISAM", " default character set = ucs2",
             " charset binary",
         ];
-        format!("create table {table} ({}){}", elements.join(", "), self.pick(&options))
+        let options = self.pick(&options);
+        format!("create table {} ({}){options}", self.table, elements.join(", "))
     }
 
-    fn definition(&mut self, flavor: Flavor) -> String {
-        let own: &[&str] = match flavor {
+    fn definition(&mut self) -> String {
+        let own: &[&str] = match self.flavor {
             Flavor::MariaDb => &["uuid", "inet6", "varchar(30) compressed", "json", "inet4", "text compressed"],
             Flavor::MySql => &["json", "geometry srid 4326", "point"],
         };
@@ -77,8 +103,8 @@ impl Random {
         ];
         let whole = ["int as (1+1) virtual", "int generated always as (2) stored", "int as (3)", "serial", "int auto_increment unique"];
         let attributes = [
-            "", "", "", " not null", " not null", " null", " default null", " comment 'a, b)'", " unique",
-            " primary key", " not null unique key",
+            "", "", "", "", " not null", " not null", " not null", " null", " default null", " comment 'a, b)'",
+            " unique", " primary key", " not null unique key",
         ];
         match self.below(12) {
             0 => self.pick(&whole).to_owned(),
@@ -90,28 +116,28 @@ impl Random {
     fn parts(&mut self) -> String {
         let mut part = || {
             let column = self.column();
-            let prefix = self.pick(&["", "", "", "", "(3)", "(20)"]);
+            let prefix = self.pick(&["", "", "", "", "", "", "(3)", "(20)"]);
             format!("{column}{prefix}{}", self.pick(&["", "", " desc", " asc"]))
         };
         let first = part();
         if self.below(2) == 0 { format!("({first})") } else { format!("({first}, {})", self.column()) }
     }
 
-    fn key(&mut self, flavor: Flavor) -> String {
-        let expression = flavor == Flavor::MySql && self.below(5) == 0;
-        let parts = if expression { "((c1 + 1))".to_owned() } else { self.parts() };
+    fn key(&mut self) -> String {
+        let expression = self.flavor == Flavor::MySql && self.below(5) == 0;
+        let parts = if expression { format!("(({} + 1))", self.column()) } else { self.parts() };
         let kinds = ["unique", "unique key", "index", "key", "unique index", "constraint k7 unique", "primary key"];
         let kind = self.pick(&kinds);
         let name = if kind == "primary key" { "" } else { self.pick(&["", "", "k1", "k2", "`k 3`", "c1"]) };
-        let using = match flavor {
+        let using = match self.flavor {
             Flavor::MariaDb => self.pick(&["", "", "", "", " using hash", " using btree"]),
             Flavor::MySql => "",
         };
         format!("{kind} {name} {parts}{using}")
     }
 
-    fn clause(&mut self, flavor: Flavor) -> String {
-        let (a, b) = (self.column(), self.column());
+    fn clause(&mut self) -> String {
+        let (a, new, new2) = (self.column(), self.new_column(), self.new_column());
         let place = match self.below(4) {
             0 => " first".to_owned(),
             1 => format!(" after {}", self.column()),
@@ -132,13 +158,13 @@ impl Random {
             "disable keys", "row_format=dynamic",
         ];
         match self.below(17) {
-            0..=2 => format!("add column {a} {}{place}", self.definition(flavor)),
-            3 => format!("add ({a} {}, {b} {})", self.definition(flavor), self.definition(flavor)),
+            0..=2 => format!("add column {new} {}{place}", self.definition()),
+            3 => format!("add ({new} {}, {new2} {})", self.definition(), self.definition()),
             4 | 5 => format!("drop column {a}"),
-            6 => format!("change {a} {b} {}{place}", self.definition(flavor)),
-            7 | 8 => format!("modify column {a} {}{place}", self.definition(flavor)),
-            9 => format!("rename column {a} to {b}"),
-            10 | 11 => format!("add {}", self.key(flavor)),
+            6 => format!("change {a} {new} {}{place}", self.definition()),
+            7 | 8 => format!("modify column {a} {}{place}", self.definition()),
+            9 => format!("rename column {a} to {new}"),
+            10 | 11 => format!("add {}", self.key()),
             12 => self.pick(&dropped_keys).to_owned(),
             13 => self.pick(&["rename index k1 to k2", "rename key k2 to `k 3`", "rename index c1 to k1"]).to_owned(),
             14 => self.pick(&converted).to_owned(),

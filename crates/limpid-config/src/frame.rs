@@ -1,0 +1,183 @@
+//! What every pipeline file has, whatever it connects.
+//!
+//! Owns: the frame's tables of keys and the specification they become. Does not own: the connectors' keys, the way
+//! from files to specifications (`load`).
+//!
+//! Invariant: no `Option` here means "the default"; and a value that this version does not have cannot be said.
+
+mod format;
+mod telemetry;
+
+use std::fmt;
+use std::time::Duration;
+
+use limpid_model::PipelineName;
+
+use crate::key::{Choice, Choices, Key};
+use crate::node::Place;
+use crate::reader::{Reader, Section};
+pub(crate) use format::FORMAT;
+pub use format::{
+    BigintUnsigned, BinaryHandling, Compat, DecimalHandling, FormatName, FormatSpec, SkippedOperations, TimePrecision,
+    Tinyint1,
+};
+pub(crate) use telemetry::TELEMETRY;
+pub use telemetry::{LogFormat, LogLevel, LogsSpec, MetricsSpec, TelemetrySpec};
+
+/// Below a second every pipeline would be late, above a month none ever.
+const LAG_LIMIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600));
+
+/// The top level.
+pub(crate) const FRAME: &[Key] = &[
+    Key::text("name").required().doc("The pipeline's name: unique in a process, part of topics, metrics and ids."),
+    Key::duration("lag-limit", LAG_LIMIT.0, LAG_LIMIT.1).default("60s").doc("Above it the verdict is `warn`."),
+    Key::system("source").required().doc("Where changes come from."),
+    Key::later_list("transforms").doc("What is done to changes on their way."),
+    Key::system("sink").required().doc("Where changes go."),
+    Key::choice::<OnRowError>("on-row-error")
+        .written_out("halt-table", "park-key")
+        .doc("What happens to a row that cannot be delivered."),
+    Key::section("telemetry", TELEMETRY).doc("What is told about the pipeline, and to whom."),
+    Key::later_block("verify", &["cycle", "read-rows-per-second", "parallel", "window", "repair"])
+        .doc("Proofs that source and target are equal."),
+    Key::later_block("alerts", &["evaluator", "heartbeat-url", "rules", "checks", "channels"])
+        .doc("Who is told when something is wrong."),
+    Key::later_block("heal", &["mode", "allow"]).doc("What is mended without a person."),
+];
+
+/// In every `source`, beside its connector's own keys.
+pub(crate) const SOURCE: &[Key] = &[
+    // `load` refuses its absence, since it knows what there is to choose from.
+    Key::text("type").doc("Which system."),
+    Key::choice::<SnapshotMode>("snapshot")
+        .written_out("never", "initial")
+        .table_is_later()
+        .doc("Whether the tables are copied before the stream is followed."),
+    Key::text("start")
+        .default("head")
+        .doc("Where the stream begins when nothing is stored and no snapshot sets it: head, earliest, or a position."),
+    Key::later_block("heartbeat", &["every", "table"]).doc("A row of our own, written to measure the way through."),
+];
+
+/// In every `sink`, beside its connector's own keys and those of the format.
+pub(crate) const SINK: &[Key] = &[
+    Key::text("type").doc("Which system."),
+    Key::choice::<Delivery>("delivery")
+        .written_out("at-least-once", "at-least-once")
+        .doc("What a restart may do to rows delivered just before it."),
+];
+
+/// Whether tables are copied first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotMode {
+    Never,
+}
+
+impl Choices for SnapshotMode {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::later("initial", "Once, before the stream."),
+        Choice::new("never", SnapshotMode::Never, "The stream alone."),
+        Choice::later("only", "The copy alone."),
+        Choice::later("when-needed", "At the first start, and when the position is lost."),
+    ];
+}
+
+/// What is promised of each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    AtLeastOnce,
+}
+
+impl Choices for Delivery {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::new("at-least-once", Delivery::AtLeastOnce, "Rows may repeat after a restart, never go missing."),
+        Choice::later("exactly-once", "Rows and position in one transaction."),
+    ];
+}
+
+/// What happens to a row that cannot be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRowError {
+    HaltTable,
+}
+
+impl Choices for OnRowError {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::later("park-key", "Later changes of its key queue behind it."),
+        Choice::later("dead-letter", "It is put aside."),
+        Choice::new("halt-table", OnRowError::HaltTable, "Its table stops, the others go on."),
+    ];
+}
+
+/// Where a stream begins when nothing is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Where the log ends now.
+    Head,
+    /// The oldest place the server still has.
+    Earliest,
+    /// A position in the source's own grammar, unread.
+    Position(String),
+}
+
+/// One pipeline, all defaults filled in.
+#[derive(Clone, Debug)]
+pub struct PipelineSpec {
+    pub name: PipelineName,
+    /// Where the name is written.
+    pub place: Place,
+    pub lag_limit: Duration,
+    pub source: SourceSpec,
+    pub sink: SinkSpec,
+    pub on_row_error: OnRowError,
+    pub telemetry: TelemetrySpec,
+}
+
+#[derive(Clone)]
+pub struct SourceSpec {
+    /// The connector's name in the registry.
+    pub kind: &'static str,
+    pub snapshot: SnapshotMode,
+    pub start: Start,
+    /// Where `start` is written, for the connector that finds it to be no position.
+    pub start_place: Place,
+    /// What the connector reads.
+    pub section: Section,
+}
+
+#[derive(Clone)]
+pub struct SinkSpec {
+    /// The connector's name in the registry.
+    pub kind: &'static str,
+    pub delivery: Delivery,
+    /// `None`: nothing is encoded (a `null` sink without a format only lets rows be decoded).
+    pub format: Option<FormatSpec>,
+    /// What the connector reads.
+    pub section: Section,
+}
+
+impl fmt::Debug for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SourceSpec");
+        shown.field("kind", &self.kind).field("snapshot", &self.snapshot).field("start", &self.start);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SinkSpec");
+        shown.field("kind", &self.kind).field("delivery", &self.delivery).field("format", &self.format);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Start {
+    pub(crate) fn read(keys: &Reader<'_>) -> Self {
+        match keys.text("start") {
+            text if text == "head" => Self::Head,
+            text if text == "earliest" => Self::Earliest,
+            text => Self::Position(text),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `telemetry`: what is told, and to whom.
+//!
+//! Owns: its keys and values. Does not own: telling (`limpid-telemetry`).
+//!
+//! Invariant: as for the frame.
+
+use std::path::PathBuf;
+
+use crate::key::{Choice, Choices, Key};
+use crate::reader::Reader;
+
+const METRICS: &[Key] = &[
+    Key::bool("enabled").default("true").doc("Off: no metrics of this pipeline at all."),
+    Key::bool("prometheus").default("true").doc("Whether they stand under /metrics."),
+    Key::later_value("otlp").doc("Where they are pushed by OTLP."),
+    Key::later_value("remote-write").doc("Where they are pushed by Prometheus remote write."),
+];
+
+const LOGS: &[Key] = &[
+    Key::bool("enabled").default("true").doc("Off: errors and warnings only."),
+    Key::choice::<LogFormat>("format").default("json").doc("One JSON object a line, or lines for people."),
+    Key::choice::<LogLevel>("level").default("info").doc("The least that is told."),
+    Key::path("file").doc("Where they are written beside stderr."),
+];
+
+pub(crate) const TELEMETRY: &[Key] = &[
+    Key::later_block("traces", &["otlp", "protocol", "sample", "slow-ms", "granularity", "headers"])
+        .doc("One trace per source transaction."),
+    Key::section("metrics", METRICS).doc("Numbers."),
+    Key::section("logs", LOGS).doc("Lines."),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+impl Choices for LogFormat {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::new("json", LogFormat::Json, "One JSON object a line."),
+        Choice::new("text", LogFormat::Text, "Lines for people."),
+    ];
+}
+
+/// Ordered from the least to the most that is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Choices for LogLevel {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::new("error", LogLevel::Error, "A person must act."),
+        Choice::new("warn", LogLevel::Warn, "Unexpected, recovered."),
+        Choice::new("info", LogLevel::Info, "A change of state."),
+        Choice::new("debug", LogLevel::Debug, "For finding a mistake."),
+        Choice::new("trace", LogLevel::Trace, "Everything."),
+    ];
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelemetrySpec {
+    pub metrics: MetricsSpec,
+    pub logs: LogsSpec,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsSpec {
+    /// Whether the pipeline's metrics stand under `/metrics`: both `enabled` and `prometheus`.
+    pub prometheus: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogsSpec {
+    pub format: LogFormat,
+    /// With `enabled: false` this is `warn` at the most: what needs a person is never silent.
+    pub level: LogLevel,
+    /// Beside stderr.
+    pub file: Option<PathBuf>,
+}
+
+impl TelemetrySpec {
+    pub(crate) fn read(keys: &Reader<'_>) -> Self {
+        let metrics = keys.section("metrics");
+        let logs = keys.section("logs");
+        let level: LogLevel = logs.choice("level");
+        Self {
+            metrics: MetricsSpec { prometheus: metrics.bool("enabled") && metrics.bool("prometheus") },
+            logs: LogsSpec {
+                format: logs.choice("format"),
+                level: if logs.bool("enabled") { level } else { level.min(LogLevel::Warn) },
+                file: logs.optional_path("file"),
+            },
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! TOML: its own slips, and that places and remedies are TOML's.
+
+use crate::registry::{Case, check, faults_of};
+
+const GOOD: &str = r#"name = "shop"
+on-row-error = "halt-table"
+
+[source]
+type = "mysql"
+url = "mysql://db:3306"
+password = "${env:DB_PASSWORD}"
+tables = ["shop.*"]
+snapshot = "never"
+tls = { mode = "preferred" }
+
+[sink]
+type = "kafka"
+brokers = ["127.0.0.1:9092"]
+delivery = "at-least-once"
+librdkafka = { "linger.ms" = 5 }
+"#;
+
+#[test]
+fn each_slip_of_toml_has_its_place() {
+    const CASES: &[Case] = &[
+        (
+            "name = \"shop\"",
+            "name = \"shop",
+            &["1:13 CONFIG_SYNTAX this is no TOML: invalid basic string, expected `\"`"],
+        ),
+        (
+            "name = \"shop\"",
+            "name = shop",
+            &["1:8 CONFIG_SYNTAX this is no TOML: string values must be quoted, expected literal string"],
+        ),
+        ("name = \"shop\"", "name: shop", &["1:7 CONFIG_SYNTAX this is no TOML: key with no value, expected `=`"]),
+        ("name = \"shop\"", "name = \"a\"\nname = \"b\"", &["2:1 CONFIG_SYNTAX this is no TOML: duplicate key"]),
+        ("[source]", "[source", &["4:8 CONFIG_SYNTAX this is no TOML: unclosed table, expected `]`"]),
+        ("[sink]", "[source]", &["12:2 CONFIG_SYNTAX this is no TOML: duplicate key"]),
+        (
+            "name = \"shop\"",
+            "name = 2024-01-01T00:00:00Z",
+            &[
+                "1:8 CONFIG_BAD_VALUE `name` cannot be a name | use up to 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit: it becomes part of topics",
+            ],
+        ),
+        (
+            "name = \"shop\"",
+            "name = 99999999999999999999999999999999999999999999",
+            &["1:8 CONFIG_SYNTAX this number is too large"],
+        ),
+        (
+            "snapshot = \"never\"\n",
+            "",
+            &[
+                "4:2 NOT_IN_THIS_VERSION `source.snapshot` is left out, and its default `initial` is not in this version | write `snapshot = \"never\"`",
+            ],
+        ),
+        (
+            "snapshot = \"never\"",
+            "snapshot = \"initial\"",
+            &[
+                "9:12 NOT_IN_THIS_VERSION `source.snapshot` is \"initial\", which is not in this version | write `snapshot = \"never\"`",
+            ],
+        ),
+        (
+            "mode = \"preferred\"",
+            "mod = \"preferred\"",
+            &["10:9 CONFIG_UNKNOWN_KEY `source.tls.mod` is not a key of this file | did you mean `mode`?"],
+        ),
+        (
+            "mode = \"preferred\"",
+            "mode = 5",
+            &[
+                "10:16 CONFIG_WRONG_TYPE `source.tls.mode` must be one of disabled, preferred, required, verify-ca, verify-identity, not a number",
+            ],
+        ),
+        (
+            "\"linger.ms\" = 5",
+            "linger.ms = 5",
+            &["16:16 CONFIG_WRONG_TYPE `sink.librdkafka.linger` must be a text or a number, not a table of keys"],
+        ),
+        (
+            "[sink]",
+            "[verify]\ncycle = \"24h\"\n\n[sink]",
+            &[
+                "12:2 NOT_IN_THIS_VERSION `verify` is not in this version | remove it, or write `enabled = false` into it",
+            ],
+        ),
+        (
+            "[sink]",
+            "[[transforms]]\ntype = \"reject\"\n\n[sink]",
+            &[
+                "12:3 NOT_IN_THIS_VERSION `transforms` is not in this version | remove it; every change is passed on as it is",
+            ],
+        ),
+        (
+            "\"${env:DB_PASSWORD}\"",
+            "\"${env:MISSING}\"",
+            &[
+                "7:12 CONFIG_VARIABLE_MISSING `source.password` needs the environment variable MISSING, which is not set | set MISSING, or write $${ for a literal ${",
+            ],
+        ),
+    ];
+    check("a.toml", GOOD, CASES);
+}
+
+#[test]
+fn depth_and_size_are_bounded() {
+    assert_eq!(faults_of("a.toml", &format!("a = {}{}", "[".repeat(40), "]".repeat(40))), [""]);
+    assert_eq!(faults_of("a.toml", &format!("a = {}", "[".repeat(100_000))), [""]);
+    assert_eq!(faults_of("a.toml", &format!("{} = 1", vec!["a"; 60].join("."))), [""]);
+    assert_eq!(faults_of("a.toml", &"a\n".repeat(1 << 20)), [""]);
+}

@@ -1,0 +1,1 @@
+//! Good files, in all three syntaxes, and what they mean.

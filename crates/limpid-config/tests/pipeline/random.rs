@@ -1,0 +1,1 @@
+//! Random input: an answer, never a panic.

@@ -1,0 +1,1 @@
+//! The exported schema against real files.

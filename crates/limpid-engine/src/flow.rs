@@ -1,0 +1,215 @@
+//! The threads of one attempt: a reader, workers, a delivery, and what runs between them.
+//!
+//! Owns: the channels, the shared signals, joining. Does not own: what an attempt is for (`pipeline`).
+//!
+//! Invariant: the first fault wins and stops all; a panic becomes a fault; no thread outlives its attempt.
+
+mod delivery;
+mod reader;
+mod worker;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use limpid_connector::{ChangeStream, Clock, EncodedBatch, Encode, EncodeTally, DecodeTally, Sink, Stop, StreamEvent};
+use limpid_model::{Component, Fault, FaultCode, Position, TableName};
+
+use crate::budget::Budget;
+use crate::observe::Observer;
+use crate::saver::Saver;
+
+pub(crate) use delivery::Resume;
+
+/// Raw bytes between socket and acknowledgement. With cells and records beside them (about five times as much for
+/// Debezium's JSON) 4 MiB is some 30 MB at most; at 200,000 rows of 180 B a second it is a tenth of a second of rows,
+/// many times a broker's answer.
+const FLIGHT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Batches that wait between two threads: enough to cover a hiccup, few enough that the byte budget is what counts.
+const QUEUE_BATCHES: usize = 16;
+
+/// Makes one encoder for each worker, for rows of the connector named.
+pub type EncoderFactory = Arc<dyn Fn(&'static str) -> Box<dyn Encode> + Send + Sync>;
+
+/// A batch on its way from reader to worker, with what happened before it.
+pub(crate) struct Raw {
+    /// Holds no records yet: cells and records go round together, so that both keep their room.
+    encoded: Box<EncodedBatch>,
+    events: Vec<StreamEvent>,
+    taken: u64,
+}
+
+/// A batch on its way from worker to delivery.
+pub(crate) struct Made {
+    encoded: Box<EncodedBatch>,
+    events: Vec<StreamEvent>,
+    decoded: DecodeTally,
+    encoding: EncodeTally,
+    taken: u64,
+}
+
+/// What the threads of one attempt share.
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) budget: Budget,
+    /// Raised by a fault or at the end of a drain: everyone leaves.
+    pub(crate) abort: Stop,
+    /// Raised by the operator: the reader leaves, the rest drains.
+    pub(crate) stop: Stop,
+    pub(crate) observer: Arc<dyn Observer>,
+    fault: Mutex<Option<Fault>>,
+    /// Tables that delivery halted, for the reader to skip.
+    halted: Mutex<Vec<TableName>>,
+    any_halted: AtomicBool,
+    /// Used batches on their way back.
+    spare: Mutex<Vec<Box<EncodedBatch>>>,
+}
+
+impl Shared {
+    pub(crate) fn fail(&self, fault: Fault) {
+        let mut first = self.fault.lock().expect("never held across a panic");
+        if first.is_none() {
+            *first = Some(fault);
+        }
+        drop(first);
+        self.abort.raise();
+    }
+
+    fn halt(&self, table: TableName) {
+        self.halted.lock().expect("never held across a panic").push(table);
+        self.any_halted.store(true, Ordering::Release);
+    }
+
+    /// Tables halted since the last call.
+    fn newly_halted(&self) -> Vec<TableName> {
+        if !self.any_halted.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.halted.lock().expect("never held across a panic"))
+    }
+
+    /// An empty batch, reused where one is there.
+    fn take_spare(&self) -> Box<EncodedBatch> {
+        self.spare.lock().expect("never held across a panic").pop().unwrap_or_default()
+    }
+
+    /// Gives a used batch and its bytes back.
+    fn recycle(&self, mut batch: Box<EncodedBatch>, taken: u64) {
+        batch.clear();
+        self.budget.give(taken);
+        // A batch that grew beyond the usual gives its memory back to the system, not to the next batch.
+        if batch.batch.heap_bytes() + batch.bytes.capacity() <= SPARE_BYTES_MAX {
+            let mut spare = self.spare.lock().expect("never held across a panic");
+            if spare.len() < SPARE_BATCHES_MAX {
+                spare.push(batch);
+            }
+        }
+    }
+}
+
+/// A recycled batch keeps at most this much room; a usual one has 1 to 2 MiB.
+const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Spare batches kept: as many as are usually in flight at once on a fast path.
+const SPARE_BATCHES_MAX: usize = 8;
+
+/// Everything one attempt runs with.
+pub(crate) struct Attempt<'a> {
+    pub(crate) stream: Box<dyn ChangeStream>,
+    pub(crate) sink: &'a mut dyn Sink,
+    pub(crate) encoders: Option<EncoderFactory>,
+    pub(crate) saver: &'a mut Saver,
+    pub(crate) workers: usize,
+    pub(crate) clock: Clock,
+    pub(crate) stop: Stop,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) resume: Option<Resume>,
+    pub(crate) halted: Vec<TableName>,
+    pub(crate) drain_max: Duration,
+}
+
+/// How an attempt ended without a fault.
+#[derive(Clone, Debug)]
+pub(crate) enum Ended {
+    /// The operator's stop: drained.
+    Stopped,
+    /// The end that was asked for.
+    Reached,
+}
+
+/// Runs the threads until the stream ends, the stop is raised or something fails.
+pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
+    let shared = Arc::new(Shared {
+        clock: attempt.clock.clone(),
+        budget: Budget::new(FLIGHT_BYTES_MAX),
+        abort: Stop::new(),
+        stop: attempt.stop.clone(),
+        observer: attempt.observer,
+        fault: Mutex::new(None),
+        halted: Mutex::new(attempt.halted.clone()),
+        any_halted: AtomicBool::new(!attempt.halted.is_empty()),
+        spare: Mutex::new(Vec::new()),
+    });
+    let (raw_out, raw_in) = bounded::<Raw>(QUEUE_BATCHES);
+    let (made_out, made_in) = bounded::<Made>(QUEUE_BATCHES);
+    let opened_at: Position = attempt.stream.opened_at();
+    let decoder = attempt.stream.decoder();
+    let connector = attempt.stream.connector();
+    let stream = attempt.stream;
+    std::thread::scope(|scope| {
+        let shared_reader = Arc::clone(&shared);
+        let reader = scope.spawn(move || {
+            guarded(&shared_reader, Component::Input, || reader::run(stream, &raw_out, &shared_reader))
+        });
+        for _ in 0..attempt.workers.max(1) {
+            let shared = Arc::clone(&shared);
+            let (raw_in, made_out) = (raw_in.clone(), made_out.clone());
+            let (decoder, encoders) = (Arc::clone(&decoder), attempt.encoders.clone());
+            scope.spawn(move || {
+                guarded(&shared, Component::Filter, || {
+                    worker::run(&raw_in, &made_out, &*decoder, encoders.map(|make| make(connector)), &shared)
+                })
+            });
+        }
+        // Only the threads hold the ends now, so that each channel closes when its senders are gone.
+        drop((raw_in, made_out));
+        let delivery = delivery::Delivery::new(
+            attempt.sink,
+            attempt.saver,
+            &shared,
+            attempt.resume,
+            opened_at,
+            attempt.halted,
+            attempt.drain_max,
+        );
+        guarded(&shared, Component::Output, || delivery.run(&made_in));
+        shared.abort.raise();
+        drop(made_in);
+        let ended = reader.join().ok().flatten().unwrap_or(Ended::Stopped);
+        match shared.fault.lock().expect("never held across a panic").take() {
+            Some(fault) => Err(fault),
+            None => Ok(ended),
+        }
+    })
+}
+
+/// Runs a thread's work; a panic and an error both become the attempt's fault.
+fn guarded<T>(shared: &Shared, component: Component, work: impl FnOnce() -> Result<T, Fault>) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Some(value),
+        Ok(Err(fault)) => {
+            shared.fail(fault);
+            None
+        }
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            let fault = Fault::new(FaultCode::PipelinePanicked, component, "an invariant of our own broke");
+            shared.fail(fault.because(text.to_owned()));
+            None
+        }
+    }
+}

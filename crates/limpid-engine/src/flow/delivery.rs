@@ -1,0 +1,303 @@
+//! The delivery thread: order restored, the sink fed, acknowledgements gathered, positions saved.
+//!
+//! Owns: the window, halted tables, the rows a restart skips. Does not own: the sink's own queue, the store (`saver`).
+//!
+//! Invariant: batches reach the sink in the order they were read. A position is saved only once everything at or
+//! below it is durable, and after whatever the state must remember of it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use limpid_connector::{Accepted, EncodedBatch, Sink, SinkEvent, StreamEvent};
+use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName, TxnId};
+
+use super::{Made, Shared};
+use crate::failpoint::{Point, pass};
+use crate::saver::Saver;
+use crate::window::Window;
+
+/// While something is out at the sink: how long to listen to it before looking for new batches. It is the most that
+/// a batch waits here unseen.
+const LISTEN: Duration = Duration::from_millis(1);
+
+/// How long to wait for a batch when nothing is out.
+const REST: Duration = Duration::from_millis(100);
+
+/// Rows at the start of the stream that were done before the restart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resume {
+    pub(crate) txn: TxnId,
+    pub(crate) rows: u64,
+}
+
+pub(super) struct Delivery<'a> {
+    sink: &'a mut dyn Sink,
+    saver: &'a mut Saver,
+    shared: &'a Shared,
+    resume: Option<Resume>,
+    halted: HashSet<TableName>,
+    /// Batches that came before their turn.
+    early: BTreeMap<u64, Made>,
+    next: u64,
+    /// What a batch completes: its position, and the schema version in force there.
+    window: Window<(Position, u32)>,
+    version: u32,
+    /// Raw bytes each batch at the sink has taken from the budget.
+    taken: HashMap<u64, u64>,
+    /// A batch the sink had no room for.
+    waiting: Option<Box<EncodedBatch>>,
+    /// The transaction that the last batch ended inside, and its rows so far.
+    inside: Option<(TxnId, u64)>,
+    last_end: Position,
+    drain_max: Duration,
+    sink_events: Vec<SinkEvent>,
+}
+
+impl<'a> Delivery<'a> {
+    pub(super) fn new(
+        sink: &'a mut dyn Sink,
+        saver: &'a mut Saver,
+        shared: &'a Shared,
+        resume: Option<Resume>,
+        opened_at: Position,
+        halted: Vec<TableName>,
+        drain_max: Duration,
+    ) -> Self {
+        let version = saver.record().schema_version;
+        Self {
+            sink,
+            saver,
+            shared,
+            resume,
+            halted: halted.into_iter().collect(),
+            early: BTreeMap::new(),
+            next: 0,
+            window: Window::new(0),
+            version,
+            taken: HashMap::new(),
+            waiting: None,
+            inside: None,
+            last_end: opened_at,
+            drain_max,
+            sink_events: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, made: &Receiver<Made>) -> Result<(), Fault> {
+        while self.step(made)? {}
+        pass(Point::BeforeDrain);
+        self.drain()?;
+        self.saver.save_now(self.sink, self.shared)
+    }
+
+    /// One round; false when no further batch will come.
+    fn step(&mut self, made: &Receiver<Made>) -> Result<bool, Fault> {
+        if self.shared.abort.is_raised() {
+            return Ok(false);
+        }
+        if self.waiting.is_none() {
+            let received = if self.window.is_empty() { self.rest(made) } else { made.try_recv() };
+            match received {
+                Ok(batch) => self.accept(batch)?,
+                Err(TryRecvError::Empty) if self.window.is_empty() => {}
+                Err(TryRecvError::Empty) => self.listen(LISTEN)?,
+                Err(TryRecvError::Disconnected) => return Ok(false),
+            }
+        } else {
+            self.listen(LISTEN)?;
+        }
+        self.feed()?;
+        self.listen(Duration::ZERO)?;
+        self.saver.save_when_due(self.sink, self.shared)?;
+        Ok(true)
+    }
+
+    fn rest(&self, made: &Receiver<Made>) -> Result<Made, TryRecvError> {
+        made.recv_timeout(REST).map_err(|error| match error {
+            RecvTimeoutError::Timeout => TryRecvError::Empty,
+            RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+        })
+    }
+
+    /// Keeps a batch until its turn, and takes every batch whose turn it is as long as the sink has room.
+    fn accept(&mut self, made: Made) -> Result<(), Fault> {
+        self.early.insert(made.encoded.batch.seq, made);
+        self.take_turns()
+    }
+
+    fn take_turns(&mut self) -> Result<(), Fault> {
+        while self.waiting.is_none() {
+            let Some(made) = self.early.remove(&self.next) else { return Ok(()) };
+            self.next += 1;
+            self.prepare(made)?;
+        }
+        Ok(())
+    }
+
+    /// A batch whose turn has come: what happened before it, its place in its transactions, halted tables.
+    fn prepare(&mut self, made: Made) -> Result<(), Fault> {
+        let Made { mut encoded, events, decoded, encoding, taken } = made;
+        self.shared.observer.tallies(&encoded, &decoded, &encoding);
+        let rows_inside = self.place_in_transactions(&mut encoded.batch);
+        let end = encoded.batch.end.clone().expect("a stream gives each batch an end");
+        let end = match rows_inside {
+            Some(rows) if end.inside().is_some() => end.with_rows_done(rows),
+            _ => end,
+        };
+        if self.resume.is_some() {
+            self.skip_done_rows(&mut encoded);
+        }
+        // Tables halted before this batch; what halts in it still delivers its rows up to there.
+        if !self.halted.is_empty() {
+            self.drop_halted(&mut encoded);
+        }
+        for event in events {
+            self.stream_event(event, &end)?;
+        }
+        for (table, fault) in decoded.table_faults.into_iter().chain(encoding.table_faults) {
+            let name = encoded.batch.tables[table as usize].name.clone();
+            self.halt(name, fault)?;
+        }
+        self.last_end = end.clone();
+        self.window.open(encoded.batch.seq, (end, self.version));
+        self.taken.insert(encoded.batch.seq, taken);
+        pass(Point::BeforeWrite);
+        self.write(encoded)
+    }
+
+    /// Gives each transaction its count of earlier rows; returns the rows done of the one the batch ends inside.
+    fn place_in_transactions(&mut self, batch: &mut Batch) -> Option<u64> {
+        let mut rows = vec![0u64; batch.txns.len()];
+        for event in &batch.events {
+            rows[event.txn as usize] += event.rows as u64;
+        }
+        let mut inside = self.inside.take();
+        for (txn, rows) in batch.txns.iter_mut().zip(rows) {
+            let before = match inside {
+                Some((id, before)) if id.is_same(txn.id) => before,
+                _ => 0,
+            };
+            txn.rows_before = before;
+            inside = (!txn.ends).then_some((txn.id, before + rows));
+        }
+        self.inside = inside;
+        inside.map(|(_, rows)| rows)
+    }
+
+    /// After a restart inside a transaction: its first rows were delivered already.
+    fn skip_done_rows(&mut self, encoded: &mut EncodedBatch) {
+        let Some(resume) = self.resume else { return };
+        let EncodedBatch { batch, records, .. } = encoded;
+        let Some(index) = batch.txns.iter().position(|txn| txn.id.is_same(resume.txn)) else { return };
+        let txn = batch.txns[index];
+        let first = batch.rows.iter().position(|row| row.txn == index as u32).unwrap_or(0) as u64;
+        records.retain(|record| {
+            let row = &batch.rows[record.row as usize];
+            row.txn != index as u32 || txn.rows_before + (record.row as u64 - first) >= resume.rows
+        });
+        if txn.ends {
+            self.resume = None;
+        }
+    }
+
+    fn drop_halted(&self, encoded: &mut EncodedBatch) {
+        let EncodedBatch { batch, records, .. } = encoded;
+        let gone: Vec<bool> = batch.tables.iter().map(|table| self.halted.contains(&table.name)).collect();
+        if gone.contains(&true) {
+            records.retain(|record| !gone[record.table as usize]);
+        }
+    }
+
+    fn stream_event(&mut self, event: StreamEvent, end: &Position) -> Result<(), Fault> {
+        match event {
+            StreamEvent::TableFault { table, fault } => self.halt(table, fault),
+            StreamEvent::Doubt { code, object } => {
+                self.shared.observer.doubt(code, &object);
+                Ok(())
+            }
+            StreamEvent::History { version, snapshot } => {
+                self.version = version;
+                self.saver.save_history(version, &snapshot, end)
+            }
+        }
+    }
+
+    /// A table's rows end here, durably so before any later position is saved.
+    fn halt(&mut self, table: TableName, fault: Fault) -> Result<(), Fault> {
+        if self.halted.insert(table.clone()) {
+            self.saver.halt_table(&table, &fault, &self.last_end, self.shared)?;
+            self.shared.observer.table_halted(&table, &fault);
+            self.shared.halt(table);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, mut encoded: Box<EncodedBatch>) -> Result<(), Fault> {
+        encoded.batch.times.sent = self.shared.clock.nanos();
+        match self.sink.write(encoded)? {
+            Accepted::Taken => pass(Point::AfterWrite),
+            Accepted::Full(batch) => self.waiting = Some(batch),
+        }
+        Ok(())
+    }
+
+    /// Tries the waiting batch again, then those behind it.
+    fn feed(&mut self) -> Result<(), Fault> {
+        if let Some(batch) = self.waiting.take() {
+            self.write(batch)?;
+        }
+        self.take_turns()
+    }
+
+    fn listen(&mut self, wait: Duration) -> Result<(), Fault> {
+        let mut events = std::mem::take(&mut self.sink_events);
+        self.sink.poll(wait, &mut events)?;
+        for event in events.drain(..) {
+            self.sink_event(event)?;
+        }
+        self.sink_events = events;
+        Ok(())
+    }
+
+    fn sink_event(&mut self, event: SinkEvent) -> Result<(), Fault> {
+        match event {
+            SinkEvent::Durable { mut batch, delivered } => {
+                pass(Point::AfterAck);
+                batch.batch.times.acked = self.shared.clock.nanos();
+                self.shared.observer.durable(&batch, &delivered);
+                let seq = batch.batch.seq;
+                let taken = self.taken.remove(&seq).expect("only batches that were written come back");
+                self.shared.recycle(batch, taken);
+                if let Some((position, version)) = self.window.close(seq) {
+                    pass(Point::AfterWindow);
+                    self.saver.covered(position, version);
+                }
+                Ok(())
+            }
+            SinkEvent::TableFault { table, fault } => self.halt(table, fault),
+            SinkEvent::Health { endpoint, healthy } => {
+                self.shared.observer.health(Component::Output, &endpoint, healthy);
+                Ok(())
+            }
+        }
+    }
+
+    /// Nothing further comes: wait for what is out.
+    fn drain(&mut self) -> Result<(), Fault> {
+        let deadline = self.shared.clock.nanos() + self.drain_max.as_nanos() as u64;
+        while !self.window.is_empty() && !self.failed() {
+            self.feed()?;
+            self.listen(LISTEN)?;
+            if self.shared.clock.nanos() > deadline {
+                let text = format!("{} batches were not acknowledged in time", self.window.len());
+                return Err(Fault::new(FaultCode::DrainTimedOut, Component::Output, text));
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self) -> bool {
+        self.shared.abort.is_raised()
+    }
+}

@@ -1,0 +1,42 @@
+//! A worker thread: decode, encode.
+//!
+//! Owns: one encoder. Does not own: order, which delivery restores.
+//!
+//! Invariant: a batch goes out once for each that came in, whatever its rows held.
+
+use crossbeam_channel::{Receiver, Sender};
+use limpid_connector::{Decode, DecodeTally, Encode, EncodeTally};
+use limpid_model::Fault;
+
+use super::{Made, Raw, Shared};
+use crate::failpoint::{Point, pass};
+
+pub(super) fn run(
+    raw: &Receiver<Raw>,
+    out: &Sender<Made>,
+    decoder: &dyn Decode,
+    mut encoder: Option<Box<dyn Encode>>,
+    shared: &Shared,
+) -> Result<(), Fault> {
+    for Raw { mut encoded, events, taken } in raw {
+        if shared.abort.is_raised() {
+            return Ok(());
+        }
+        let mut decoded = DecodeTally::default();
+        decoder.decode(&mut encoded.batch, &mut decoded)?;
+        pass(Point::AfterDecode);
+        encoded.batch.times.decoded = shared.clock.nanos();
+        encoded.batch.times.transformed = encoded.batch.times.decoded;
+        let mut encoding = EncodeTally::default();
+        if let Some(encoder) = &mut encoder {
+            encoder.encode(&mut encoded, shared.clock.wall_micros(), &mut encoding);
+        }
+        pass(Point::AfterEncode);
+        encoded.batch.times.encoded = shared.clock.nanos();
+        shared.observer.made(&encoded);
+        if out.send(Made { encoded, events, decoded, encoding, taken }).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Moves batches from a source to a sink.
+//!
+//! Owns: threads, order, the window, checkpoints, back-pressure, restarts. Does not own: any system, any format, how
+//! things are stored or shown.
+//!
+//! Invariant: a position is saved only after everything at or below it is durable at the sink. Connectors are known
+//! by their traits only.
+
+mod backoff;
+mod budget;
+pub mod failpoint;
+mod flow;
+mod observe;
+mod pipeline;
+mod saver;
+mod window;
+
+pub use flow::EncoderFactory;
+pub use observe::{Observer, Unobserved};
+pub use pipeline::{DRAIN_MAX, Handle, Outcome, Parts, Phase, run};

@@ -1,0 +1,252 @@
+//! One pipeline from its start to its end: attempts, pauses between them, and when to give up.
+//!
+//! Owns: the start position, restarts, the phase others see. Does not own: threads of an attempt (`flow`).
+//!
+//! Invariant: the only loop that tries again; everything below it reports and leaves. A definite fault is never
+//! retried.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use limpid_connector::{Clock, Sink, Source, StartPoint, Stop, Until};
+use limpid_model::{Component, Epoch, Fault, FaultCode, PipelineName, Position, PositionRecord, Response, TableName};
+use limpid_state::Store;
+
+use crate::backoff::Backoff;
+use crate::flow::{self, Attempt, EncoderFactory, Ended, Resume};
+use crate::observe::Observer;
+use crate::saver::Saver;
+
+/// SIGTERM is answered within 25 s; the rest is for joining threads and closing.
+pub const DRAIN_MAX: Duration = Duration::from_secs(24);
+
+/// What a pipeline is made of.
+pub struct Parts {
+    pub name: PipelineName,
+    pub source: Box<dyn Source>,
+    pub sink: Box<dyn Sink>,
+    pub encoders: Option<EncoderFactory>,
+    pub store: Arc<Store>,
+    pub observer: Arc<dyn Observer>,
+    pub clock: Clock,
+    pub workers: usize,
+    /// Where to begin when nothing is stored.
+    pub start: StartPoint,
+    pub until: Until,
+    /// Changes when the captured tables or columns do.
+    pub selection: u64,
+}
+
+/// Where a pipeline stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Connecting, or between two attempts.
+    Starting = 0,
+    Running = 1,
+    /// Stopped for good by a fault.
+    Halted = 2,
+    /// Ended as asked.
+    Done = 3,
+}
+
+impl Phase {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Running => "running",
+            Phase::Halted => "halted",
+            Phase::Done => "done",
+        }
+    }
+}
+
+/// Looks at a pipeline and stops it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    phase: Arc<AtomicU8>,
+    stop: Stop,
+}
+
+impl Handle {
+    pub fn new(stop: Stop) -> Self {
+        Self { phase: Arc::new(AtomicU8::new(Phase::Starting as u8)), stop }
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Running,
+            2 => Phase::Halted,
+            _ => Phase::Done,
+        }
+    }
+
+    /// Drains and ends the pipeline.
+    pub fn stop(&self) {
+        self.stop.raise();
+    }
+
+    fn set(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+}
+
+/// How a pipeline ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Stopped and drained.
+    Stopped,
+    /// The end that was asked for was reached and is durable.
+    Reached,
+    /// A fault that trying again cannot mend.
+    Halted(Fault),
+}
+
+/// Runs a pipeline to its end on the calling thread.
+pub fn run(mut parts: Parts, handle: &Handle) -> Outcome {
+    let outcome = supervise(&mut parts, handle);
+    handle.set(if matches!(outcome, Outcome::Halted(_)) { Phase::Halted } else { Phase::Done });
+    outcome
+}
+
+fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
+    let mut backoff = Backoff::new(parts.clock.wall_micros() as u64);
+    let mut begun = None;
+    let mut failing_since = None;
+    loop {
+        let before = begun.as_ref().map(|started: &Started| started.saver.record().delivered.clone());
+        let fault = match attempt(parts, handle, &mut begun) {
+            Ok(Ended::Stopped) => return Outcome::Stopped,
+            Ok(Ended::Reached) => return Outcome::Reached,
+            Err(fault) => fault,
+        };
+        handle.set(Phase::Starting);
+        if handle.stop.is_raised() && fault.code() == FaultCode::DrainTimedOut {
+            parts.observer.fault(&fault, None);
+            return Outcome::Halted(fault);
+        }
+        // An attempt that saved something got somewhere: it begins a new series of failures.
+        if begun.as_ref().map(|started| started.saver.record().delivered.clone()) != before {
+            backoff.reset();
+            failing_since = None;
+        }
+        let now = parts.clock.nanos();
+        let since = *failing_since.get_or_insert(now);
+        let Response::Retry { window_max } = fault.response() else {
+            parts.observer.fault(&fault, None);
+            return Outcome::Halted(fault);
+        };
+        if now - since > window_max.as_nanos() as u64 {
+            parts.observer.fault(&fault, None);
+            return Outcome::Halted(fault);
+        }
+        let pause = backoff.pause();
+        parts.observer.fault(&fault, Some(pause.as_millis() as u64));
+        if handle.stop.wait(pause) {
+            return Outcome::Stopped;
+        }
+    }
+}
+
+/// What the first attempt found and later ones go on from.
+struct Started {
+    saver: Saver,
+    /// True once a position was saved, by us or before us.
+    has_position: bool,
+    stored_selection: Option<u64>,
+    halted: Vec<TableName>,
+}
+
+fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> Result<Ended, Fault> {
+    parts.sink.open()?;
+    if begun.is_none() {
+        *begun = Some(begin(parts)?);
+    }
+    let started = begun.as_mut().expect("set above");
+    let resumed = started.has_position || !started.saver.record().delivered.is_empty();
+    let from = if resumed { StartPoint::At(started.saver.record().delivered.clone()) } else { parts.start.clone() };
+    let history = parts.store.history_at(&parts.name, started.saver.record().schema_version)?;
+    let history = history.filter(|_| resumed).map(|history| (history.version, history.definitions));
+    let stream = parts.source.open(&from, &parts.until, history)?;
+    let opened_at = stream.opened_at();
+    let selection = started.halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
+    let same_selection = started.stored_selection.is_some_and(|stored| stored == selection);
+    let resume = resume_of(&opened_at).filter(|_| same_selection);
+    if !resumed {
+        started.saver.begin_at(&opened_at, &*parts.observer)?;
+        started.has_position = true;
+    }
+    handle.set(Phase::Running);
+    parts.observer.started(&opened_at.text());
+    let sink: &mut dyn Sink = &mut *parts.sink;
+    let ended = flow::run(Attempt {
+        stream,
+        sink,
+        encoders: parts.encoders.clone(),
+        saver: &mut started.saver,
+        workers: parts.workers,
+        clock: parts.clock.clone(),
+        stop: handle.stop.clone(),
+        observer: Arc::clone(&parts.observer),
+        resume,
+        halted: started.halted.clone(),
+        drain_max: DRAIN_MAX,
+    });
+    // What this attempt halted stays halted for the next, which counts rows under the new selection.
+    started.halted = parts.store.pipeline(&parts.name)?.halted.into_iter().map(|halted| halted.table).collect();
+    started.stored_selection = Some(started.saver.selection());
+    ended
+}
+
+fn resume_of(position: &Position) -> Option<Resume> {
+    position.inside().filter(|(_, rows)| *rows > 0).map(|(txn, rows)| Resume { txn, rows })
+}
+
+/// The first start of this process: weigh what is stored, raise the epoch before any row.
+fn begin(parts: &mut Parts) -> Result<Started, Fault> {
+    let state = parts.store.pipeline(&parts.name)?;
+    let at_sink = parts.sink.load_record()?.map(|bytes| read_record(&bytes)).transpose()?;
+    // The record is at the sink with the data: of the same pipeline and not behind us it knows better than we do. A
+    // state that never saved a position knows nothing, so any record is better than beginning anew.
+    let knows_nothing = state.checkpoint.is_none();
+    let newer = at_sink.filter(|record| knows_nothing || (record.id == state.id && record.epoch >= state.epoch));
+    let stored = newer.clone().or(state.checkpoint.as_ref().map(|checkpoint| checkpoint.record.clone()));
+    let epoch = Epoch(state.epoch.0.max(newer.as_ref().map_or(0, |record| record.epoch.0)) + 1);
+    parts.store.begin(&parts.name, epoch)?;
+    let mut record = stored.unwrap_or_else(|| PositionRecord {
+        pipeline: parts.name.clone(),
+        id: state.id,
+        epoch,
+        change: state.change,
+        delivered: String::new(),
+        read_from: String::new(),
+        undecided: Vec::new(),
+        rows_done: 0,
+        cursors: Vec::new(),
+        schema_version: 0,
+    });
+    record.id = state.id;
+    record.epoch = epoch;
+    record.change = state.change;
+    let has_position = !record.delivered.is_empty();
+    let halted: Vec<TableName> = state.halted.into_iter().map(|halted| halted.table).collect();
+    let selection = halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
+    // The record at the sink does not say under which selection its rows were counted; only ours does.
+    let stored_selection =
+        state.checkpoint.filter(|checkpoint| checkpoint.record.delivered == record.delivered).map(|found| found.selection);
+    Ok(Started {
+        saver: Saver::new(Arc::clone(&parts.store), record, selection),
+        has_position,
+        stored_selection,
+        halted,
+    })
+}
+
+fn read_record(bytes: &[u8]) -> Result<PositionRecord, Fault> {
+    limpid_codec::record::decode(bytes).map_err(|error| {
+        let text = "the position record at the sink cannot be read";
+        Fault::new(FaultCode::PositionTopicInvalid, Component::Output, text).because(error)
+    })
+}

@@ -1,0 +1,87 @@
+//! Lines on standard output.
+//!
+//! Owns: the stream. Does not own: the form of a line (`line`).
+//!
+//! Invariant: a batch is reported durable once the stream has taken all of it. What the reader at the other end does
+//! with it is the reader's: for a pipe, "durable" means handed over.
+
+use std::io::{Stdout, Write};
+use std::time::Duration;
+
+use limpid_connector::{Accepted, Clock, EncodedBatch, Sink, SinkEvent};
+use limpid_model::Fault;
+
+use crate::{faults, line, tally};
+
+/// Batches that may wait for a poll; see the sink `null`.
+const HELD_BATCHES_MAX: usize = 64;
+
+/// Writes lines to a stream, standard output by default.
+#[derive(Debug)]
+pub struct StdoutSink<W = Stdout> {
+    out: W,
+    clock: Clock,
+    buffer: Vec<u8>,
+    #[expect(clippy::vec_box, reason = "batches travel boxed and leave as they came")]
+    held: Vec<Box<EncodedBatch>>,
+}
+
+impl StdoutSink {
+    pub fn new(clock: Clock) -> Self {
+        Self::to(std::io::stdout(), clock)
+    }
+}
+
+impl<W: Write + Send> StdoutSink<W> {
+    /// To another stream.
+    pub fn to(out: W, clock: Clock) -> Self {
+        Self { out, clock, buffer: Vec::new(), held: Vec::new() }
+    }
+}
+
+impl<W: Write + Send> Sink for StdoutSink<W> {
+    fn open(&mut self) -> Result<(), Fault> {
+        self.held.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, batch: Box<EncodedBatch>) -> Result<Accepted, Fault> {
+        if self.held.len() >= HELD_BATCHES_MAX {
+            return Ok(Accepted::Full(batch));
+        }
+        line::write_lines(&batch, &mut self.buffer, |chunk| self.out.write_all(chunk))
+            .and_then(|()| self.out.flush())
+            .map_err(|error| faults::of_io(error, "write to standard output", "stdout"))?;
+        self.held.push(batch);
+        Ok(Accepted::Taken)
+    }
+
+    fn poll(&mut self, wait: Duration, events: &mut Vec<SinkEvent>) -> Result<(), Fault> {
+        if self.held.is_empty() {
+            // Nothing can come: waiting is what keeps a caller that polls in a loop from turning in it.
+            self.clock.sleep(wait);
+        }
+        events.extend(self.held.drain(..).map(tally::durable));
+        Ok(())
+    }
+
+    fn load_record(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(None)
+    }
+
+    fn save_record(&mut self, _record: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn held_bytes(&self) -> (u64, u64) {
+        let held = self.held.iter().map(|batch| batch.bytes.len() as u64).sum();
+        (held, u64::MAX)
+    }
+
+    fn endpoint(&self) -> String {
+        "stdout".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

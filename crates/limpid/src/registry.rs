@@ -1,0 +1,130 @@
+//! Every connector by name: the only file that knows them.
+//!
+//! Owns: what `type` may say, and making the parts of a pipeline from its specification. Does not own: running them.
+//!
+//! Invariant: a specification that was loaded against [`CONNECTORS`] can be made into parts.
+
+use std::sync::Arc;
+
+use limpid_codec as codec;
+use limpid_config::{
+    self as config, ConfigFault, Connectors, Encodes, FormatSpec, PipelineSpec, Section, SinkKind, SourceKind, Start,
+};
+use limpid_connector::{Clock, JsonText, Sink, Source, StartPoint};
+use limpid_engine::EncoderFactory;
+use limpid_file::{NullSink, StdoutSink};
+use limpid_mysql::MySqlSource;
+
+/// What this binary has.
+pub const CONNECTORS: Connectors = Connectors {
+    sources: &[SourceKind { name: "mysql", keys: limpid_mysql::config::KEYS, check: check_mysql }],
+    sinks: &[
+        SinkKind { name: "stdout", keys: &[], encodes: Encodes::Always, check: check_nothing },
+        SinkKind { name: "null", keys: &[], encodes: Encodes::WhenNamed, check: check_nothing },
+    ],
+};
+
+fn check_mysql(section: &Section) -> Vec<ConfigFault> {
+    limpid_mysql::config::read(section, "", JsonText::Server).err().unwrap_or_default()
+}
+
+fn check_nothing(_: &Section) -> Vec<ConfigFault> {
+    Vec::new()
+}
+
+/// What a record's topic is called where the sink has no such thing.
+const TOPIC: &str = "{pipeline}.{schema}.{table}";
+
+/// The parts of a pipeline that its file decides.
+pub struct Made {
+    pub source: Box<dyn Source>,
+    pub sink: Box<dyn Sink>,
+    pub encoders: Option<EncoderFactory>,
+    pub start: StartPoint,
+    pub selection: u64,
+}
+
+/// Makes the parts.
+///
+/// # Errors
+/// What only the parts themselves can find wrong.
+pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Vec<ConfigFault>> {
+    let json_text = if spec.sink.format.is_some() { JsonText::Debezium } else { JsonText::Server };
+    let source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
+    let selection = source.selection.fingerprint();
+    let (sink, topic): (Box<dyn Sink>, String) = match spec.sink.kind {
+        "stdout" => (Box::new(StdoutSink::new(clock.clone())), TOPIC.to_owned()),
+        "null" => (Box::new(NullSink::new(clock.clone())), TOPIC.to_owned()),
+        other => unreachable!("the registry has no sink called {other}"),
+    };
+    let start = match &spec.source.start {
+        Start::Head => StartPoint::Head,
+        Start::Earliest => StartPoint::Earliest,
+        Start::Position(text) => StartPoint::At(text.clone()),
+    };
+    let encoders = spec.sink.format.as_ref().map(|format| encoders(spec, format, &topic));
+    Ok(Made { source: Box::new(MySqlSource::new(source)), sink, encoders, start, selection })
+}
+
+/// Makes encoders of the format asked for, which share one registry of topics.
+fn encoders(spec: &PipelineSpec, format: &FormatSpec, topic: &str) -> EncoderFactory {
+    let template = codec::TopicTemplate::parse(topic).expect("the sink's section refuses what is no template");
+    let topics = Arc::new(codec::TopicRegistry::new(template));
+    let options = debezium_options(spec, format);
+    Arc::new(move |connector| {
+        let mut options = options.clone();
+        options.connector =
+            if connector == "mariadb" { codec::Connector::MariaDb } else { codec::Connector::MySql };
+        Box::new(codec::DebeziumEncoder::new(options, Arc::clone(&topics)))
+    })
+}
+
+fn debezium_options(spec: &PipelineSpec, format: &FormatSpec) -> codec::DebeziumOptions {
+    let mut skipped = codec::SkippedOperations::NONE;
+    for (wanted, operation) in [
+        (format.skipped_operations.create, codec::SkippedOperations::CREATE),
+        (format.skipped_operations.update, codec::SkippedOperations::UPDATE),
+        (format.skipped_operations.delete, codec::SkippedOperations::DELETE),
+        (format.skipped_operations.truncate, codec::SkippedOperations::TRUNCATE),
+    ] {
+        if wanted {
+            skipped = skipped.and(operation);
+        }
+    }
+    codec::DebeziumOptions {
+        compat: match format.compat {
+            config::Compat::V3_5 => codec::Compat::V3_5,
+            config::Compat::V3_7 => codec::Compat::V3_7,
+        },
+        decimal_handling: match format.decimal_handling {
+            config::DecimalHandling::Precise => codec::DecimalHandling::Precise,
+            config::DecimalHandling::Double => codec::DecimalHandling::Double,
+            config::DecimalHandling::String => codec::DecimalHandling::String,
+        },
+        time_precision: match format.time_precision {
+            config::TimePrecision::AdaptiveTimeMicroseconds => codec::TimePrecision::AdaptiveTimeMicroseconds,
+            config::TimePrecision::Connect => codec::TimePrecision::Connect,
+            config::TimePrecision::Isostring => codec::TimePrecision::Isostring,
+            config::TimePrecision::Microseconds => codec::TimePrecision::Microseconds,
+            config::TimePrecision::Nanoseconds => codec::TimePrecision::Nanoseconds,
+        },
+        bigint_unsigned_handling: match format.bigint_unsigned_handling {
+            config::BigintUnsigned::Long => codec::BigintUnsignedHandling::Long,
+            config::BigintUnsigned::Precise => codec::BigintUnsignedHandling::Precise,
+        },
+        binary_handling: match format.binary_handling {
+            config::BinaryHandling::Bytes => codec::BinaryHandling::Bytes,
+            config::BinaryHandling::Base64 => codec::BinaryHandling::Base64,
+            config::BinaryHandling::Base64UrlSafe => codec::BinaryHandling::Base64UrlSafe,
+            config::BinaryHandling::Hex => codec::BinaryHandling::Hex,
+        },
+        tinyint1: match format.tinyint1 {
+            config::Tinyint1::Number => codec::TinyInt1::Number,
+            config::Tinyint1::Boolean => codec::TinyInt1::Boolean,
+        },
+        tombstones: format.tombstones,
+        skipped_operations: skipped,
+        message_key_columns: codec::MessageKey::parse_all(&format.message_key_columns).unwrap_or_default(),
+        ..codec::DebeziumOptions::new(spec.name.clone(), codec::Connector::MySql)
+    }
+}
