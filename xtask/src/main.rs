@@ -7,6 +7,7 @@
     reason = "runs tools and real servers on the real clock; nothing here is simulated"
 )]
 
+mod bench;
 mod licences;
 mod shell;
 mod stack;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
   test                        format, tidy, licences, clippy, build and all tests, as CI runs them
   tidy                        the house rules that no other tool checks
   licences                    licences, banned crates and sources of every dependency (deny.toml)
+  bench [WORK ...]            loads, contenders and figures (bulk, large, single, kafka); all without a name
   stack fetch                 download the servers that Debian does not package
   stack up|down|status        MariaDB, MySQL, Kafka and Prometheus on this machine, for trying things out";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["test"] => test_run::run(),
         ["tidy"] => tidy::run(),
         ["licences"] => licences::run(),
+        ["bench", rest @ ..] => bench::run(rest),
         ["stack", "fetch"] => stack::fetch(),
         ["stack", "up"] => stack::up(),
         ["stack", "down"] => stack::down(),

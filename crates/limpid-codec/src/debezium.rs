@@ -57,8 +57,7 @@ struct Slot {
 
 impl DebeziumEncoder {
     pub fn new(options: DebeziumOptions, topics: Arc<TopicRegistry>) -> Self {
-        let origin = Origin::new(&options);
-        Self { options, topics, plans: Vec::new(), slots: Vec::new(), origin }
+        Self { options, topics, plans: Vec::new(), slots: Vec::new(), origin: Origin::new() }
     }
 
     /// Finds or compiles the plans of the batch's tables and fills `topics`.
@@ -289,10 +288,10 @@ impl Pen<'_> {
             let at = part.column as usize;
             let mut cell = image[at];
             if !cell.is_value() && cell != Cell::NULL {
-                cell = *other.get(at).filter(|cell| cell.is_value()).ok_or(Misfit {
-                    column: part.column,
-                    what: "the row image lacks a column of the record's key",
-                })?;
+                cell = *other
+                    .get(at)
+                    .filter(|cell| cell.is_value())
+                    .ok_or(Misfit { column: part.column, what: "the row image lacks a column of the record's key" })?;
             }
             part.prefix.put(self.bytes);
             value::put(self.bytes, self.batch, &plan.columns[at], part.column, cell, &mut self.coerced)?;

@@ -180,7 +180,16 @@ mod tests {
         check("v", Some(Value::from(2)), Err(RecordError::Newer(2)));
         check("v", Some(Value::from(0)), Err(RecordError::Field("v")));
         for field in [
-            "v", "pipeline", "id", "epoch", "change", "delivered", "read_from", "undecided", "rows_done", "cursors",
+            "v",
+            "pipeline",
+            "id",
+            "epoch",
+            "change",
+            "delivered",
+            "read_from",
+            "undecided",
+            "rows_done",
+            "cursors",
             "schema_version",
         ] {
             check(field, None, Err(RecordError::Field(field)));

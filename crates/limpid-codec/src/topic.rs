@@ -39,7 +39,10 @@ impl fmt::Display for TopicTemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownPlaceholder(name) => {
-                write!(f, "the topic template has no placeholder {{{name}}}; there are {{pipeline}}, {{schema}} and {{table}}")
+                write!(
+                    f,
+                    "the topic template has no placeholder {{{name}}}; there are {{pipeline}}, {{schema}} and {{table}}"
+                )
             }
             Self::UnbalancedBrace => f.write_str("the topic template has a brace without its partner"),
         }

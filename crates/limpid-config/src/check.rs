@@ -125,7 +125,7 @@ impl Checker {
     }
 
     fn value(&mut self, node: &Node, path: &str, key_place: &Place, key: &Key) {
-        if matches!(node.value, Value::Null) {
+        if matches!(node.value, Value::Null { .. }) {
             return self.null(node, path, key_place, key);
         }
         let (value, at) = (&node.value, &node.place);

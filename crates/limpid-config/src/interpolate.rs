@@ -154,7 +154,7 @@ impl Resolver<'_> {
     /// Recursion is bounded by the depth that `parse` allows.
     fn node(&mut self, node: &mut Node) {
         match &mut node.value {
-            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+            Value::Null { .. } | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
             Value::Text(text) => self.text(text),
             Value::List(items) => items.iter_mut().for_each(|item| self.node(item)),
             Value::Map(entries) => entries.iter_mut().for_each(|entry| self.node(&mut entry.node)),

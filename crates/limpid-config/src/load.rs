@@ -158,7 +158,7 @@ fn name_of(root: &Node) -> Option<(PipelineName, Place)> {
 fn pipeline(file: &str, syntax: Syntax, root: Node, connectors: &Connectors) -> Result<PipelineSpec, Vec<ConfigFault>> {
     let entries = match root.value {
         Value::Map(entries) => entries,
-        Value::Null => {
+        Value::Null { .. } => {
             let fault = ConfigFault::new(FaultCode::ConfigSyntax, &Place::whole(file), "the file is empty");
             return Err(vec![fault.help("write a pipeline: name, source, sink")]);
         }
@@ -200,7 +200,11 @@ fn check_name(checker: &mut Checker, entries: &[Entry]) {
     let Ok(name) = scalar::text(&Key::text("name"), &found.node.value) else { return };
     if PipelineName::parse(&name).is_none() {
         let help = "use up to 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit: it becomes part of topics";
-        checker.complain("name", &found.node.place, Complaint::bad_value("cannot be a name").help(help));
+        checker.complain(
+            "name",
+            &found.node.place,
+            Complaint::bad_value(format!("{} cannot be a name", scalar::said_of(&found.node.value))).help(help),
+        );
     }
 }
 
@@ -297,7 +301,11 @@ fn kind_of(
     let here: Vec<&'static str> = here.collect();
     let path = format!("{}.type", section.path);
     let found = entry(&section.entries, "type");
-    let Some(found) = found.filter(|found| !matches!(found.node.value, Value::Null)) else {
+    // YAML reads `type: null` as nothing, and yet it is how the contract names that sink.
+    if matches!(found.map(|found| &found.node.value), Some(Value::Null { word: true })) && here.contains(&"null") {
+        return Some("null");
+    }
+    let Some(found) = found.filter(|found| !matches!(found.node.value, Value::Null { .. })) else {
         let words = if found.is_some() { "has no value" } else { "is missing" };
         let complaint = Complaint::new(FaultCode::ConfigMissingKey, words);
         let place = found.map_or(&section.place, |found| &found.place);
@@ -315,7 +323,11 @@ fn kind_of(
         Some(known) => Complaint::later(format!("is \"{known}\", which is not in this version"))
             .help(format!("this version has {}", list(here.iter().copied()))),
         None => {
-            let complaint = Complaint::bad_value(format!("is none of {}", list(here.iter().copied())));
+            let complaint = Complaint::bad_value(format!(
+                "{} is none of {}",
+                scalar::said_of(&node.value),
+                list(here.iter().copied())
+            ));
             match nearest(&kind, contract.iter().copied()) {
                 Some(near) => complaint.help(format!("did you mean `{near}`?")),
                 None => complaint,

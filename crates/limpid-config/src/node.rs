@@ -72,7 +72,10 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    Null,
+    /// `word`: written out as `null`, which one sink is called.
+    Null {
+        word: bool,
+    },
     Bool(bool),
     Int(i128),
     Float(f64),
@@ -85,7 +88,7 @@ impl Value {
     /// For "not a number".
     pub fn noun(&self) -> &'static str {
         match self {
-            Value::Null => "nothing",
+            Value::Null { .. } => "nothing",
             Value::Bool(_) => "true or false",
             Value::Int(_) | Value::Float(_) => "a number",
             Value::Text(_) => "a text",

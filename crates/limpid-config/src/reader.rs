@@ -59,7 +59,7 @@ impl Section {
         resolve(&mut node, outside);
         let entries = match node.value {
             Value::Map(entries) => entries,
-            Value::Null => Vec::new(),
+            Value::Null { .. } => Vec::new(),
             value => {
                 let complaint = scalar::wrong_type("a table of keys", &value);
                 return Err(vec![ConfigFault::of_key(path, &node.place, complaint)]);
@@ -83,6 +83,12 @@ impl Section {
             true => self.read_checked(self.known.own, build),
             false => Err(faults),
         }
+    }
+
+    /// A fault of this key, for what is found wrong only after the section was read.
+    pub fn fault(&self, name: &str, complaint: Complaint) -> ConfigFault {
+        let place = entry(&self.entries, name).map_or(&self.place, |found| &found.node.place);
+        ConfigFault::of_key(&join(&self.path, name), place, complaint)
     }
 
     /// Reads what has been checked already.
@@ -266,7 +272,7 @@ impl<'a> Reader<'a> {
 
     fn written(&self, name: &str) -> Option<&'a Value> {
         let value = &entry(self.entries, name)?.node.value;
-        (!matches!(value, Value::Null)).then_some(value)
+        (!matches!(value, Value::Null { .. })).then_some(value)
     }
 
     /// The written value or the default; `as_kind` answers `None` for another kind than it reads.

@@ -67,6 +67,14 @@ fn said(text: &Text) -> String {
     }
 }
 
+/// The same of a value that has been read as a text.
+pub(crate) fn said_of(value: &Value) -> String {
+    match value {
+        Value::Text(text) => said(text),
+        _ => "has a value that".into(),
+    }
+}
+
 pub(crate) fn text(key: &Key, value: &Value) -> Result<String, Complaint> {
     let text = text_of(key, value)?;
     let plain = if matches!(key.kind, Kind::Url) { text.encoded() } else { text.plain() };
@@ -194,6 +202,9 @@ pub(crate) fn loose_text(node: &Node) -> Result<String, Complaint> {
         // Discreet: such a table may hold passwords (`ssl.key.password`).
         Value::Text(Text { trouble: Some(trouble), .. }) => Err(trouble.complaint(true)),
         Value::Text(text) => Ok(text.plain()),
-        Value::Null | Value::List(_) | Value::Map(_) => Err(wrong_type("a text or a number", &node.value)),
+        Value::Map(_) => {
+            Err(wrong_type("a text or a number", &node.value).help("in TOML, a name with dots needs quotes"))
+        }
+        Value::Null { .. } | Value::List(_) => Err(wrong_type("a text or a number", &node.value)),
     }
 }

@@ -36,7 +36,11 @@ pub fn json_schema(connectors: &Connectors) -> String {
 fn side(doc: &str, frame: &'static [Key], kinds: impl Iterator<Item = (&'static str, &'static [Key])>) -> Value {
     let alternative = |(name, keys): (&'static str, &'static [Key])| {
         let mut alternative = table(frame.iter().chain(keys), &["type"]);
-        alternative["properties"]["type"] = json!({ "const": name });
+        // YAML reads `type: null` as nothing; `load` takes it as that sink's name.
+        alternative["properties"]["type"] = match name {
+            "null" => json!({ "enum": [name, null] }),
+            _ => json!({ "const": name }),
+        };
         alternative
     };
     json!({ "description": doc, "oneOf": kinds.map(alternative).collect::<Vec<_>>() })

@@ -1,6 +1,6 @@
 //! What the operating system says, as faults with our codes.
 //!
-//! Owns: the classification for files and streams. Does not own: what is done about a code (`limpid-model`'s table).
+//! Owns: the classification for files. Does not own: what is done about a code (`limpid-model`'s table).
 //!
 //! Invariant: only a full disk is transient.
 
@@ -17,7 +17,6 @@ pub(crate) fn of_io(error: io::Error, doing: &str, object: &str) -> Fault {
         io::ErrorKind::PermissionDenied => {
             (FaultCode::SinkWriteFailed, format!("cannot {doing}: this user may not write there"))
         }
-        io::ErrorKind::BrokenPipe => (FaultCode::SinkWriteFailed, format!("cannot {doing}: the reader has gone")),
         io::ErrorKind::NotFound => (FaultCode::SinkSettingInvalid, format!("cannot {doing}: its directory is missing")),
         _ => (FaultCode::SinkWriteFailed, format!("cannot {doing}")),
     };

@@ -6,11 +6,13 @@
 //! Invariant: none of these has a place for the position record: `load_record` finds none and `save_record` does
 //! nothing, so that a restart goes by the local state alone, at least once.
 
-mod config;
+pub mod config;
 mod faults;
 mod file;
 mod line;
 mod null;
+#[cfg(test)]
+mod sample;
 mod stdout;
 mod tally;
 

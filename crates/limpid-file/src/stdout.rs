@@ -9,7 +9,7 @@ use std::io::{Stdout, Write};
 use std::time::Duration;
 
 use limpid_connector::{Accepted, Clock, EncodedBatch, Sink, SinkEvent};
-use limpid_model::Fault;
+use limpid_model::{Fault, FaultCode};
 
 use crate::{faults, line, tally};
 
@@ -51,7 +51,15 @@ impl<W: Write + Send> Sink for StdoutSink<W> {
         }
         line::write_lines(&batch, &mut self.buffer, |chunk| self.out.write_all(chunk))
             .and_then(|()| self.out.flush())
-            .map_err(|error| faults::of_io(error, "write to standard output", "stdout"))?;
+            .map_err(|error| {
+                // Never transient, a full disk neither: half a line cannot be taken back, and what came next would be
+                // joined to it.
+                let sentence = match error.kind() {
+                    std::io::ErrorKind::BrokenPipe => "cannot write to standard output: its reader has gone",
+                    _ => "cannot write to standard output",
+                };
+                faults::fault(FaultCode::SinkWriteFailed, sentence, "stdout").because(error)
+            })?;
         self.held.push(batch);
         Ok(Accepted::Taken)
     }

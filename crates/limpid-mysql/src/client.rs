@@ -61,12 +61,18 @@ pub type TextRows = Vec<Vec<Option<Vec<u8>>>>;
 /// A logged-in connection.
 pub struct Client {
     socket: Socket,
+    /// Bytes received and not yet read: answers come in many small packets. Empty between two commands.
+    received: Vec<u8>,
+    read_to: usize,
     seq: u8,
     endpoint: String,
     pub server_version: String,
     /// The server's number for this connection.
     pub connection_id: u32,
 }
+
+/// What is read ahead of the packet in hand: one answer of a catalogue query is some tens of KiB.
+const READ_AHEAD: usize = 16 * 1024;
 
 /// One packet's payload is at most this long; a longer message goes on in the next packet.
 pub const PACKET_MAX: usize = 0xff_ffff;
@@ -81,6 +87,8 @@ impl Client {
             .map_err(|error| unreachable(&options.endpoint(), error))?;
         let mut client = Self {
             socket,
+            received: Vec::new(),
+            read_to: 0,
             seq: 0,
             endpoint: options.endpoint(),
             server_version: String::new(),
@@ -177,16 +185,40 @@ impl Client {
         let mut payload = Vec::new();
         loop {
             let mut head = [0; 4];
-            self.socket.read_exact(&mut head).map_err(|error| self.lost(error))?;
+            self.read_exact(&mut head).map_err(|error| self.lost(error))?;
             let len = u32::from_le_bytes([head[0], head[1], head[2], 0]) as usize;
             self.seq = head[3].wrapping_add(1);
             let start = payload.len();
             payload.resize(start + len, 0);
-            self.socket.read_exact(&mut payload[start..]).map_err(|error| self.lost(error))?;
+            self.read_exact(&mut payload[start..]).map_err(|error| self.lost(error))?;
             if len < PACKET_MAX {
                 return Ok(payload);
             }
         }
+    }
+
+    /// As `Read::read_exact`, by way of a buffer. Looking ahead takes nothing that belongs to TLS or to a dump: before
+    /// either begins the server waits for us.
+    fn read_exact(&mut self, mut into: &mut [u8]) -> std::io::Result<()> {
+        while !into.is_empty() {
+            if self.read_to == self.received.len() {
+                if into.len() >= READ_AHEAD {
+                    return self.socket.read_exact(into);
+                }
+                self.received.resize(READ_AHEAD, 0);
+                self.read_to = 0;
+                let read = self.socket.read(&mut self.received);
+                self.received.truncate(*read.as_ref().unwrap_or(&0));
+                if read? == 0 {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            let n = into.len().min(self.received.len() - self.read_to);
+            into[..n].copy_from_slice(&self.received[self.read_to..self.read_to + n]);
+            self.read_to += n;
+            into = &mut into[n..];
+        }
+        Ok(())
     }
 
     fn lost(&self, error: std::io::Error) -> QueryError {

@@ -205,3 +205,6 @@ impl From<Fault> for StateError {
         Self::Fault(fault)
     }
 }
+
+#[cfg(test)]
+mod tests;

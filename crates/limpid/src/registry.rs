@@ -13,12 +13,15 @@ use limpid_config::{
 use limpid_connector::{Clock, JsonText, Sink, Source, StartPoint};
 use limpid_engine::EncoderFactory;
 use limpid_file::{NullSink, StdoutSink};
+use limpid_kafka::KafkaSink;
+use limpid_model::Fault;
 use limpid_mysql::MySqlSource;
 
 /// What this binary has.
 pub const CONNECTORS: Connectors = Connectors {
     sources: &[SourceKind { name: "mysql", keys: limpid_mysql::config::KEYS, check: check_mysql }],
     sinks: &[
+        SinkKind { name: "kafka", keys: limpid_kafka::config::KEYS, encodes: Encodes::Always, check: check_kafka },
         SinkKind { name: "stdout", keys: &[], encodes: Encodes::Always, check: check_nothing },
         SinkKind { name: "null", keys: &[], encodes: Encodes::WhenNamed, check: check_nothing },
     ],
@@ -26,6 +29,10 @@ pub const CONNECTORS: Connectors = Connectors {
 
 fn check_mysql(section: &Section) -> Vec<ConfigFault> {
     limpid_mysql::config::read(section, "", JsonText::Server).err().unwrap_or_default()
+}
+
+fn check_kafka(section: &Section) -> Vec<ConfigFault> {
+    limpid_kafka::config::read(section).err().unwrap_or_default()
 }
 
 fn check_nothing(_: &Section) -> Vec<ConfigFault> {
@@ -44,15 +51,33 @@ pub struct Made {
     pub selection: u64,
 }
 
+/// Why the parts could not be made.
+#[derive(Debug)]
+pub enum Unmade {
+    Config(Vec<ConfigFault>),
+    Sink(Fault),
+}
+
+impl From<Vec<ConfigFault>> for Unmade {
+    fn from(faults: Vec<ConfigFault>) -> Self {
+        Self::Config(faults)
+    }
+}
+
 /// Makes the parts.
 ///
 /// # Errors
 /// What only the parts themselves can find wrong.
-pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Vec<ConfigFault>> {
+pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Unmade> {
     let json_text = if spec.sink.format.is_some() { JsonText::Debezium } else { JsonText::Server };
     let source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
     let selection = source.selection.fingerprint();
     let (sink, topic): (Box<dyn Sink>, String) = match spec.sink.kind {
+        "kafka" => {
+            let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
+            let sink = KafkaSink::new(options, spec.name.clone(), clock.clone()).map_err(Unmade::Sink)?;
+            (Box::new(sink), topic)
+        }
         "stdout" => (Box::new(StdoutSink::new(clock.clone())), TOPIC.to_owned()),
         "null" => (Box::new(NullSink::new(clock.clone())), TOPIC.to_owned()),
         other => unreachable!("the registry has no sink called {other}"),

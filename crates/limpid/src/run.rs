@@ -18,7 +18,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::{OnHalt, RunArguments};
 use crate::observe::Lines;
-use crate::registry::{self, CONNECTORS};
+use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 
 /// Runs until the pipelines end or a signal comes.
@@ -78,9 +78,15 @@ fn pipeline(
     clock: &Clock,
     store: &Arc<Store>,
 ) -> Result<Pipeline, u8> {
-    let made = registry::make(spec, clock).map_err(|faults| {
-        faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
-        2
+    let made = registry::make(spec, clock).map_err(|unmade| match unmade {
+        Unmade::Config(faults) => {
+            faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
+            2
+        }
+        Unmade::Sink(fault) => {
+            eprintln!("{}", report::fault(&fault));
+            2
+        }
     })?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let parts = Parts {

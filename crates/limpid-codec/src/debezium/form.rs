@@ -18,6 +18,8 @@ use crate::json::{Piece, put_text};
 #[derive(Clone, Debug)]
 pub(super) enum Form {
     Bool,
+    /// TINYINT(1) told as a boolean.
+    TinyBool,
     Int,
     /// BIGINT UNSIGNED as a signed number.
     Wrapped,
@@ -66,7 +68,7 @@ pub(super) enum Unit {
 impl Form {
     pub(super) fn of(column: &Column, options: &DebeziumOptions) -> Self {
         if column.tinyint1 && options.tinyint1 == TinyInt1::Boolean {
-            return Form::Bool;
+            return Form::TinyBool;
         }
         match &column.logical {
             LogicalType::Bool => Form::Bool,

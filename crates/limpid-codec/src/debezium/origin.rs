@@ -7,7 +7,6 @@
 
 use limpid_model::{Batch, CommitTime, EventHeader, Op, RowHeader, TxnHeader, TxnId};
 
-use super::options::DebeziumOptions;
 use super::plan::TablePlan;
 use crate::json::{put_hex, put_i64, put_text, put_u64};
 
@@ -29,7 +28,7 @@ pub(super) struct Origin {
 const NO_EVENT: u32 = u32::MAX;
 
 impl Origin {
-    pub(super) fn new(_options: &DebeziumOptions) -> Self {
+    pub(super) fn new() -> Self {
         Self { head: Vec::new(), tail: Vec::new(), op_at: 0, event: NO_EVENT, snapshot: false, now: Vec::new() }
     }
 
@@ -64,7 +63,11 @@ impl Origin {
     fn render(&mut self, batch: &Batch, plan: &TablePlan, row: &RowHeader, snapshot: bool) {
         let event = &batch.events[row.event as usize];
         let txn = &batch.txns[row.txn as usize];
-        let micros = commit_micros(txn, event);
+        let mut micros = commit_micros(txn, event);
+        if row.op == Op::Truncate {
+            // Debezium takes a statement's time through milliseconds.
+            micros -= micros.rem_euclid(1000);
+        }
         let head = &mut self.head;
         head.clear();
         plan.source_head.put(head);

@@ -59,7 +59,8 @@ impl TablePlan {
         let schema_name = escaped(&schema.name.schema);
         let source = |snapshot: &str| {
             Piece::new(
-                format!(",\"snapshot\":\"{snapshot}\",\"db\":\"{schema_name}\",\"sequence\":null,\"ts_us\":").as_bytes(),
+                format!(",\"snapshot\":\"{snapshot}\",\"db\":\"{schema_name}\",\"sequence\":null,\"ts_us\":")
+                    .as_bytes(),
             )
         };
         let table = format!(",\"table\":\"{}\",\"server_id\":", escaped(&schema.name.table));

@@ -5,6 +5,9 @@
 //! Invariant: what is appended is one JSON value, or an error says that the cell does not fit the column; what loses
 //! something on the way (an impossible date, malformed text) is counted.
 
+mod decimal;
+mod geometry;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use limpid_model::{Batch, Cell, CellKind, Place};
@@ -14,8 +17,8 @@ use super::options::BinaryHandling;
 use super::origin::put_uuid;
 use super::plan::ColumnPlan;
 use crate::json::{
-    Alphabet, put_base64, put_date, put_f32, put_f64, put_fraction, put_hex, put_i64, put_instant, put_padded,
-    put_text, put_time_of_day, put_trimmed_fraction, put_u64,
+    Alphabet, Piece, put_base64, put_date, put_f32, put_f64, put_fraction, put_hex, put_i64, put_instant, put_text,
+    put_time_of_day, put_trimmed_fraction, put_u64,
 };
 
 /// A cell that has no form in its column.
@@ -50,7 +53,7 @@ pub(super) fn put(
         (Form::Int, CellKind::UInt) => put_u64(out, cell.bits()),
         // Above 2^63-1 it wraps, as Debezium's does.
         (Form::Wrapped, CellKind::UInt) => put_i64(out, cell.as_i64()),
-        (Form::DateTime(unit), CellKind::DateTime) => put_count(out, *unit, cell.as_i64()),
+        (Form::DateTime(unit), CellKind::DateTime) => *coerced += put_count(out, *unit, cell.as_i64()),
         (Form::Date, CellKind::Date) => put_i64(out, cell.as_i64()),
         (Form::Zoned(digits), CellKind::Timestamp) => put_zoned(out, cell.as_i64(), *digits),
         (Form::DecimalBase64, CellKind::Decimal) => put_decimal(out, batch, cell),
@@ -87,42 +90,6 @@ fn put_rarer(
             *coerced += 1;
             put_impossible(out, column)
         }
-        (Form::Bool, CellKind::Bool | CellKind::Int | CellKind::UInt | CellKind::Bit)
-        | (Form::BitBool, CellKind::Bit | CellKind::Bool) => put_bool(out, cell.bits() != 0),
-        (Form::UnsignedDecimal, CellKind::UInt) => {
-            let mut wide = [0; 9];
-            wide[1..].copy_from_slice(&cell.bits().to_be_bytes());
-            put_quoted_base64(out, minimal(&wide))
-        }
-        (Form::UnsignedDecimal, CellKind::Int) => {
-            put_quoted_base64(out, minimal(&cell.as_i64().to_be_bytes()))
-        }
-        (Form::F32, CellKind::F32) => {
-            put_f32(out, f32::from_bits(cell.bits() as u32));
-            true
-        }
-        (Form::DecimalDouble, CellKind::Decimal) => put_decimal_double(out, batch, cell),
-        (Form::DecimalString, CellKind::Decimal) => {
-            out.push(b'"');
-            put_decimal_text(out, batch, cell);
-            out.push(b'"');
-            true
-        }
-        (Form::Bytes(handling), CellKind::Bytes | CellKind::Text) => put_bytes(out, batch.bytes(cell), *handling),
-        (Form::DateIso, CellKind::Date) => quoted(out, |out| {
-            put_date(out, cell.as_i64());
-            out.push(b'Z');
-        }),
-        (Form::Time(unit), CellKind::Time) => {
-            put_count(out, *unit, cell.as_i64());
-            true
-        }
-        (Form::TimeIso, CellKind::Time) => put_iso_time(out, cell.as_i64()),
-        (Form::DateTimeIso, CellKind::DateTime) => put_iso_instant(out, cell.as_i64()),
-        (Form::Year, CellKind::Year | CellKind::Int) => {
-            put_i64(out, cell.as_i64());
-            true
-        }
         (Form::Enum(members), CellKind::Enum) => match members.get(cell.bits() as usize) {
             Some(member) => {
                 member.put(out);
@@ -130,22 +97,68 @@ fn put_rarer(
             }
             None => return Err(Misfit { column: at, what: "an enum value has no member of its number" }),
         },
+        (Form::Unsupported, _) => {
+            return Err(Misfit { column: at, what: "the column's type has no form in this format" });
+        }
+        (Form::Time(unit), CellKind::Time) => {
+            *coerced += put_count(out, *unit, cell.as_i64());
+            true
+        }
+        (form, kind) => put_scalar(out, form, kind, cell) || put_made_of_bytes(out, batch, form, kind, cell),
+    };
+    if written { Ok(()) } else { Err(Misfit { column: at, what: WRONG_KIND }) }
+}
+
+/// Values that stand in the cell itself; false for all others.
+fn put_scalar(out: &mut Vec<u8>, form: &Form, kind: CellKind, cell: Cell) -> bool {
+    match (form, kind) {
+        // The converter looks at the byte as a signed one.
+        (Form::TinyBool, CellKind::Int | CellKind::UInt) => put_bool(out, cell.bits() as i8 > 0),
+        (Form::Bool, CellKind::Bool | CellKind::Int | CellKind::UInt | CellKind::Bit)
+        | (Form::BitBool, CellKind::Bit | CellKind::Bool) => put_bool(out, cell.bits() != 0),
+        (Form::UnsignedDecimal, CellKind::UInt) => {
+            let mut wide = [0; 9];
+            wide[1..].copy_from_slice(&cell.bits().to_be_bytes());
+            put_quoted_base64(out, minimal(&wide))
+        }
+        (Form::UnsignedDecimal, CellKind::Int) => put_quoted_base64(out, minimal(&cell.as_i64().to_be_bytes())),
+        (Form::F32, CellKind::F32) => {
+            put_f32(out, f32::from_bits(cell.bits() as u32));
+            true
+        }
+        (Form::DateIso, CellKind::Date) => quoted(out, |out| {
+            put_date(out, cell.as_i64());
+            out.push(b'Z');
+        }),
+        (Form::TimeIso, CellKind::Time) => put_iso_time(out, cell.as_i64()),
+        (Form::DateTimeIso, CellKind::DateTime) => put_iso_instant(out, cell.as_i64()),
+        (Form::Year, CellKind::Year | CellKind::Int) => {
+            put_i64(out, cell.as_i64());
+            true
+        }
         (Form::Set(members), CellKind::Set) => put_set(out, members, cell.bits()),
         (Form::Bits(bytes), CellKind::Bit) => {
             let little = cell.bits().to_le_bytes();
             put_quoted_base64(out, little.get(..*bytes as usize).unwrap_or(&little))
         }
-        (Form::Uuid, CellKind::Uuid) => put_uuid_text(out, batch.bytes(cell)),
-        (Form::Inet, CellKind::Inet) => put_inet(out, batch.bytes(cell)),
-        (Form::Geometry, CellKind::Geometry) => put_geometry(out, batch.bytes(cell)),
-        (Form::Point, CellKind::Geometry) => put_point(out, batch.bytes(cell)),
-        (Form::Vector, CellKind::Vector) => put_vector(out, batch.bytes(cell)),
-        (Form::Unsupported, _) => {
-            return Err(Misfit { column: at, what: "the column's type has no form in this format" });
-        }
         _ => false,
-    };
-    if written { Ok(()) } else { Err(Misfit { column: at, what: WRONG_KIND }) }
+    }
+}
+
+/// Values whose bytes are elsewhere; false for all others.
+fn put_made_of_bytes(out: &mut Vec<u8>, batch: &Batch, form: &Form, kind: CellKind, cell: Cell) -> bool {
+    let bytes = batch.bytes(cell);
+    match (form, kind) {
+        (Form::DecimalDouble, CellKind::Decimal) => decimal::put_double(out, batch, cell),
+        (Form::DecimalString, CellKind::Decimal) => quoted(out, |out| decimal::put_plain(out, batch, cell)),
+        (Form::Bytes(handling), CellKind::Bytes | CellKind::Text) => put_bytes(out, bytes, *handling),
+        (Form::Uuid, CellKind::Uuid) => put_uuid_text(out, bytes),
+        (Form::Inet, CellKind::Inet) => put_inet(out, bytes),
+        (Form::Geometry, CellKind::Geometry) => geometry::put(out, bytes),
+        (Form::Point, CellKind::Geometry) => geometry::put_point(out, bytes),
+        (Form::Vector, CellKind::Vector) => put_vector(out, bytes),
+        _ => false,
+    }
 }
 
 fn put_bool(out: &mut Vec<u8>, value: bool) -> bool {
@@ -164,19 +177,23 @@ fn put_quoted_base64(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     quoted(out, |out| put_base64(out, bytes, Alphabet::Standard))
 }
 
-/// Microseconds in the unit asked for. Finer ones are exact; coarser ones are cut toward the past, as Java's
-/// `toEpochMilli` cuts them.
+/// Microseconds in the unit asked for; returns 1 where the value does not fit. Finer ones are exact; coarser ones are cut
+/// toward the past, as Java's `toEpochMilli` cuts them.
 #[inline]
-fn put_count(out: &mut Vec<u8>, unit: Unit, micros: i64) {
+fn put_count(out: &mut Vec<u8>, unit: Unit, micros: i64) -> u64 {
     match unit {
         Unit::Millis => put_i64(out, micros.div_euclid(1000)),
         Unit::Micros => put_i64(out, micros),
         Unit::Nanos => match micros.checked_mul(1000) {
             Some(nanos) => put_i64(out, nanos),
-            // Beyond 1677..2262: the nearest that 64 bits can hold.
-            None => put_i64(out, if micros < 0 { i64::MIN } else { i64::MAX }),
+            // Beyond 1677..2262: the nearest that 64 bits can hold (Debezium's wraps around).
+            None => {
+                put_i64(out, if micros < 0 { i64::MIN } else { i64::MAX });
+                return 1;
+            }
         },
     }
+    0
 }
 
 #[inline]
@@ -205,13 +222,18 @@ fn put_iso_instant(out: &mut Vec<u8>, micros: i64) -> bool {
     })
 }
 
-/// A date that no calendar has: null where that is allowed, else the epoch.
+/// A date that no calendar has: null where that is allowed, else the epoch. The zero timestamp is the epoch always: it
+/// is no other value to Debezium.
 fn put_impossible(out: &mut Vec<u8>, column: &ColumnPlan) -> bool {
     let epoch: &[u8] = match &column.form {
+        Form::Zoned(digits) => {
+            put_zoned(out, 0, *digits);
+            return true;
+        }
         _ if column.nullable => b"null",
-        Form::Date | Form::DateTime(_) | Form::Time(_) => b"0",
+        Form::Date | Form::DateTime(_) => b"0",
         Form::DateIso => b"\"1970-01-01Z\"",
-        Form::DateTimeIso | Form::Zoned(_) => b"\"1970-01-01T00:00:00Z\"",
+        Form::DateTimeIso => b"\"1970-01-01T00:00:00Z\"",
         _ => return false,
     };
     out.extend_from_slice(epoch);
@@ -247,87 +269,6 @@ fn put_decimal(out: &mut Vec<u8>, batch: &Batch, cell: Cell) {
     out.push(b'"');
 }
 
-/// The nearest double, as `BigDecimal.doubleValue` has it.
-fn put_decimal_double(out: &mut Vec<u8>, batch: &Batch, cell: Cell) -> bool {
-    let mut text = Vec::with_capacity(72);
-    put_decimal_text(&mut text, batch, cell);
-    match std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()) {
-        Some(value) => {
-            // A BigDecimal has no negative zero.
-            put_f64(out, if value == 0.0 { 0.0 } else { value });
-            true
-        }
-        None => false,
-    }
-}
-
-/// Plain digits with as many behind the point as the scale says.
-fn put_decimal_text(out: &mut Vec<u8>, batch: &Batch, cell: Cell) {
-    let scale = cell.scale() as usize;
-    let mut digits = Vec::with_capacity(72);
-    let negative = if cell.place() == Place::Inline {
-        put_u64(&mut digits, cell.as_i64().unsigned_abs());
-        cell.as_i64() < 0
-    } else {
-        big_digits(batch.bytes(cell), &mut digits)
-    };
-    if negative {
-        out.push(b'-');
-    }
-    if digits.len() <= scale {
-        out.extend(std::iter::repeat_n(b'0', 1));
-        if scale > 0 {
-            out.push(b'.');
-            out.extend(std::iter::repeat_n(b'0', scale - digits.len()));
-            out.extend_from_slice(&digits);
-        }
-        return;
-    }
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    out.extend_from_slice(whole);
-    if scale > 0 {
-        out.push(b'.');
-        out.extend_from_slice(fraction);
-    }
-}
-
-/// Decimal digits of a two's complement number of any size; true when it is negative.
-fn big_digits(bytes: &[u8], digits: &mut Vec<u8>) -> bool {
-    const GROUP: u64 = 1_000_000_000;
-    let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
-    // Limbs of 32 bits, most significant first.
-    let fill = if negative { 0xff } else { 0 };
-    let width = bytes.len().div_ceil(4).max(1) * 4;
-    let mut wide = vec![fill; width - bytes.len()];
-    wide.extend_from_slice(bytes);
-    let mut limbs: Vec<u32> = wide.as_chunks::<4>().0.iter().map(|limb| u32::from_be_bytes(*limb)).collect();
-    if negative {
-        let mut carry = true;
-        for limb in limbs.iter_mut().rev() {
-            (*limb, carry) = (!*limb).overflowing_add(carry as u32);
-        }
-    }
-    let mut groups = Vec::new();
-    while limbs.iter().any(|limb| *limb != 0) {
-        let mut rest = 0u64;
-        for limb in &mut limbs {
-            let value = rest << 32 | *limb as u64;
-            *limb = (value / GROUP) as u32;
-            rest = value % GROUP;
-        }
-        groups.push(rest);
-    }
-    let Some(first) = groups.pop() else {
-        digits.push(b'0');
-        return false;
-    };
-    put_u64(digits, first);
-    for group in groups.iter().rev() {
-        put_padded(digits, *group, 9);
-    }
-    negative
-}
-
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8], handling: BinaryHandling) -> bool {
     quoted(out, |out| match handling {
         BinaryHandling::Bytes | BinaryHandling::Base64 => put_base64(out, bytes, Alphabet::Standard),
@@ -336,7 +277,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8], handling: BinaryHandling) -> bool 
     })
 }
 
-fn put_set(out: &mut Vec<u8>, members: &[crate::json::Piece], mask: u64) -> bool {
+fn put_set(out: &mut Vec<u8>, members: &[Piece], mask: u64) -> bool {
     quoted(out, |out| {
         let mut first = true;
         for (bit, member) in members.iter().enumerate().take(64) {
@@ -366,46 +307,6 @@ fn put_inet(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
         _ => return false,
     };
     quoted(out, |out| out.extend_from_slice(text.as_bytes()))
-}
-
-/// The servers' form: four bytes of SRID, little-endian, then WKB. SRID 0 is told as null.
-fn split_geometry(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let (srid, wkb) = bytes.split_first_chunk::<4>()?;
-    Some((u32::from_le_bytes(*srid), wkb))
-}
-
-fn put_wkb_and_srid(out: &mut Vec<u8>, srid: u32, wkb: &[u8]) {
-    out.extend_from_slice(b"\"wkb\":\"");
-    put_base64(out, wkb, Alphabet::Standard);
-    out.extend_from_slice(b"\",\"srid\":");
-    match srid {
-        0 => out.extend_from_slice(b"null"),
-        srid => put_u64(out, srid as u64),
-    }
-    out.push(b'}');
-}
-
-fn put_geometry(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    let Some((srid, wkb)) = split_geometry(bytes) else { return false };
-    out.push(b'{');
-    put_wkb_and_srid(out, srid, wkb);
-    true
-}
-
-/// A point's WKB: byte order, type 1, x, y.
-fn put_point(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    let Some((srid, wkb)) = split_geometry(bytes) else { return false };
-    let Some((order, rest)) = wkb.split_first() else { return false };
-    let Some((x, y)) = rest.get(4..12).zip(rest.get(12..20)) else { return false };
-    let (Ok(x), Ok(y)) = (<[u8; 8]>::try_from(x), <[u8; 8]>::try_from(y)) else { return false };
-    let read = if *order == 0 { f64::from_be_bytes } else { f64::from_le_bytes };
-    out.extend_from_slice(b"{\"x\":");
-    put_f64(out, read(x));
-    out.extend_from_slice(b",\"y\":");
-    put_f64(out, read(y));
-    out.push(b',');
-    put_wkb_and_srid(out, srid, wkb);
-    true
 }
 
 fn put_vector(out: &mut Vec<u8>, bytes: &[u8]) -> bool {

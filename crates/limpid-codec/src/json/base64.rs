@@ -25,12 +25,7 @@ pub(crate) fn put_base64(out: &mut Vec<u8>, bytes: &[u8], alphabet: Alphabet) {
     let (groups, rest) = bytes.as_chunks::<3>();
     for &[a, b, c] in groups {
         let bits = (a as usize) << 16 | (b as usize) << 8 | c as usize;
-        out.extend_from_slice(&[
-            table[bits >> 18],
-            table[bits >> 12 & 63],
-            table[bits >> 6 & 63],
-            table[bits & 63],
-        ]);
+        out.extend_from_slice(&[table[bits >> 18], table[bits >> 12 & 63], table[bits >> 6 & 63], table[bits & 63]]);
     }
     match *rest {
         [a] => {

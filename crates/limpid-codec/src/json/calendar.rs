@@ -6,14 +6,14 @@
 //! Invariant: exact for every date from year 1 to 9999. Source: H. Hinnant, "chrono-compatible low-level date
 //! algorithms", `civil_from_days`.
 
-use super::number::put_padded;
+use super::number::{pair, put_padded};
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// Appends `YYYY-MM-DD` of a count of days since 1970-01-01.
+/// `YYYY-MM-DD` of a count of days since 1970-01-01.
 #[inline]
-pub(crate) fn put_date(out: &mut Vec<u8>, days: i64) {
+fn date_text(days: i64) -> [u8; 10] {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -22,23 +22,30 @@ pub(crate) fn put_date(out: &mut Vec<u8>, days: i64) {
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + (month <= 2) as i64;
-    put_padded(out, year.unsigned_abs(), 4);
-    out.push(b'-');
-    put_padded(out, month as u64, 2);
-    out.push(b'-');
-    put_padded(out, day as u64, 2);
+    let year = (year_of_era + era * 400 + (month <= 2) as i64).unsigned_abs();
+    let ([a, b], [c, d]) = (pair(year / 100), pair(year));
+    let ([e, f], [g, h]) = (pair(month as u64), pair(day as u64));
+    [a, b, c, d, b'-', e, f, b'-', g, h]
 }
 
-/// Appends `hh:mm:ss` of microseconds since midnight; hours may be beyond 23.
+/// `hh:mm:ss` of microseconds since midnight.
+#[inline]
+fn time_text(micros: u64) -> [u8; 8] {
+    let seconds = micros / SECOND as u64;
+    let ([a, b], [c, d], [e, f]) = (pair(seconds / 3600), pair(seconds / 60 % 60), pair(seconds % 60));
+    [a, b, b':', c, d, b':', e, f]
+}
+
+/// Appends `YYYY-MM-DD` of a count of days since 1970-01-01.
+#[inline]
+pub(crate) fn put_date(out: &mut Vec<u8>, days: i64) {
+    out.extend_from_slice(&date_text(days));
+}
+
+/// Appends `hh:mm:ss` of microseconds since midnight.
 #[inline]
 pub(crate) fn put_time_of_day(out: &mut Vec<u8>, micros: u64) {
-    let seconds = micros / SECOND as u64;
-    put_padded(out, seconds / 3600, 2);
-    out.push(b':');
-    put_padded(out, seconds / 60 % 60, 2);
-    out.push(b':');
-    put_padded(out, seconds % 60, 2);
+    out.extend_from_slice(&time_text(micros));
 }
 
 /// Appends a point and exactly `digits` digits of the second's fraction; nothing for none.
@@ -72,9 +79,10 @@ pub(crate) fn put_trimmed_fraction(out: &mut Vec<u8>, micros: u64) {
 #[inline]
 pub(crate) fn put_instant(out: &mut Vec<u8>, micros: i64) -> u64 {
     let of_day = micros.rem_euclid(DAY) as u64;
-    put_date(out, micros.div_euclid(DAY));
-    out.push(b'T');
-    put_time_of_day(out, of_day);
+    let mut text = [b'T'; 19];
+    text[..10].copy_from_slice(&date_text(micros.div_euclid(DAY)));
+    text[11..].copy_from_slice(&time_text(of_day));
+    out.extend_from_slice(&text);
     of_day
 }
 

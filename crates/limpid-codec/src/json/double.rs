@@ -158,6 +158,23 @@ mod tests {
         }
     }
 
+    /// The fixture was written by Jackson's copy of the algorithm that JDK 19 took in (tests/oracle, Floats.java).
+    #[test]
+    fn every_number_of_the_oracle_prints_as_java_19_prints_it() {
+        let lines =
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/oracle/fixtures/floats.tsv")).lines();
+        let mut count = 0;
+        for line in lines {
+            let [kind, bits, expected] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            match kind {
+                "d" => check(f64::from_bits(u64::from_str_radix(bits, 16).unwrap()), expected),
+                _ => check32(f32::from_bits(u32::from_str_radix(bits, 16).unwrap()), expected),
+            }
+            count += 1;
+        }
+        assert!(count > 4000, "{count}");
+    }
+
     #[test]
     fn layout_of_java_19_for_floats() {
         let cases = [

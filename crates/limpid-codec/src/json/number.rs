@@ -15,6 +15,13 @@ const PAIRS: [u8; 200] = {
     table
 };
 
+/// Both digits of a number below 100.
+#[inline(always)]
+pub(crate) fn pair(value: u64) -> [u8; 2] {
+    let at = (value % 100) as usize * 2;
+    [PAIRS[at], PAIRS[at + 1]]
+}
+
 const POW10: [u64; 20] = {
     let mut table = [1; 20];
     let mut index = 1;

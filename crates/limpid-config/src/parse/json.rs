@@ -42,7 +42,7 @@ impl Reader<'_> {
             Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b't') => self.word("true", Value::Bool(true))?,
             Some(b'f') => self.word("false", Value::Bool(false))?,
-            Some(b'n') => self.word("null", Value::Null)?,
+            Some(b'n') => self.word("null", Value::Null { word: true })?,
             Some(_) => return Err(self.fault("this is no JSON value")),
             None => return Err(self.fault("the file ends where a JSON value should be")),
         };

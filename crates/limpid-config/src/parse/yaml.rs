@@ -35,7 +35,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, ConfigFault> {
         })?;
         builder.event(event, span)?;
     }
-    let empty = Node { value: Value::Null, place: builder.lines.place(0) };
+    let empty = Node { value: Value::Null { word: false }, place: builder.lines.place(0) };
     Ok(builder.root.unwrap_or(empty))
 }
 
@@ -228,7 +228,7 @@ fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) -> Result<(), ConfigFault>
 /// What a copy of this tree takes.
 fn cost(node: &Node) -> usize {
     let inside = match &node.value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+        Value::Null { .. } | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
         Value::Text(text) => text.plain().len(),
         Value::List(items) => items.iter().map(cost).sum(),
         Value::Map(entries) => entries.iter().map(|entry| NODE_COST + entry.key.len() + cost(&entry.node)).sum(),
@@ -240,7 +240,8 @@ fn cost(node: &Node) -> usize {
 /// `yes`, `no`, `on` and `off` are texts, as they are since 2009.
 fn core_schema(text: &str) -> Option<Option<Value>> {
     let value = match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "" | "~" | "Null" | "NULL" => Value::Null { word: false },
+        "null" => Value::Null { word: true },
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
         ".nan" | ".NaN" | ".NAN" => Value::Float(f64::NAN),
@@ -284,7 +285,7 @@ mod tests {
         let noun = |text| match core_schema(text) {
             None => "text",
             Some(None) => "too large",
-            Some(Some(Value::Null)) => "null",
+            Some(Some(Value::Null { .. })) => "null",
             Some(Some(Value::Bool(_))) => "bool",
             Some(Some(Value::Int(_))) => "int",
             Some(Some(_)) => "float",

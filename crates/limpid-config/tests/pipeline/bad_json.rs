@@ -86,8 +86,11 @@ fn each_slip_of_json_has_its_place() {
 
 #[test]
 fn depth_and_size_are_bounded() {
-    assert_eq!(faults_of("a.json", &"[".repeat(100_000)), [""]);
-    assert_eq!(faults_of("a.json", &format!("[{}1]", "1,".repeat(400_000))), [""]);
-    assert_eq!(faults_of("a.json", "\u{feff}[]"), [""]);
-    assert_eq!(faults_of("a.json", ""), [""]);
+    let one = |text: &str| faults_of("a.json", text).join("\n");
+    let too_deep = "CONFIG_SYNTAX the file is nested more than 32 levels deep here | no key of a pipeline is that deep";
+    assert_eq!(one(&"[".repeat(100_000)), format!("1:33 {too_deep}"));
+    let too_much = one(&format!("[{}1]", "1,".repeat(400_000)));
+    assert!(too_much.starts_with("1:262144 CONFIG_SYNTAX the file holds too much"), "{too_much}");
+    assert_eq!(one("\u{feff}[]"), "1:1 CONFIG_SYNTAX the file must be a table of keys, not a list");
+    assert_eq!(one(""), "1:1 CONFIG_SYNTAX the file ends where a JSON value should be");
 }

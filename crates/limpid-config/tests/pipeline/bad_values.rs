@@ -254,7 +254,7 @@ fn bad_values_say_what_is_allowed() {
             "name: shop",
             "name: my shop",
             &[
-                "1:7 CONFIG_BAD_VALUE `name` cannot be a name | use up to 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit: it becomes part of topics",
+                "1:7 CONFIG_BAD_VALUE `name` is \"my shop\", which cannot be a name | use up to 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit: it becomes part of topics",
             ],
         ),
         ("name: shop", "name: \"\"", &["1:7 CONFIG_BAD_VALUE `name` is an empty text"]),
@@ -324,9 +324,13 @@ fn bad_values_say_what_is_allowed() {
         (
             "type: mysql",
             "type: mysqll",
-            &["4:9 CONFIG_BAD_VALUE `source.type` is none of mysql | did you mean `mysql`?"],
+            &["4:9 CONFIG_BAD_VALUE `source.type` is \"mysqll\", which is none of mysql | did you mean `mysql`?"],
         ),
-        ("type: kafka", "type: pulsar", &["16:9 CONFIG_BAD_VALUE `sink.type` is none of kafka, file, stdout, null"]),
+        (
+            "type: kafka",
+            "type: pulsar",
+            &["16:9 CONFIG_BAD_VALUE `sink.type` is \"pulsar\", which is none of kafka, file, stdout, null"],
+        ),
         (
             "skipped-operations: t",
             "skipped-operations: x",
@@ -569,7 +573,11 @@ fn what_cannot_be_resolved_says_why_and_shows_nothing() {
                 "13:11 CONFIG_BAD_VALUE `source.buffer` comes from a variable or a file and is no size such as 512B, 64KiB, 64MiB or 1GiB",
             ],
         ),
-        ("type: mysql", "type: ${env:WORD}", &["4:9 CONFIG_BAD_VALUE `source.type` is none of mysql"]),
+        (
+            "type: mysql",
+            "type: ${env:WORD}",
+            &["4:9 CONFIG_BAD_VALUE `source.type` comes from a variable or a file and is none of mysql"],
+        ),
         (
             "config: {}",
             "config: {ssl.key.password: \"${hunter2:x}\"}",
@@ -581,7 +589,7 @@ fn what_cannot_be_resolved_says_why_and_shows_nothing() {
             "name: shop",
             "name: ${env:ODD}",
             &[
-                "1:7 CONFIG_BAD_VALUE `name` cannot be a name | use up to 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit: it becomes part of topics",
+                "1:7 CONFIG_BAD_VALUE `name` comes from a variable or a file and cannot be a name | use up to 100 of A-Z a-z 0-9 . _ - and begin with a letter or digit: it becomes part of topics",
             ],
         ),
     ];
@@ -605,7 +613,23 @@ sink:
 telemetry:
   logs: { level: loud }
 ";
-    assert_eq!(faults_of("a.yaml", text), [""]);
+    let expected = [
+        "1:1 CONFIG_UNKNOWN_KEY `nam` is not a key of this file | did you mean `name`?",
+        "1:1 CONFIG_MISSING_KEY `name` is missing | add `name`, a text",
+        "1:1 NOT_IN_THIS_VERSION `on-row-error` is left out, and its default `park-key` is not in this version | write \
+         `on-row-error: halt-table`",
+        "2:1 CONFIG_MISSING_KEY `source.tables` is missing | add `tables`, a list of texts",
+        "4:8 CONFIG_WRONG_TYPE `source.url` must be a URL, not a number",
+        "5:3 CONFIG_UNKNOWN_KEY `source.tabels` is not a key of this file | did you mean `tables`?",
+        "6:13 NOT_IN_THIS_VERSION `source.snapshot` is \"initial\", which is not in this version | write `snapshot: \
+         never`",
+        "9:12 CONFIG_WRONG_TYPE `sink.brokers` must be a list of texts, not a text | write it in brackets, as [\"...\"]",
+        "10:13 CONFIG_BAD_VALUE `sink.delivery` is \"maybe\", which is none of at-least-once, exactly-once",
+        "11:16 CONFIG_BAD_VALUE `sink.tls.mode` is \"off\", which is none of disabled, preferred, required, verify-ca, \
+         verify-identity",
+        "13:18 CONFIG_BAD_VALUE `telemetry.logs.level` is \"loud\", which is none of error, warn, info, debug, trace",
+    ];
+    assert_eq!(faults_of("a.yaml", text), expected);
 }
 
 #[test]

@@ -96,11 +96,19 @@ fn each_slip_of_yaml_has_its_place() {
 #[test]
 fn a_file_that_is_no_pipeline_says_so() {
     let told = |text: &str| faults_of("a.yml", text).join("\n");
-    assert_eq!(told(""), "");
-    assert_eq!(told("# nothing\n"), "");
-    assert_eq!(told("- a\n- b\n"), "");
-    assert_eq!(told("hello\n"), "");
-    assert_eq!(told("{}"), "");
+    let empty = "0:0 CONFIG_SYNTAX the file is empty | write a pipeline: name, source, sink";
+    assert_eq!(told(""), empty);
+    assert_eq!(told("# nothing\n"), empty);
+    assert_eq!(told("- a\n- b\n"), "1:1 CONFIG_SYNTAX the file must be a table of keys, not a list");
+    assert_eq!(told("hello\n"), "1:1 CONFIG_SYNTAX the file must be a table of keys, not a text");
+    let nothing = [
+        "1:1 CONFIG_MISSING_KEY `name` is missing | add `name`, a text",
+        "1:1 CONFIG_MISSING_KEY `source` is missing | add `source`, a table of keys",
+        "1:1 CONFIG_MISSING_KEY `sink` is missing | add `sink`, a table of keys",
+        "1:1 NOT_IN_THIS_VERSION `on-row-error` is left out, and its default `park-key` is not in this version | write \
+         `on-row-error: halt-table`",
+    ];
+    assert_eq!(told("{}"), nothing.join("\n"));
 }
 
 #[test]
@@ -112,11 +120,14 @@ fn aliases_and_merges_are_read_and_bounded() {
         let repeated = vec![format!("*l{}", n - 1); 9].join(", ");
         laughs.push_str(&format!("l{n}: &l{n} [{repeated}]\n"));
     }
-    assert_eq!(faults_of("a.yaml", &laughs), [""]);
+    let found = faults_of("a.yaml", &laughs).join("\n");
+    assert!(found.starts_with("5:9 CONFIG_SYNTAX the file holds too much from here on, or its aliases"), "{found}");
     let deep = format!("a: {}{}\n", "[".repeat(40), "]".repeat(40));
-    assert_eq!(faults_of("a.yaml", &deep), [""]);
+    let too_deep = "CONFIG_SYNTAX the file is nested more than 32 levels deep here | no key of a pipeline is that deep";
+    assert_eq!(faults_of("a.yaml", &deep), [format!("1:35 {too_deep}")]);
     let deeper = "[".repeat(100_000);
-    assert_eq!(faults_of("a.yaml", &deeper), [""]);
+    assert_eq!(faults_of("a.yaml", &deeper), ["1:256 CONFIG_SYNTAX this is no YAML: recursion limit exceeded"]);
     let huge = "#".repeat((1 << 20) + 1);
-    assert_eq!(faults_of("a.yaml", &huge), [""]);
+    let too_large = "0:0 CONFIG_SYNTAX the file is larger than 1 MiB, too large for a pipeline | check that this is the file you meant";
+    assert_eq!(faults_of("a.yaml", &huge), [too_large]);
 }

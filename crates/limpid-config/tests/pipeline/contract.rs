@@ -1,1 +1,43 @@
-//! The contract's own example.
+//! The contract's own example: read to the end, and refused only for what this version lacks.
+
+use crate::registry::{faults_of, loaded};
+
+const EXAMPLE: &str = include_str!("contract.yaml");
+
+#[test]
+fn the_contracts_example_is_refused_for_what_this_version_lacks_and_for_nothing_else() {
+    let faults = faults_of("contract.yaml", EXAMPLE);
+    let expected = [
+        "11:13 NOT_IN_THIS_VERSION `source.snapshot` is \"initial\", which is not in this version | write `snapshot: \
+         never`",
+        "14:3 NOT_IN_THIS_VERSION `source.heartbeat` is not in this version | remove it, or write `enabled: false` into \
+         it",
+        "15:1 NOT_IN_THIS_VERSION `transforms` is not in this version | remove it; every change is passed on as it is",
+        "29:15 NOT_IN_THIS_VERSION `on-row-error` is \"park-key\", which is not in this version | write `on-row-error: \
+         halt-table`",
+        "31:3 NOT_IN_THIS_VERSION `telemetry.traces` is not in this version | remove it, or write `enabled: false` into \
+         it",
+        "34:1 NOT_IN_THIS_VERSION `verify` is not in this version | remove it, or write `enabled: false` into it",
+        "35:1 NOT_IN_THIS_VERSION `alerts` is not in this version | remove it, or write `enabled: false` into it",
+        "47:1 NOT_IN_THIS_VERSION `heal` is not in this version | remove it, or write `enabled: false` into it",
+    ];
+    assert_eq!(faults, expected);
+}
+
+#[test]
+fn the_contracts_example_runs_once_what_is_missing_is_written_out_or_switched_off() {
+    let mut text = EXAMPLE
+        .replace("snapshot: initial", "snapshot: never")
+        .replace("on-row-error: park-key", "on-row-error: halt-table");
+    for block in ["heartbeat: {", "traces: {", "verify: {", "heal: {"] {
+        text = text.replace(block, &format!("{block} enabled: false,"));
+    }
+    text = text.replace("alerts:\n", "alerts:\n  enabled: false\n");
+    let from = text.find("transforms:").expect("the example has transforms");
+    let to = text.find("sink:").expect("the example has a sink");
+    text.replace_range(from..to, "");
+    // Nobody needs the variables of a block that is switched off.
+    let text = text.replace("${env:SLACK_WEBHOOK}", "${env:NOT_SET}");
+    let spec = loaded("contract.yaml", &text).map_err(crate::registry::told).expect("nothing is left to refuse");
+    assert_eq!((spec.name.as_str(), spec.source.kind, spec.sink.kind), ("shop", "mysql", "kafka"));
+}

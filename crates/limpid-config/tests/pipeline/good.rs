@@ -1,1 +1,265 @@
 //! Good files, in all three syntaxes, and what they mean.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use limpid_config::{
+    BigintUnsigned, BinaryHandling, Compat, Complaint, DecimalHandling, Delivery, FormatName, LogFormat, LogLevel,
+    OnRowError, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode, Start, TimePrecision, Tinyint1,
+    TlsMode,
+};
+
+use crate::registry::{Kafka, Mysql, RowImage, loaded, told};
+
+const LEAST: &str = "\
+name: shop
+source: { type: mysql, url: \"mysql://db\", tables: [\"*\"], snapshot: never }
+sink: { type: kafka, brokers: [\"k:9092\"], delivery: at-least-once }
+on-row-error: halt-table
+";
+
+const YAML: &str = r#"
+name: shop
+lag-limit: 5m
+source:
+  type: mysql
+  url: mysql://limpid:${env:ODD}@db:${env:PORT}
+  password: ${env:DB_PASSWORD}
+  row-image: accept
+  tables: ["shop.*", "!shop.tmp_*"]
+  columns: ["!*.*.ssn"]
+  snapshot: never
+  start: gtid:0-1-5
+  server-id: ${env:PORT}
+  connect-timeout: 250000ms
+  buffer: 64KiB
+  tls: { mode: verify-identity, ca: ca.pem, cert: c.pem, key: k.pem }
+sink:
+  type: kafka
+  brokers: [a:9092, b:9092]
+  topic: "$${env:X}.{table}"
+  delivery: at-least-once
+  topic-creation: { enabled: false, partitions: 3, replication-factor: 2, config: { retention.ms: 1000, compress: true } }
+  sasl: { mechanism: scram-sha-512, user: u, password: "${file:/run/secrets/pd}" }
+  librdkafka: { linger.ms: 5, queue.buffering.max.ms: 0.5, ssl.key.password: "${env:DB_PASSWORD}" }
+  format: debezium-json
+  decimal-handling: string
+  time-precision: isostring
+  bigint-unsigned-handling: precise
+  binary-handling: base64-url-safe
+  tinyint1: boolean
+  skipped-operations: c,t
+  tombstones: false
+  message-key-columns: shop.orders:id,shop_id;(.*).x:y
+  compat: "3.7"
+  context-headers: true
+on-row-error: halt-table
+transforms: []
+telemetry:
+  metrics: { prometheus: false, otlp: null }
+  logs: { format: text, level: debug, file: limpid.log }
+verify: { enabled: false, cycle: 24h }
+"#;
+
+const TOML: &str = r#"
+name = "shop"
+lag-limit = "5m"
+on-row-error = "halt-table"
+transforms = []
+
+[source]
+type = "mysql"
+url = "mysql://limpid:${env:ODD}@db:${env:PORT}"
+password = "${env:DB_PASSWORD}"
+row-image = "accept"
+tables = ["shop.*", "!shop.tmp_*"]
+columns = ["!*.*.ssn"]
+snapshot = "never"
+start = "gtid:0-1-5"
+server-id = "${env:PORT}"
+connect-timeout = "250000ms"
+buffer = "64KiB"
+
+[source.tls]
+mode = "verify-identity"
+ca = "ca.pem"
+cert = "c.pem"
+key = "k.pem"
+
+[sink]
+type = "kafka"
+brokers = ["a:9092", "b:9092"]
+topic = "$${env:X}.{table}"
+delivery = "at-least-once"
+topic-creation = { enabled = false, partitions = 3, replication-factor = 2, config = { "retention.ms" = 1000, compress = true } }
+sasl = { mechanism = "scram-sha-512", user = "u", password = "${file:/run/secrets/pd}" }
+format = "debezium-json"
+decimal-handling = "string"
+time-precision = "isostring"
+bigint-unsigned-handling = "precise"
+binary-handling = "base64-url-safe"
+tinyint1 = "boolean"
+skipped-operations = "c,t"
+tombstones = false
+message-key-columns = "shop.orders:id,shop_id;(.*).x:y"
+compat = "3.7"
+context-headers = true
+
+[sink.librdkafka]
+"linger.ms" = 5
+"queue.buffering.max.ms" = 0.5
+"ssl.key.password" = "${env:DB_PASSWORD}"
+
+[telemetry]
+metrics = { prometheus = false }
+logs = { format = "text", level = "debug", file = "limpid.log" }
+
+[verify]
+enabled = false
+cycle = "24h"
+"#;
+
+const JSON: &str = r#"{
+  "name": "shop", "lag-limit": "5m", "on-row-error": "halt-table", "transforms": [],
+  "source": {
+    "type": "mysql", "url": "mysql://limpid:${env:ODD}@db:${env:PORT}", "password": "${env:DB_PASSWORD}",
+    "row-image": "accept", "tables": ["shop.*", "!shop.tmp_*"], "columns": ["!*.*.ssn"], "snapshot": "never",
+    "start": "gtid:0-1-5", "server-id": "${env:PORT}", "connect-timeout": "250000ms", "buffer": "64KiB",
+    "tls": {"mode": "verify-identity", "ca": "ca.pem", "cert": "c.pem", "key": "k.pem"}
+  },
+  "sink": {
+    "type": "kafka", "brokers": ["a:9092", "b:9092"], "topic": "$${env:X}.{table}", "delivery": "at-least-once",
+    "topic-creation": {
+      "enabled": false, "partitions": 3, "replication-factor": 2, "config": {"retention.ms": 1000, "compress": true}
+    },
+    "sasl": {"mechanism": "scram-sha-512", "user": "u", "password": "${file:/run/secrets/pd}"},
+    "librdkafka": {"linger.ms": 5, "queue.buffering.max.ms": 5e-1, "ssl.key.password": "${env:DB_PASSWORD}"},
+    "format": "debezium-json", "decimal-handling": "string", "time-precision": "isostring",
+    "bigint-unsigned-handling": "precise", "binary-handling": "base64-url-safe", "tinyint1": "boolean",
+    "skipped-operations": "c,t", "tombstones": false, "message-key-columns": "shop.orders:id,shop_id;(.*).x:y",
+    "compat": "3.7", "context-headers": true
+  },
+  "telemetry": {
+    "metrics": {"prometheus": false, "otlp": null},
+    "logs": {"format": "text", "level": "debug", "file": "limpid.log"}
+  },
+  "verify": {"enabled": false, "cycle": "24h"}
+}"#;
+
+fn good(file: &str, text: &str) -> PipelineSpec {
+    loaded(file, text).map_err(told).expect("the file is good")
+}
+
+fn revealed(pairs: &[(String, Secret)]) -> Vec<(&str, &str)> {
+    pairs.iter().map(|(key, value)| (key.as_str(), value.reveal())).collect()
+}
+
+#[test]
+fn the_same_pipeline_reads_equally_from_all_three_syntaxes() {
+    for (file, text) in [("a.yaml", YAML), ("a.toml", TOML), ("a.json", JSON)] {
+        let spec = good(file, text);
+        assert_eq!((spec.name.as_str(), spec.lag_limit), ("shop", Duration::from_secs(300)), "{file}");
+        assert_eq!(spec.source.start, Start::Position("gtid:0-1-5".into()));
+        frame_is_as_written(&spec);
+        let source = Mysql::read(&spec.source.section).expect("it was checked");
+        // What came from outside is encoded inside a URL, and only there.
+        assert_eq!(source.url.reveal(), "mysql://limpid:p%40ss%2Fw%3Ard@db:3306");
+        assert_eq!(source.password.as_ref().map(Secret::reveal), Some("hunter2"));
+        assert_eq!((source.user, source.row_image, source.server_id), (None, RowImage::Accept, Some(3306)));
+        assert_eq!((source.tables.len(), source.columns.as_slice()), (2, ["!*.*.ssn".to_owned()].as_slice()));
+        assert_eq!((source.connect_timeout, source.buffer), (Duration::from_secs(250), 64 << 10));
+        assert_eq!((source.tls.mode, source.tls.ca), (TlsMode::VerifyIdentity, Some(PathBuf::from("ca.pem"))));
+        assert_eq!(source.tls.identity, Some((PathBuf::from("c.pem"), PathBuf::from("k.pem"))));
+        let sink = Kafka::read(&spec.sink.section).expect("it was checked");
+        assert_eq!((sink.brokers.len(), sink.topic.as_str()), (2, "${env:X}.{table}"));
+        assert_eq!((sink.create, sink.partitions, sink.replication_factor), (false, 3, 2));
+        assert_eq!(revealed(&sink.topic_config), [("retention.ms", "1000"), ("compress", "true")]);
+        let librdkafka = [("linger.ms", "5"), ("queue.buffering.max.ms", "0.5"), ("ssl.key.password", "hunter2")];
+        assert_eq!(revealed(&sink.librdkafka), librdkafka);
+        assert_eq!(sink.tls.mode, TlsMode::Disabled);
+        let sasl = sink.sasl.expect("it is written");
+        assert_eq!((sasl.mechanism, sasl.password.reveal()), (SaslMechanism::ScramSha512, "hunter2"));
+        assert!(!format!("{spec:?}").contains("hunter2"));
+    }
+}
+
+fn frame_is_as_written(spec: &PipelineSpec) {
+    assert_eq!((spec.source.snapshot, spec.sink.delivery), (SnapshotMode::Never, Delivery::AtLeastOnce));
+    assert_eq!(spec.on_row_error, OnRowError::HaltTable);
+    assert!(!spec.telemetry.metrics.prometheus);
+    let logs = &spec.telemetry.logs;
+    assert_eq!(
+        (logs.format, logs.level, logs.file.as_deref()),
+        (LogFormat::Text, LogLevel::Debug, Some("limpid.log".as_ref()))
+    );
+    let format = spec.sink.format.clone().expect("kafka encodes");
+    assert_eq!((format.name, format.decimal_handling), (FormatName::DebeziumJson, DecimalHandling::String));
+    assert_eq!((format.time_precision, format.tinyint1), (TimePrecision::Isostring, Tinyint1::Boolean));
+    assert_eq!(format.bigint_unsigned_handling, BigintUnsigned::Precise);
+    assert_eq!((format.binary_handling, format.compat), (BinaryHandling::Base64UrlSafe, Compat::V3_7));
+    let skipped = SkippedOperations { create: true, truncate: true, ..Default::default() };
+    assert_eq!((format.skipped_operations, format.tombstones, format.context_headers), (skipped, false, true));
+    assert_eq!(format.message_key_columns, "shop.orders:id,shop_id;(.*).x:y");
+}
+
+#[test]
+fn what_is_left_out_has_the_contracts_default() {
+    let spec = good("a.yml", LEAST);
+    assert_eq!((spec.lag_limit, spec.source.start), (Duration::from_secs(60), Start::Head));
+    assert!(spec.telemetry.metrics.prometheus);
+    assert_eq!((spec.telemetry.logs.format, spec.telemetry.logs.level), (LogFormat::Json, LogLevel::Info));
+    let format = spec.sink.format.expect("kafka encodes");
+    assert_eq!((format.name, format.decimal_handling), (FormatName::DebeziumJson, DecimalHandling::Precise));
+    assert_eq!(format.time_precision, TimePrecision::AdaptiveTimeMicroseconds);
+    assert_eq!((format.compat, format.tombstones, format.context_headers), (Compat::V3_5, true, false));
+    assert_eq!(format.skipped_operations, SkippedOperations { truncate: true, ..Default::default() });
+    let source = Mysql::read(&spec.source.section).expect("it was checked");
+    assert_eq!((source.tls.mode, source.buffer), (TlsMode::Preferred, 1 << 20));
+    let sink = Kafka::read(&spec.sink.section).expect("it was checked");
+    assert!(sink.create && sink.sasl.is_none() && sink.librdkafka.is_empty());
+    assert_eq!((sink.partitions, sink.replication_factor), (1, -1));
+}
+
+#[test]
+fn a_null_sink_encodes_only_when_a_format_is_named() {
+    let with = |sink: &str| {
+        let text = LEAST.replace("type: kafka, brokers: [\"k:9092\"]", sink);
+        good("a.yaml", &text).sink.format.map(|format| format.name)
+    };
+    assert_eq!(with("type: null"), None, "as the contract writes it");
+    assert_eq!(with("type: \"null\""), None);
+    assert_eq!(with("type: null, format: debezium-json"), Some(FormatName::DebeziumJson));
+}
+
+#[test]
+fn logs_that_are_switched_off_still_say_what_needs_a_person() {
+    let text =
+        format!("{LEAST}telemetry: {{ logs: {{ enabled: false, level: trace }}, metrics: {{ enabled: false }} }}\n");
+    let telemetry = good("a.yaml", &text).telemetry;
+    assert_eq!((telemetry.logs.level, telemetry.metrics.prometheus), (LogLevel::Warn, false));
+}
+
+#[test]
+fn an_alias_is_what_it_repeats_and_merges_fill_in() {
+    let text = "\
+name: shop
+source: { type: mysql, url: \"mysql://db\", tables: [\"*\"], snapshot: never, tls: &tls { mode: required, ca: ca.pem } }
+sink: { type: kafka, brokers: [\"k:9092\"], delivery: at-least-once, tls: { <<: *tls, mode: verify-ca } }
+on-row-error: halt-table
+";
+    let spec = good("a.yaml", text);
+    let tls = Kafka::read(&spec.sink.section).expect("it was checked").tls;
+    assert_eq!((tls.mode, tls.ca), (TlsMode::VerifyCa, Some(PathBuf::from("ca.pem"))));
+}
+
+#[test]
+fn what_is_found_wrong_later_still_has_its_place() {
+    let spec = good("a.yaml", LEAST);
+    let fault = spec.source.section.fault("url", Complaint::bad_value("names no host"));
+    assert_eq!(
+        (fault.to_string(), fault.place().to_string()),
+        ("`source.url` names no host".into(), "a.yaml:2:29".into())
+    );
+    let fault = spec.sink.section.fault("message-key-columns", Complaint::bad_value("is odd"));
+    assert_eq!(fault.place().to_string(), "a.yaml:3:1", "left out: its section's place");
+}

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use super::keys::{self, Occasion, PRIMARY};
 use super::{Charsets, ColumnDefinition, KeyPart, SystemVersioning, TableDefinition, TextCharset};
-use crate::ddl::{Alteration, CharsetClause, ColumnSpec, Flavor, KeyKind, KeyPartSpec, KeySpec, Period, Position, VersioningRole};
+use crate::ddl::{Alteration, CharsetClause, ColumnSpec, Flavor, KeyKind, KeyPartSpec, KeySpec, NativeType, Period, Position, VersioningRole};
 
 const UNKNOWN_COLUMN: &str = "ALTER TABLE names a column that the history does not know";
 const UNKNOWN_KEY: &str = "ALTER TABLE names a key that the history does not know";
@@ -29,7 +29,7 @@ pub(super) fn apply<'h>(
     alterations: &[Alteration],
     around: &'h Surroundings<'h>,
 ) -> (TableDefinition, Option<&'static str>) {
-    let mut work = Work { before: old, table: old.clone(), around, added_keys: Vec::new(), moves: HashMap::new(), problem: None };
+    let mut work = Work { before: old, table: old.clone(), around, skipped: Vec::new(), converted: None, origins: HashMap::new(), added: Vec::new(), problem: None };
     work.options(alterations);
     work.columns(alterations);
     work.keys(alterations);
@@ -38,8 +38,13 @@ pub(super) fn apply<'h>(
 }
 
 /// A column's definition as the server settles it.
-pub(super) fn column(spec: &ColumnSpec, charsets: &Charsets, table: &TextCharset) -> ColumnDefinition {
-    let (native, charset) = charsets.settle(&spec.declared, table);
+pub(super) fn column(
+    spec: &ColumnSpec,
+    charsets: &Charsets,
+    table: &TextCharset,
+    converted: Option<&TextCharset>,
+) -> ColumnDefinition {
+    let (native, charset) = charsets.settle(&spec.declared, table, converted);
     ColumnDefinition {
         name: spec.name.clone(),
         native,
@@ -69,9 +74,14 @@ struct Work<'h> {
     before: &'h TableDefinition,
     table: TableDefinition,
     around: &'h Surroundings<'h>,
-    added_keys: Vec<KeySpec>,
-    /// Old names, in lower case, to new ones; `None` for dropped columns.
-    moves: HashMap<String, Option<String>>,
+    /// Clauses that an IF [NOT] EXISTS makes void.
+    skipped: Vec<usize>,
+    /// What CONVERT TO names.
+    converted: Option<TextCharset>,
+    /// New names of changed and renamed columns to their old ones, in lower case.
+    origins: HashMap<String, String>,
+    /// Names of added columns, in lower case.
+    added: Vec<String>,
     problem: Option<&'static str>,
 }
 
@@ -98,24 +108,51 @@ impl Work<'_> {
                         self.add_versioning();
                     }
                 }
-                Alteration::ConvertCharset(clause) => {
-                    self.table.charset = self.around.charsets.resolve(clause, &self.around.database);
-                }
                 _ => {}
             }
         }
+        for alteration in alterations {
+            if let Alteration::ConvertCharset(clause) = alteration {
+                self.convert(clause);
+            }
+        }
+        let options = alterations.iter().filter_map(|alteration| match alteration {
+            Alteration::Options(options) => Some(options),
+            _ => None,
+        });
+        // A default that the statement gives wins over CONVERT TO, wherever it stands; but what a changed column gets
+        // from the two is beyond us.
+        let only_converted = options.into_iter().all(|options| options.charset.is_empty());
+        let changes = |alteration: &Alteration| {
+            matches!(alteration, Alteration::AddColumn { .. } | Alteration::ChangeColumn { .. })
+        };
+        match &self.converted {
+            Some(to) if only_converted => self.table.charset = to.clone(),
+            Some(_) if alterations.iter().any(changes) => {
+                self.problem = Some("CONVERT TO, a default character set and a column's definition in one statement");
+            }
+            _ => {}
+        }
     }
 
-    /// All columns of the new table, those that the statement adds with another character set included.
+    /// The columns there are; those that the statement adds or changes follow without growing.
     fn convert(&mut self, clause: &CharsetClause) {
         let to = self.around.charsets.resolve(clause, &self.around.database);
         for column in &mut self.table.columns {
             if let (true, Some(from)) = (column.native.is_text(), &column.charset) {
                 if !from.is_binary() {
+                    if !members_survive(&column.native, from, &to) {
+                        self.problem = Some("members of an ENUM or SET may become other bytes");
+                    }
                     (column.native, column.charset) = self.around.charsets.convert(column.native.clone(), from, &to);
                 }
             }
         }
+        self.converted = Some(to);
+    }
+
+    fn new_column(&self, spec: &ColumnSpec) -> ColumnDefinition {
+        self::column(spec, self.around.charsets, &self.table.charset, self.converted.as_ref())
     }
 
     fn columns(&mut self, alterations: &[Alteration]) {
@@ -127,14 +164,14 @@ impl Work<'_> {
                 }
                 Alteration::AddColumn { column, position, if_not_exists } => {
                     if *if_not_exists && self.table.column(&column.name).is_some() {
+                        self.skipped.push(index);
                         continue;
                     }
-                    let definition = self::column(column, self.around.charsets, &self.table.charset);
+                    let definition = self.new_column(column);
                     self.table.columns.push(definition);
                     self.move_column(&column.name, position);
-                    self.take_inline_keys(alterations, index, &column.name);
+                    self.added.push(column.name.to_lowercase());
                 }
-                Alteration::ChangeColumn { column, .. } => self.take_inline_keys(alterations, index, &column.name),
                 _ => {}
             }
         }
@@ -147,7 +184,6 @@ impl Work<'_> {
                         None => self.problem = Some(UNKNOWN_COLUMN),
                     }
                 }
-                Alteration::ConvertCharset(clause) => self.convert(clause),
                 Alteration::AddPeriod(period) => add_period(&mut self.table, period),
                 Alteration::DropPeriod { name } => {
                     self.table.periods.retain(|period| !period.name.eq_ignore_ascii_case(name));
@@ -176,17 +212,17 @@ impl Work<'_> {
                 *matched = true;
             }
             let new = match alterations.get(index) {
-                Some(Alteration::ChangeColumn { column, .. }) => {
-                    Some(self::column(column, self.around.charsets, &self.table.charset))
-                }
+                Some(Alteration::ChangeColumn { column, .. }) => Some(self.new_column(column)),
                 Some(Alteration::RenameColumn { to, .. }) => Some(ColumnDefinition { name: to.clone(), ..old.clone() }),
                 _ => None,
             };
-            self.moves.insert(old.name.to_lowercase(), new.as_ref().map(|column| column.name.clone()));
+            if let Some(new) = &new {
+                self.origins.insert(new.name.to_lowercase(), old.name.to_lowercase());
+            }
             columns.extend(new);
         }
         self.table.columns = columns;
-        for (alteration, matched) in alterations.iter().zip(matched) {
+        for (index, (alteration, matched)) in alterations.iter().zip(matched).enumerate() {
             let needed = matches!(
                 alteration,
                 Alteration::DropColumn { if_exists: false, .. }
@@ -194,6 +230,9 @@ impl Work<'_> {
                     | Alteration::RenameColumn { if_exists: false, .. }
             );
             self.doubt_unless(matched || !needed, UNKNOWN_COLUMN);
+            if !matched && matches!(alteration, Alteration::ChangeColumn { .. }) {
+                self.skipped.push(index);
+            }
         }
     }
 
@@ -219,17 +258,6 @@ impl Work<'_> {
         self.table.columns.insert(to, column);
     }
 
-    /// The keys of a column's own definition stand behind it, without a name and with that column alone.
-    fn take_inline_keys(&mut self, alterations: &[Alteration], index: usize, name: &str) {
-        for alteration in alterations.iter().skip(index + 1) {
-            let Alteration::AddKey(key) = alteration else { return };
-            if !is_inline(key, name) {
-                return;
-            }
-            self.added_keys.push(key.clone());
-        }
-    }
-
     fn keys(&mut self, alterations: &[Alteration]) {
         for alteration in alterations {
             match alteration {
@@ -237,29 +265,40 @@ impl Work<'_> {
                 Alteration::DropKey { name, if_exists } => self.drop_key(name, *if_exists),
                 // It may be a check or a foreign key as well.
                 Alteration::DropConstraint { name } => self.drop_key(name, true),
-                Alteration::RenameKey { from, to, if_exists } => self.rename_key(from, to, *if_exists),
                 _ => {}
             }
         }
-        self.follow_columns();
-        let mut added = std::mem::take(&mut self.added_keys);
-        let mut previous_column: Option<&str> = None;
+        // Names are those before the statement: what is dropped cannot be renamed, what is renamed not dropped.
         for alteration in alterations {
-            match alteration {
-                Alteration::AddKey(key) if previous_column.is_some_and(|name| is_inline(key, name)) => {}
-                Alteration::AddKey(key) => added.push(key.clone()),
-                Alteration::AddColumn { column, .. } | Alteration::ChangeColumn { column, .. } => {
-                    previous_column = Some(&column.name);
-                    continue;
-                }
-                _ => previous_column = None,
+            if let Alteration::RenameKey { from, to, if_exists } = alteration {
+                self.rename_key(from, to, *if_exists);
             }
         }
+        let shrunk = self.follow_columns();
+        let added = self.added_keys(alterations);
         let rebuild = alterations.iter().any(|alteration| !matches!(alteration, Alteration::RenameTo(_)));
-        let occasion = Occasion::Alter { before: self.before, rebuild };
+        let occasion = Occasion::Alter { before: self.before, rebuild, shrunk: &shrunk };
         if let Err(reason) = keys::add(&mut self.table, &added, self.around.flavor, occasion) {
             self.problem = Some(reason);
         }
+    }
+
+    /// All keys that are added, but for those in the definitions of columns that are not. They stand behind their
+    /// column, without a name and with that column alone.
+    fn added_keys(&self, alterations: &[Alteration]) -> Vec<KeySpec> {
+        let mut added = Vec::new();
+        let mut skipped: Option<&str> = None;
+        for (index, alteration) in alterations.iter().enumerate() {
+            match alteration {
+                Alteration::AddKey(key) if skipped.is_some_and(|name| is_inline(key, name)) => {}
+                Alteration::AddKey(key) => added.push(key.clone()),
+                Alteration::AddColumn { column, .. } | Alteration::ChangeColumn { column, .. } => {
+                    skipped = self.skipped.contains(&index).then_some(&*column.name);
+                }
+                _ => skipped = None,
+            }
+        }
+        added
     }
 
     fn drop_key(&mut self, name: &str, if_exists: bool) {
@@ -283,20 +322,44 @@ impl Work<'_> {
     }
 
     /// Keys lose dropped columns and take new names; a key without columns is gone.
-    fn follow_columns(&mut self) {
-        for key in &mut self.table.keys {
-            for part in &mut key.parts {
-                if let KeyPart::Column { name, .. } = part {
-                    if let Some(Some(new)) = self.moves.get(&name.to_lowercase()) {
-                        name.clone_from(new);
-                    } else if let Some(None) = self.moves.get(&name.to_lowercase()) {
-                        name.clear();
-                    }
-                }
+    /// Returns the names of those that lost a column.
+    fn follow_columns(&mut self) -> Vec<String> {
+        let mut keys = std::mem::take(&mut self.table.keys);
+        let mut shrunk = Vec::new();
+        for key in &mut keys {
+            let identifies = matches!(key.kind, KeyKind::Primary | KeyKind::Unique);
+            let parts = key.parts.len();
+            key.parts.retain_mut(|part| self.follow(part, identifies));
+            if key.parts.len() < parts {
+                shrunk.push(key.name.clone());
             }
-            key.parts.retain(|part| !matches!(part, KeyPart::Column { name, .. } if name.is_empty()));
         }
-        self.table.keys.retain(|key| !key.parts.is_empty());
+        keys.retain(|key| !key.parts.is_empty());
+        self.table.keys = keys;
+        shrunk
+    }
+
+    /// Gives a part its column's new name; returns false when there is none. As the server, it takes the first column
+    /// that was called so, or is added with that name, even if the old one is dropped or renamed.
+    fn follow(&mut self, part: &mut KeyPart, identifies: bool) -> bool {
+        let KeyPart::Column { name, prefix } = part else { return true };
+        let old_name = name.to_lowercase();
+        let is_heir = |column: &&ColumnDefinition| {
+            let now = column.name.to_lowercase();
+            column.hidden_for.is_none() && *self.origins.get(&now).unwrap_or(&now) == old_name
+        };
+        let Some(new) = self.table.columns.iter().find(is_heir) else { return false };
+        name.clone_from(&new.name);
+        let old = self.before.column(&old_name).and_then(|index| self.before.columns.get(index));
+        if self.added.contains(&new.name.to_lowercase()) {
+            // The part keeps the old column's length, in bytes.
+            if identifies && keys::takes_prefix(new) {
+                self.problem = Some("a column of a key gives way to another of its name");
+            }
+        } else if let (Flavor::MySql, None, Some(old)) = (self.around.flavor, &prefix, old) {
+            *prefix = keys::members_prefix(old, new);
+        }
+        true
     }
 
     fn versioning(&mut self, alterations: &[Alteration]) {
@@ -312,6 +375,18 @@ impl Work<'_> {
     fn add_versioning(&mut self) {
         let explicit = self.table.columns.iter().any(|column| column.versioning == Some(VersioningRole::RowStart));
         self.table.versioning = Some(if explicit { SystemVersioning::Explicit } else { SystemVersioning::Implicit });
+    }
+}
+
+/// Whether the members of an ENUM or SET stay what they are: BINARY takes their bytes, and MySQL 8.0.15 was seen to
+/// take the bytes of wide character sets in any case.
+fn members_survive(native: &NativeType, from: &TextCharset, to: &TextCharset) -> bool {
+    let wide = matches!(from.charset.as_str(), "ucs2" | "utf16" | "utf16le" | "utf32");
+    match native {
+        NativeType::Enum { members } | NativeType::Set { members } => {
+            !wide && (!to.is_binary() || members.iter().all(|member| member.is_ascii()))
+        }
+        _ => true,
     }
 }
 

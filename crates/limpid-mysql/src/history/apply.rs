@@ -124,7 +124,7 @@ impl History {
         definition.is_sequence = options.sequence;
         definition.certain = !selects;
         definition.columns =
-            body.columns.iter().map(|spec| alter::column(spec, &self.charsets, &definition.charset)).collect();
+            body.columns.iter().map(|spec| alter::column(spec, &self.charsets, &definition.charset, None)).collect();
         for period in body.periods {
             alter::add_period(&mut definition, period);
         }

@@ -88,13 +88,23 @@ impl Charsets {
         }
     }
 
-    /// The type and character set of a column as the server will show them.
-    pub(crate) fn settle(&self, declared: &DeclaredType, table: &TextCharset) -> (NativeType, Option<TextCharset>) {
+    /// The type and character set of a column as the server will show them. `converted`: the statement also says
+    /// CONVERT TO, which wins over the column's own character set, and does not widen its type.
+    pub(crate) fn settle(
+        &self,
+        declared: &DeclaredType,
+        table: &TextCharset,
+        converted: Option<&TextCharset>,
+    ) -> (NativeType, Option<TextCharset>) {
         let native = declared.native.clone();
         if !native.is_text() {
             return (widened_binary(native), None);
         }
-        let charset = self.resolve(&declared.charset, table);
+        let mut charset = self.resolve(&declared.charset, table);
+        if let (Some(to), false) = (converted, charset.is_binary()) {
+            let binary = CharsetClause { binary: declared.charset.binary, ..CharsetClause::default() };
+            charset = self.resolve(&binary, to);
+        }
         let bytes_max = self.bytes_max(&charset);
         let native = match (native, declared.text_length) {
             (NativeType::Text { compressed, .. }, Some(length)) => {

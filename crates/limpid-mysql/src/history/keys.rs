@@ -23,7 +23,8 @@ pub(super) enum Occasion<'o> {
     Create,
     /// The definition before the statement, and whether the server prepares the keys anew, which ENABLE KEYS and a
     /// mere RENAME do not.
-    Alter { before: &'o TableDefinition, rebuild: bool },
+    /// `shrunk`: keys that lost a column with it, by name.
+    Alter { before: &'o TableDefinition, rebuild: bool, shrunk: &'o [String] },
 }
 
 /// Adds keys to a table whose columns are settled, and puts all keys in order.
@@ -43,7 +44,7 @@ pub(super) fn add(
     for index in 0..table.keys.len() {
         ranks.extend(rank_next(table, index));
     }
-    let sorts = flavor == Flavor::MySql || !specs.is_empty() || became_nullable(table, occasion);
+    let sorts = flavor == Flavor::MySql || !specs.is_empty() || candidate_lost(table, occasion);
     let mut outcome = Ok(());
     for spec in specs {
         let exists = spec.name.as_deref().is_some_and(|name| position(table, name).is_some());
@@ -74,15 +75,14 @@ pub(crate) fn sort(table: &mut TableDefinition) {
     table.keys = keys;
 }
 
-/// MariaDB keeps the order of old keys (MDEV-25803) unless a key comes in or one that had only NOT NULL columns has no
-/// longer.
-fn became_nullable(table: &TableDefinition, occasion: Occasion<'_>) -> bool {
-    let Occasion::Alter { before, .. } = occasion else { return true };
-    let nullable = |table: &TableDefinition, key: &KeyDefinition| key.parts.iter().any(|part| is_nullable(table, part));
-    table.keys.iter().filter(|key| key.kind == KeyKind::Unique && nullable(table, key)).any(|key| {
-        let old = position(before, &key.name).and_then(|index| before.keys.get(index));
-        old.is_some_and(|old| !nullable(before, old))
-    })
+/// MariaDB keeps the order of old keys (MDEV-25803) unless a key comes in, or the first key, if it identifies rows,
+/// loses a column or gets a nullable one. DROP PRIMARY KEY is no such loss.
+fn candidate_lost(table: &TableDefinition, occasion: Occasion<'_>) -> bool {
+    let Occasion::Alter { before, shrunk, .. } = occasion else { return true };
+    let Some(first) = before.keys.first().filter(|key| before.identifying(key).is_some()) else { return false };
+    let now = position(table, &first.name).and_then(|index| table.keys.get(index));
+    let nullable = now.is_some_and(|key| key.parts.iter().any(|part| is_nullable(table, part)));
+    nullable || shrunk.contains(&first.name)
 }
 
 /// A key that was USING HASH without need is an ordinary one after the server has made it anew.
@@ -306,14 +306,44 @@ fn is_hashed(table: &TableDefinition, key: &KeyDefinition, using_hash: bool) -> 
     using_hash || key.parts.iter().map(bytes).fold(0, u64::saturating_add) > key_bytes_max
 }
 
-/// Bytes of a column's key part; endless for a BLOB as a whole.
-fn part_bytes(column: &ColumnDefinition, prefix: Option<u32>) -> u64 {
-    let per_character = match column.charset.as_ref().map(|charset| charset.charset.as_str()) {
+/// Whether a key can hold the beginning of a column alone.
+pub(super) fn takes_prefix(column: &ColumnDefinition) -> bool {
+    matches!(
+        column.native,
+        NativeType::Char { .. }
+            | NativeType::Varchar { .. }
+            | NativeType::Text { .. }
+            | NativeType::Binary { .. }
+            | NativeType::Varbinary { .. }
+            | NativeType::Blob { .. }
+    )
+}
+
+/// MySQL: the key of an ENUM or SET in a character set of one byte keeps its length in bytes when the column becomes a
+/// string: a prefix from then on.
+pub(super) fn members_prefix(old: &ColumnDefinition, new: &ColumnDefinition) -> Option<u32> {
+    let bytes = match &old.native {
+        NativeType::Enum { members } => 1 + usize::from(members.len() > 255),
+        NativeType::Set { members } => match members.len().div_ceil(8) {
+            bytes @ 0..=4 => bytes,
+            _ => 8,
+        },
+        _ => return None,
+    };
+    (takes_prefix(new) && bytes_per_character(old) == 1).then_some(bytes as u32)
+}
+
+fn bytes_per_character(column: &ColumnDefinition) -> u64 {
+    match column.charset.as_ref().map(|charset| charset.charset.as_str()) {
         Some("utf8mb4" | "utf32" | "utf16" | "utf16le" | "gb18030") => 4,
         Some("utf8mb3" | "ujis" | "eucjpms") => 3,
         Some("ucs2" | "big5" | "sjis" | "euckr" | "gb2312" | "gbk" | "cp932") => 2,
         _ => 1,
-    };
+    }
+}
+
+/// Bytes of a column's key part; endless for a BLOB as a whole.
+fn part_bytes(column: &ColumnDefinition, prefix: Option<u32>) -> u64 {
     let length = match &column.native {
         NativeType::Char { length } | NativeType::Varchar { length, .. } => *length,
         NativeType::Binary { length } | NativeType::Varbinary { length, .. } => *length,
@@ -323,7 +353,7 @@ fn part_bytes(column: &ColumnDefinition, prefix: Option<u32>) -> u64 {
         }
         _ => return 8,
     };
-    u64::from(prefix.unwrap_or(length).min(length)) * per_character
+    u64::from(prefix.unwrap_or(length).min(length)) * bytes_per_character(column)
 }
 
 /// MySQL appends one hidden column per expression, in the order of the statement, behind all columns there are.

@@ -135,9 +135,8 @@ impl<'a> Node<'a> {
     fn write<F: Form>(&self, writer: &mut Writer<'_, F>, depth: usize) -> Option<()> {
         match self {
             Self::Stored(value) => writer.value(*value, depth),
-            Self::Array(elements) => writer.between(b'[', elements.len(), b']', depth, |writer, index| {
-                elements[index].write(writer, depth + 1)
-            }),
+            Self::Array(elements) => writer
+                .between(b'[', elements.len(), b']', depth, |writer, index| elements[index].write(writer, depth + 1)),
             Self::Object(members) => writer.between(b'{', members.len(), b'}', depth, |writer, index| {
                 let (key, value) = &members[index];
                 writer.key(key);

@@ -20,8 +20,9 @@ const DATETIME: u8 = 12;
 const NEW_DECIMAL: u8 = 246;
 pub(super) const VAR_STRING: u8 = 253;
 
-/// The most digits a DECIMAL can have.
-const PRECISION_MAX: u8 = 65;
+/// The most digits the server's decimals have room for: nine groups of nine (`DECIMAL_MAX_POSSIBLE_PRECISION`). A DECIMAL
+/// has 65 at most, but inside JSON its precision may be rounded up to whole groups.
+const PRECISION_MAX: u8 = 81;
 
 pub(super) fn write<F: Form>(kind: u8, data: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if kind == NEW_DECIMAL {
@@ -113,8 +114,8 @@ fn decimal(data: &[u8], out: &mut Vec<u8>) -> Option<()> {
         return None;
     }
     let flip = if cur.rest().first()? & 0x80 == 0 { 0xff } else { 0x00 };
-    // 65 digits are at most 8 groups and take at most 32 bytes.
-    let mut groups = [0u8; 32];
+    // 81 digits are eight groups of four bytes and nine digits more, which the point may split: at most five bytes.
+    let mut groups = [0u8; 37];
     for (group, byte) in groups.iter_mut().zip(&data[2..]) {
         *group = byte ^ flip;
     }

@@ -119,21 +119,19 @@ fn unescaped(text: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// What stands behind `\u`, and the other half of a surrogate pair.
 fn unicode(rest: &mut &[u8]) -> Option<char> {
-    let mut unit = || {
-        let (digits, behind) = rest.split_at_checked(4)?;
-        *rest = behind;
-        let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let first = unit()?;
+    let first = unit(rest)?;
     if !(0xd800..0xdc00).contains(&first) {
         return char::from_u32(first.into());
     }
     *rest = rest.strip_prefix(b"\\u")?;
-    let (digits, behind) = rest.split_at_checked(4)?;
+    char::decode_utf16([first, unit(rest)?]).next()?.ok()
+}
+
+/// Four hexadecimal digits.
+fn unit(rest: &mut &[u8]) -> Option<u16> {
+    let (digits, behind) = rest.split_first_chunk::<4>()?;
     *rest = behind;
-    let second = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    char::decode_utf16([first, second]).next()?.ok()
+    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | (*digit as char).to_digit(16)? as u16))
 }
 
 #[cfg(test)]
@@ -162,14 +160,13 @@ mod tests {
 
     #[test]
     fn what_no_log_holds_is_refused() {
-        for path in [
-            "", "a", "$a", "$.", "$..a", "$.*", "$**.a", "$.a*", "$[", "$[]", "$[*]", "$[+1]", "$[-1]", "$[1 to 2]",
-            "$[4294967296]", "$[last+1]", "$[last-]", "$.\"a", "$.\"\\\"", "$.\"\\x\"", "$.\"\\u12\"", "$.\"\\ud800\"",
-            "$.\"\\ud800\\u0041\"", "$.\"\\u+123\"", "$.\"\\ud83d\\u+e00\"",
-        ] {
-            check(path, None);
+        let paths = "a  $a  $.  $..a  $.*  $**.a  $.a*  $[  $[]  $[*]  $[+1]  $[-1]  $[1 to 2]  $[4294967296]  $[last+1]  \
+            $[last-]  $[last 1]";
+        paths.split("  ").for_each(|path| check(path, None));
+        for inside in ["a", "\\\"", "\\x\"", "\\u12\"", "\\u+123\"", "\\ud800\"", "\\ud800\\u0041\"", "\\udc00\""] {
+            check(&format!("$.\"{inside}"), None);
         }
-        assert_eq!(parse("$[0]".repeat(1).as_bytes()).map(|legs| legs.len()), Some(1));
+        check("", None);
         check(&format!("${}", "[0]".repeat(DEPTH_MAX + 1)), None);
     }
 }

@@ -300,7 +300,9 @@ fn recorded() -> Vec<Vec<u8>> {
 }
 
 fn recorded_updates() -> Vec<(Vec<u8>, Vec<u8>)> {
-    rows::<5>(include_str!("fixtures/partial.tsv")).map(|[_, before, diffs, ..]| (binary(before), binary(diffs))).collect()
+    rows::<5>(include_str!("fixtures/partial.tsv"))
+        .map(|[_, before, diffs, ..]| (binary(before), binary(diffs)))
+        .collect()
 }
 
 fn mutated(mut bytes: Vec<u8>, mutations: &[(prop::sample::Index, u8)]) -> Vec<u8> {

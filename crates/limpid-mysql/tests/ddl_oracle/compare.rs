@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use limpid_mysql::ddl::Flavor;
+use limpid_mysql::ddl::{Flavor, KeyKind};
 use limpid_mysql::history::{History, KeyDefinition, KeyPart, TableDefinition};
 
 pub(crate) fn schemas(flavor: Flavor, ours: &History, real: &History, schema: &str) -> Option<String> {
@@ -87,6 +87,17 @@ fn comparable(table: &mut TableDefinition, flavor: Flavor) {
         }
     }
     table.keys.iter_mut().for_each(|key| key.generated = false);
+    // The server cuts a part of an ordinary index that is too long for the engine; of no use to anyone here.
+    // So is whether an index on a geometry is a SPATIAL one.
+    for key in table.keys.iter_mut().filter(|key| key.kind == KeyKind::Spatial) {
+        key.kind = KeyKind::Plain;
+    }
+    let ordinary = table.keys.iter_mut().filter(|key| key.kind == KeyKind::Plain);
+    for part in ordinary.flat_map(|key| &mut key.parts) {
+        if let KeyPart::Column { prefix, .. } = part {
+            *prefix = None;
+        }
+    }
     // The place of a key with an expression depends on whether the expression can be NULL.
     let plain = |key: &KeyDefinition| !key.parts.contains(&KeyPart::Expression);
     table.keys.retain(plain);

@@ -3,16 +3,14 @@
 //! Owns: order of records, keys, headers, source block, every column type, faults. Does not own: the comparison with
 //! Debezium itself (`tests/oracle`).
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Builder, Val, column, encode, encoder, int, options, table, text};
 use limpid_codec::{
     BigintUnsignedHandling, BinaryHandling, Compat, Connector, DebeziumOptions, DecimalHandling, MessageKey,
     SkippedOperations, TimePrecision, TinyInt1,
 };
 use limpid_model::{Cell, CellKind, CommitTime, FaultCode, LogicalType, Op, TxnId};
-use support::{Builder, Val, column, encode, encoder, int, options, table, text};
 
 const TIMES: &str = "\"ts_ms\":1700000000123,\"ts_us\":1700000000123456,\"ts_ns\":1700000000123456000}";
 
@@ -41,11 +39,8 @@ fn check(options: DebeziumOptions, builder: Builder, expected: &[&str]) {
 
 #[test]
 fn an_insert_is_one_record_byte_for_byte() {
-    let builder = one_event().row(Op::Insert, &[], &[Val::Int(7), text("x")]).row(
-        Op::Insert,
-        &[],
-        &[Val::Int(-8), Val::Null],
-    );
+    let builder =
+        one_event().row(Op::Insert, &[], &[Val::Int(7), text("x")]).row(Op::Insert, &[], &[Val::Int(-8), Val::Null]);
     let got = encode(&mut encoder(options()), builder);
     assert_eq!(got.out.topics, [Some("shop.db.t".into())]);
     let expected = |id: i64, v: &str, row: u32| {
@@ -122,10 +117,11 @@ fn a_key_of_several_columns_keeps_the_keys_order() {
 #[test]
 fn operations_are_skipped_as_asked() {
     let build = || {
-        one_event()
-            .row(Op::Truncate, &[], &[])
-            .row(Op::Insert, &[], &[Val::Int(1), Val::Null])
-            .row(Op::Delete, &[Val::Int(1), Val::Null], &[])
+        one_event().row(Op::Truncate, &[], &[]).row(Op::Insert, &[], &[Val::Int(1), Val::Null]).row(
+            Op::Delete,
+            &[Val::Int(1), Val::Null],
+            &[],
+        )
     };
     let insert = r#"{"id":1} {"before":null,"after":{"id":1,"v":null} c"#;
     check(options(), build(), &[insert, r#"{"id":1} {"before":{"id":1,"v":null},"after":null d"#, r#"{"id":1} -"#]);
@@ -230,8 +226,7 @@ fn value(logical: LogicalType, value: Val, changed: &dyn Fn(&mut DebeziumOptions
     changed(&mut options);
     let mut schema = (*table("t", 1, vec![column("v", logical, true)], &[])).clone();
     schema.columns[0].tinyint1 = options.tinyint1 == TinyInt1::Boolean;
-    let builder =
-        Builder::new().table(&Arc::new(schema)).maria_txn(1).event(1).row(Op::Insert, &[], &[value]);
+    let builder = Builder::new().table(&Arc::new(schema)).maria_txn(1).event(1).row(Op::Insert, &[], &[value]);
     let got = encode(&mut encoder(options), builder);
     if let Some((_, fault)) = got.tally.table_faults.first() {
         return Err(fault.code());
@@ -269,6 +264,7 @@ fn numbers() {
     let boolean = |o: &mut DebeziumOptions| o.tinyint1 = TinyInt1::Boolean;
     check_value(LogicalType::Int { bits: 8, signed: true }, Val::Int(1), &boolean, "true");
     check_value(LogicalType::Int { bits: 8, signed: true }, Val::Int(0), &boolean, "false");
+    check_value(LogicalType::Int { bits: 8, signed: true }, Val::Int(-128), &boolean, "false");
     check_value(LogicalType::Int { bits: 8, signed: true }, Val::Int(1), &same, "1");
 }
 
@@ -313,6 +309,8 @@ fn times() {
     check_value(datetime(6), moment(CellKind::DateTime), &of(TimePrecision::Connect), "1577934240120");
     check_value(datetime(0), moment(CellKind::DateTime), &of(TimePrecision::Microseconds), "1577934240120000");
     check_value(datetime(0), moment(CellKind::DateTime), &of(TimePrecision::Nanoseconds), "1577934240120000000");
+    let far = at(CellKind::DateTime, 253_402_300_799_000_000);
+    check_value(datetime(0), far, &of(TimePrecision::Nanoseconds), "9223372036854775807");
     let iso = of(TimePrecision::Isostring);
     check_value(datetime(6), moment(CellKind::DateTime), &iso, "\"2020-01-02T03:04:00.12Z\"");
     check_value(datetime(3), at(CellKind::DateTime, -1), &same, "-1");
@@ -325,12 +323,13 @@ fn times() {
 #[test]
 fn dates_that_no_calendar_has_are_null_or_the_epoch_and_counted() {
     let cases = [
-        (LogicalType::Date, "0"),
-        (LogicalType::DateTime { digits: 0 }, "0"),
-        (LogicalType::Timestamp { digits: 0 }, "\"1970-01-01T00:00:00Z\""),
+        (LogicalType::Date, "null", "0"),
+        (LogicalType::DateTime { digits: 0 }, "null", "0"),
+        (LogicalType::Timestamp { digits: 0 }, "\"1970-01-01T00:00:00Z\"", "\"1970-01-01T00:00:00Z\""),
+        (LogicalType::Timestamp { digits: 2 }, "\"1970-01-01T00:00:00.00Z\"", "\"1970-01-01T00:00:00.00Z\""),
     ];
-    for (logical, epoch) in cases {
-        for (nullable, expected) in [(true, "null"), (false, epoch)] {
+    for (logical, null, epoch) in cases {
+        for (nullable, expected) in [(true, null), (false, epoch)] {
             let schema = table("t", 1, vec![column("v", logical.clone(), nullable)], &[]);
             let cell = Val::Cell(Cell::impossible(0, 0, 0, 0, 0));
             let builder = Builder::new().table(&schema).maria_txn(1).event(1).row(Op::Insert, &[], &[cell]);

@@ -1,0 +1,47 @@
+//! Spatial values.
+//!
+//! Owns: the structs of `io.debezium.data.geometry`. Does not own: coordinates, which stay as the server stored them.
+//!
+//! Invariant: the WKB is copied, never parsed but for a point's two coordinates.
+
+use crate::json::{Alphabet, put_base64, put_f64, put_u64};
+
+/// The servers' form: four bytes of SRID, little-endian, then WKB. SRID 0 is told as null.
+fn split_geometry(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (srid, wkb) = bytes.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*srid), wkb))
+}
+
+fn put_wkb_and_srid(out: &mut Vec<u8>, srid: u32, wkb: &[u8]) {
+    out.extend_from_slice(b"\"wkb\":\"");
+    put_base64(out, wkb, Alphabet::Standard);
+    out.extend_from_slice(b"\",\"srid\":");
+    match srid {
+        0 => out.extend_from_slice(b"null"),
+        srid => put_u64(out, srid as u64),
+    }
+    out.push(b'}');
+}
+
+pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let Some((srid, wkb)) = split_geometry(bytes) else { return false };
+    out.push(b'{');
+    put_wkb_and_srid(out, srid, wkb);
+    true
+}
+
+/// A point's WKB: byte order, type 1, x, y.
+pub(super) fn put_point(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let Some((srid, wkb)) = split_geometry(bytes) else { return false };
+    let Some((order, rest)) = wkb.split_first() else { return false };
+    let Some((x, y)) = rest.get(4..12).zip(rest.get(12..20)) else { return false };
+    let (Ok(x), Ok(y)) = (<[u8; 8]>::try_from(x), <[u8; 8]>::try_from(y)) else { return false };
+    let read = if *order == 0 { f64::from_be_bytes } else { f64::from_le_bytes };
+    out.extend_from_slice(b"{\"x\":");
+    put_f64(out, read(x));
+    out.extend_from_slice(b",\"y\":");
+    put_f64(out, read(y));
+    out.push(b',');
+    put_wkb_and_srid(out, srid, wkb);
+    true
+}

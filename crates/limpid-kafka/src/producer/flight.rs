@@ -1,0 +1,230 @@
+//! Batches that were handed in and are not yet whole at the brokers.
+//!
+//! Owns: the batches, how far each was sent, how much of each is acknowledged. Does not own: sending (`producer`).
+//!
+//! Invariant: a batch leaves only when every record of it that was sent is accounted for. Until then nobody can change
+//! its bytes: they are lent to librdkafka, and only `&EncodedBatch` is given out.
+
+use limpid_connector::{Delivered, EncodedBatch, RecordSpan};
+use limpid_model::TableName;
+
+/// Where the records of one table version go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A topic by its number in the producer, and the most bytes a record may have there.
+    Topic { topic: u16, record_bytes_max: u64 },
+    /// The table is given up, or has no record in the batch.
+    Nowhere,
+}
+
+/// A record's place: what librdkafka carries along and gives back with the acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub slot: u16,
+    pub table: u16,
+    pub record: u32,
+}
+
+impl Ticket {
+    /// The position record's own.
+    pub const POSITION: Ticket = Ticket { slot: u16::MAX, table: 0, record: 0 };
+
+    pub fn to_bits(self) -> usize {
+        const { assert!(usize::BITS == 64, "a ticket fills a 64-bit pointer") };
+        (self.slot as usize) << 48 | (self.table as usize) << 32 | self.record as usize
+    }
+
+    pub fn from_bits(bits: usize) -> Self {
+        Self { slot: (bits >> 48) as u16, table: (bits >> 32) as u16, record: bits as u32 }
+    }
+}
+
+/// One batch under way.
+#[derive(Debug)]
+pub(super) struct Slot {
+    batch: Box<EncodedBatch>,
+    targets: Vec<Target>,
+    /// First record not yet given to librdkafka.
+    next: usize,
+    unacked: u32,
+    delivered: Vec<Delivered>,
+}
+
+impl Slot {
+    pub fn batch(&self) -> &EncodedBatch {
+        &self.batch
+    }
+
+    pub fn next(&self) -> usize {
+        self.next
+    }
+
+    pub fn target(&self, record: &RecordSpan) -> Target {
+        self.targets.get(record.table as usize).copied().unwrap_or(Target::Nowhere)
+    }
+
+    /// Records up to `next` were given to librdkafka or dropped; `sent` of them were given.
+    pub fn advance(&mut self, next: usize, sent: u32) {
+        self.next = next;
+        self.unacked += sent;
+    }
+
+    /// Drops what is still to be sent of this table, whatever its version.
+    fn give_up(&mut self, name: &TableName) {
+        for (schema, target) in self.batch.batch.tables.iter().zip(&mut self.targets) {
+            if schema.name == *name {
+                *target = Target::Nowhere;
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.unacked == 0 && self.next >= self.batch.records.len()
+    }
+
+    fn deliver(&mut self, run: Delivered) {
+        let place = |found: &&mut Delivered| found.table == run.table && found.partition == run.partition;
+        match self.delivered.iter_mut().find(place) {
+            Some(found) => {
+                found.offsets = (found.offsets.0.min(run.offsets.0), found.offsets.1.max(run.offsets.1));
+                found.records += run.records;
+            }
+            None => self.delivered.push(run),
+        }
+    }
+}
+
+/// A batch of which nothing is missing.
+pub(crate) type Whole = (Box<EncodedBatch>, Vec<Delivered>);
+
+/// All batches under way. At most 65,535: fewer than librdkafka's queue has messages, and each holds one at least.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u16>,
+    bytes: u64,
+    /// The one that librdkafka's queue had no more room for.
+    sending: Option<u16>,
+}
+
+impl Flight {
+    /// Encoded bytes of all batches under way.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.free.len() == self.slots.len()
+    }
+
+    /// The batch that is not wholly given to librdkafka yet.
+    pub fn sending(&self) -> Option<u16> {
+        self.sending
+    }
+
+    /// True when another batch can be taken: the one before is sent, and there is a number for it.
+    pub fn has_room(&self) -> bool {
+        self.sending.is_none() && (!self.free.is_empty() || self.slots.len() < u16::MAX as usize)
+    }
+
+    /// Takes a batch, to be sent next.
+    pub fn add(&mut self, batch: Box<EncodedBatch>, targets: Vec<Target>) {
+        assert!(self.has_room(), "asked before whether there is room");
+        self.bytes += batch.bytes.len() as u64;
+        let slot = Slot { batch, targets, next: 0, unacked: 0, delivered: Vec::new() };
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u16
+        });
+        self.slots[number as usize] = Some(slot);
+        self.sending = Some(number);
+    }
+
+    pub fn slot(&mut self, number: u16) -> &mut Slot {
+        self.slots.get_mut(number as usize).and_then(Option::as_mut).expect("a ticket is of a batch under way")
+    }
+
+    /// No more of this table.
+    pub fn give_up(&mut self, name: &TableName) {
+        if let Some(number) = self.sending {
+            self.slot(number).give_up(name);
+        }
+    }
+
+    /// Everything of the batch was given to librdkafka; it comes back at once if all of that is acknowledged, or if
+    /// there was nothing to give.
+    pub fn sent(&mut self, number: u16) -> Option<Whole> {
+        self.sending = None;
+        self.take_done(number)
+    }
+
+    /// Counts records as acknowledged.
+    pub fn acked(&mut self, number: u16, run: Delivered) -> Option<Whole> {
+        let slot = self.slot(number);
+        slot.deliver(run);
+        self.account(number, run.records)
+    }
+
+    /// Counts records as never to be delivered: their table was given up.
+    pub fn account(&mut self, number: u16, records: u32) -> Option<Whole> {
+        let slot = self.slot(number);
+        slot.unacked = slot.unacked.checked_sub(records).expect("each record is reported once");
+        if self.sending == Some(number) { None } else { self.take_done(number) }
+    }
+
+    fn take_done(&mut self, number: u16) -> Option<Whole> {
+        let place = self.slots.get_mut(number as usize)?;
+        let slot = place.take_if(|slot| slot.is_done())?;
+        self.free.push(number);
+        self.bytes -= slot.batch.bytes.len() as u64;
+        Some((slot.batch, slot.delivered))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use limpid_connector::Span;
+
+    use super::*;
+
+    fn batch(records: usize) -> Box<EncodedBatch> {
+        let record = RecordSpan { key: Span::NULL, value: Span::NULL, headers: (0, 0), table: 0, row: 0 };
+        Box::new(EncodedBatch { bytes: vec![0; 10], records: vec![record; records], ..Default::default() })
+    }
+
+    fn run(partition: i32, offsets: (i64, i64)) -> Delivered {
+        Delivered { table: 0, partition, offsets, records: (offsets.1 - offsets.0 + 1) as u32 }
+    }
+
+    #[test]
+    fn a_ticket_survives_the_pointer_it_travels_in() {
+        for ticket in [Ticket { slot: 0x1234, table: 0xffff, record: u32::MAX }, Ticket::POSITION] {
+            assert_eq!(Ticket::from_bits(ticket.to_bits()), ticket);
+        }
+    }
+
+    #[test]
+    fn a_batch_comes_back_only_when_all_is_sent_and_acknowledged() {
+        let mut flight = Flight::default();
+        flight.add(batch(4), vec![Target::Nowhere]);
+        assert!(!flight.has_room(), "one at a time is being sent");
+        flight.slot(0).advance(3, 3);
+        assert!(flight.acked(0, run(1, (7, 8))).is_none() && flight.acked(0, run(0, (5, 5))).is_none());
+        assert!(!flight.has_room(), "the fourth is not sent");
+        flight.slot(0).advance(4, 1);
+        assert!(flight.sent(0).is_none());
+        let (_, delivered) = flight.acked(0, run(1, (9, 9))).unwrap();
+        assert_eq!(delivered, [run(1, (7, 9)), run(0, (5, 5))]);
+        assert!(flight.is_empty() && flight.bytes() == 0 && flight.has_room());
+    }
+
+    #[test]
+    fn an_empty_batch_comes_back_at_once_and_numbers_are_used_again() {
+        let mut flight = Flight::default();
+        for _ in 0..3 {
+            flight.add(batch(0), Vec::new());
+            assert!(flight.sent(0).is_some());
+        }
+        assert_eq!(flight.slots.len(), 1);
+    }
+}

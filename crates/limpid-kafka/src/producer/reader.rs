@@ -1,0 +1,137 @@
+//! Reads the newest value of one key out of a small topic.
+//!
+//! Owns: the consuming handle, for the time of one reading. Does not own: what the value means (`position`).
+//!
+//! Invariant: nothing is kept of other keys; memory and time are bounded. No group is joined, so no right to one is
+//! needed.
+
+use std::ptr::NonNull;
+
+use limpid_connector::Clock;
+use limpid_model::Fault;
+use rdkafka_sys as rd;
+
+use super::client::{Client, Code, EventKind, Role, Setting, c_text};
+use crate::faults::{self, Said};
+
+/// From the topic's first record on.
+const BEGINNING: i64 = -2;
+
+/// What reading a topic ended with, besides its value.
+#[derive(Debug)]
+pub(crate) enum ReadFault {
+    /// The client could not be made, or may not connect.
+    Client(Fault),
+    /// The end was not reached in time, with the last error seen.
+    TimedOut(Option<Said>),
+    /// The broker refuses.
+    Refused(Said),
+}
+
+/// One partition being read.
+struct Reading {
+    topic: NonNull<rd::rd_kafka_topic_t>,
+    queue: NonNull<rd::rd_kafka_queue_t>,
+    client: Client,
+}
+
+impl Reading {
+    fn begin(client: Client, topic: &str) -> Self {
+        let name = c_text(topic);
+        // SAFETY: the client lives as long as what is made of it here (see `drop`); partition 0 is the only one.
+        unsafe {
+            let topic = rd::rd_kafka_topic_new(client.raw(), name.as_ptr(), std::ptr::null_mut());
+            let topic = NonNull::new(topic).expect("librdkafka takes a name that Kafka has taken");
+            let queue = NonNull::new(rd::rd_kafka_queue_new(client.raw())).expect("a queue can be made");
+            rd::rd_kafka_consume_start_queue(topic.as_ptr(), 0, BEGINNING, queue.as_ptr());
+            Self { topic, queue, client }
+        }
+    }
+
+    fn next(&self, wait_ms: i32) -> Option<Message> {
+        // SAFETY: the queue lives; the message is ours.
+        NonNull::new(unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), wait_ms) }).map(Message)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // SAFETY: begun by `begin`, ended once, before the client's own end.
+        unsafe {
+            rd::rd_kafka_consume_stop(self.topic.as_ptr(), 0);
+            rd::rd_kafka_queue_destroy(self.queue.as_ptr());
+            rd::rd_kafka_topic_destroy(self.topic.as_ptr());
+        }
+    }
+}
+
+struct Message(NonNull<rd::rd_kafka_message_t>);
+
+impl Message {
+    fn code(&self) -> Code {
+        // SAFETY: the message is ours; the code is read as the number it is in C.
+        Code(unsafe { (&raw const (*self.0.as_ptr()).err).cast::<i32>().read() })
+    }
+
+    /// Key and value.
+    fn parts(&self) -> (&[u8], Option<&[u8]>) {
+        // SAFETY: the message is ours and its parts live as long; null stands for absent.
+        unsafe {
+            let message = self.0.as_ref();
+            let slice = |data: *mut std::ffi::c_void, len| {
+                NonNull::new(data.cast::<u8>()).map(|data| std::slice::from_raw_parts(data.as_ptr(), len))
+            };
+            (slice(message.key, message.key_len).unwrap_or_default(), slice(message.payload, message.len))
+        }
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // SAFETY: ours, dropped once.
+        unsafe { rd::rd_kafka_message_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// The newest value that `key` has in partition 0 of `topic`, as a `read_committed` reader sees it; `None` when there
+/// is none, or a tombstone. Ends at the partition's end as of then, or after `time_max_ns`.
+pub(crate) fn read_latest(
+    settings: &[Setting],
+    endpoint: &str,
+    topic: &str,
+    key: &[u8],
+    clock: &Clock,
+    time_max_ns: u64,
+) -> Result<Option<Vec<u8>>, ReadFault> {
+    let deadline = clock.nanos().saturating_add(time_max_ns);
+    let client = Client::new(Role::Consumer, settings).map_err(ReadFault::Client)?;
+    let reading = Reading::begin(client, topic);
+    let (mut latest, mut last_error) = (None, None);
+    while clock.nanos() < deadline {
+        while let Some(event) = reading.client.poll(std::time::Duration::ZERO) {
+            if event.kind() == EventKind::Error {
+                let said = event.said();
+                if let Some(fault) = faults::of_client(endpoint, &said) {
+                    return Err(ReadFault::Client(fault));
+                }
+                last_error = Some(said);
+            }
+        }
+        let Some(message) = reading.next(100) else { continue };
+        match message.code() {
+            Code::OK => {
+                let (found, value) = message.parts();
+                if found == key {
+                    latest = value.map(<[u8]>::to_vec);
+                }
+            }
+            Code::PARTITION_EOF => return Ok(latest),
+            // librdkafka asks again by itself.
+            code @ (Code::TRANSPORT | Code::ALL_BROKERS_DOWN | Code::TIMED_OUT | Code::RESOLVE) => {
+                last_error = Some(super::send::said(code));
+            }
+            code => return Err(ReadFault::Refused(super::send::said(code))),
+        }
+    }
+    Err(ReadFault::TimedOut(last_error))
+}

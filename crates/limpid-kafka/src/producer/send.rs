@@ -1,0 +1,318 @@
+//! Hands records to librdkafka.
+//!
+//! Owns: the array of messages a call takes, the call, a record's size on the wire. Does not own: acknowledgements.
+//!
+//! Invariant: records of one topic are handed over in their order; a record is handed over once.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use limpid_connector::{EncodedBatch, RecordSpan, Span};
+use limpid_model::FaultCode;
+use rdkafka_sys as rd;
+
+use super::client::{Client, Code};
+use super::flight::{Slot, Target, Ticket};
+use super::{Outcome, Producer, Topic, durable, opaque};
+use crate::faults::{self, Said};
+
+mod raw {
+    use std::ffi::c_int;
+
+    use rdkafka_sys as rd;
+
+    // As in `client`: codes are numbers.
+    unsafe extern "C" {
+        pub fn rd_kafka_error_code(error: *const rd::rd_kafka_error_t) -> c_int;
+    }
+}
+
+/// Messages handed over in one call: 18 KiB of them, which stay in the first cache, and a call's own cost (two clock
+/// readings, two locks) divided by as many.
+const MESSAGES_MAX: usize = 256;
+
+/// The array that a call takes; filled and emptied within [`Producer::send`].
+#[derive(Debug, Default)]
+pub(super) struct Messages(Vec<rd::rd_kafka_message_t>);
+
+// SAFETY: its pointers mean something only while `send` runs, which empties it.
+unsafe impl Send for Messages {}
+
+/// What became of a call.
+enum Handed {
+    /// So many of the records were taken; go on.
+    All,
+    /// librdkafka's queue is full.
+    Full,
+}
+
+impl Producer {
+    /// Sends of the batch in hand what librdkafka has room for.
+    pub(super) fn send(&mut self, out: &mut Outcome) {
+        let Some(number) = self.flight.sending() else { return };
+        while out.broken.is_none() {
+            let slot = self.flight.slot(number);
+            let next = slot.next();
+            let Some(record) = slot.batch().records.get(next).copied() else {
+                let whole = self.flight.sent(number);
+                out.events.extend(whole.map(durable));
+                return;
+            };
+            let handed = match slot.target(&record) {
+                Target::Nowhere => {
+                    slot.advance(next + 1, 0);
+                    Handed::All
+                }
+                Target::Topic { record_bytes_max, .. } if is_over(slot.batch(), &record, record_bytes_max) => {
+                    self.over_limit(number, &record, Some(record_bytes_max), out);
+                    Handed::All
+                }
+                Target::Topic { topic, .. } if record.headers.1 > 0 => {
+                    self.send_with_headers(number, topic, next, &record, out)
+                }
+                Target::Topic { topic, .. } => self.send_run(number, topic, next, out),
+            };
+            if matches!(handed, Handed::Full) {
+                return;
+            }
+        }
+    }
+
+    /// Sends the records from `next` on that go to this topic and have no headers, in one call.
+    fn send_run(&mut self, number: u16, topic: u16, next: usize, out: &mut Outcome) -> Handed {
+        let slot = self.flight.slot(number);
+        let messages = &mut self.messages.0;
+        fill(messages, slot, number, topic, next);
+        let count = messages.len();
+        let (topic, name) = &self.topics[topic as usize];
+        // SAFETY: client and topic live. Keys are copied by the call; values are not, and stay where they are until
+        // reported, as the batch is in `flight` (see the invariant of `producer`). The array has the length told.
+        unsafe {
+            let unassigned = -1;
+            rd::rd_kafka_produce_batch(topic.0.as_ptr(), unassigned, 0, messages.as_mut_ptr(), count as i32);
+        }
+        let (mut taken, mut end, mut refused) = (0, next + count, None);
+        for (index, message) in messages.iter().enumerate() {
+            // SAFETY: the message is ours; the code is read as the number it is in C.
+            match Code(unsafe { (&raw const message.err).cast::<i32>().read() }) {
+                Code::OK => taken += 1,
+                // All after it are refused for the same reason.
+                Code::QUEUE_FULL => {
+                    end = next + index;
+                    break;
+                }
+                code => refused = refused.or(Some((next + index, code))),
+            }
+        }
+        messages.clear();
+        slot.advance(end, taken);
+        let is_full = end < next + count;
+        let name = name.clone();
+        if let Some((index, code)) = refused {
+            self.not_taken(number, index, &name, code, out);
+        }
+        if is_full { Handed::Full } else { Handed::All }
+    }
+
+    fn send_with_headers(
+        &mut self,
+        number: u16,
+        topic: u16,
+        next: usize,
+        record: &RecordSpan,
+        out: &mut Outcome,
+    ) -> Handed {
+        let slot = self.flight.slot(number);
+        let (topic, name) = &self.topics[topic as usize];
+        let ticket = Ticket { slot: number, table: record.table, record: next as u32 };
+        let batch = slot.batch();
+        let headers = Headers::of(batch, record);
+        let sent = one(&self.client, topic, 0, batch.get(record.key), batch.get(record.value), ticket, Some(headers));
+        match sent {
+            Ok(()) => slot.advance(next + 1, 1),
+            Err(Code::QUEUE_FULL) => return Handed::Full,
+            Err(code) => {
+                slot.advance(next + 1, 0);
+                let name = name.clone();
+                self.not_taken(number, next, &name, code, out);
+            }
+        }
+        Handed::All
+    }
+
+    /// librdkafka itself refused a record.
+    fn not_taken(&mut self, number: u16, index: usize, topic: &str, code: Code, out: &mut Outcome) {
+        let record = self.flight.slot(number).batch().records.get(index).copied();
+        match (code, record) {
+            (Code::MSG_SIZE_TOO_LARGE, Some(record)) => self.over_limit(number, &record, None, out),
+            (code, _) => {
+                out.fatal = out.fatal.take().or_else(|| self.client.fatal());
+                out.broken.get_or_insert_with(|| faults::of_delivery(topic, code));
+            }
+        }
+    }
+
+    fn over_limit(&mut self, number: u16, record: &RecordSpan, limit: Option<u64>, out: &mut Outcome) {
+        let batch = self.flight.slot(number).batch();
+        let topic = batch.topics.get(record.table as usize).and_then(Option::as_deref).unwrap_or_default();
+        let fault = faults::too_large(topic, wire_bytes(batch, record), limit);
+        debug_assert_eq!(fault.code(), FaultCode::RecordTooLarge);
+        self.give_up(number, record.table, fault, out);
+    }
+}
+
+/// Fills `messages` with the run of records from `next` on that go to `topic` and have no headers.
+fn fill(messages: &mut Vec<rd::rd_kafka_message_t>, slot: &Slot, number: u16, topic: u16, next: usize) {
+    let batch = slot.batch();
+    messages.reserve(MESSAGES_MAX);
+    for (index, record) in batch.records.iter().enumerate().skip(next).take(MESSAGES_MAX) {
+        let fits = match slot.target(record) {
+            Target::Topic { topic: other, record_bytes_max } => {
+                other == topic && record.headers.1 == 0 && !is_over(batch, record, record_bytes_max)
+            }
+            Target::Nowhere => false,
+        };
+        if !fits {
+            break;
+        }
+        let ((key, key_len), (payload, len)) = (pointer(batch.get(record.key)), pointer(batch.get(record.value)));
+        let ticket = Ticket { slot: number, table: record.table, record: index as u32 };
+        messages.push(rd::rd_kafka_message_t {
+            err: rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+            rkt: ptr::null_mut(),
+            partition: -1,
+            payload,
+            len,
+            key,
+            key_len,
+            offset: 0,
+            _private: opaque(ticket),
+        });
+    }
+}
+
+/// Null for null; an empty text has an address all the same, which is how librdkafka tells them apart.
+fn pointer(bytes: Option<&[u8]>) -> (*mut c_void, usize) {
+    bytes.map_or((ptr::null_mut(), 0), |bytes| (bytes.as_ptr().cast_mut().cast(), bytes.len()))
+}
+
+/// librdkafka's own list of headers; given away with the message, or destroyed.
+pub(super) struct Headers(*mut rd::rd_kafka_headers_t);
+
+impl Headers {
+    fn of(batch: &EncodedBatch, record: &RecordSpan) -> Self {
+        let (first, count) = (record.headers.0 as usize, record.headers.1 as usize);
+        // SAFETY: makes an empty list, which is ours.
+        let list = Self(unsafe { rd::rd_kafka_headers_new(count) });
+        for (name, value) in batch.headers.iter().skip(first).take(count) {
+            let ((name, name_len), (value, len)) = (pointer(batch.get(*name)), pointer(batch.get(*value)));
+            // SAFETY: the list is ours; name and value live over the call, which copies them. Their lengths are below
+            // `isize::MAX`, as every slice's is.
+            unsafe { rd::rd_kafka_header_add(list.0, name.cast(), name_len as isize, value, len as isize) };
+        }
+        list
+    }
+}
+
+impl Drop for Headers {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: still ours.
+            unsafe { rd::rd_kafka_headers_destroy(self.0) };
+        }
+    }
+}
+
+/// Hands over one record.
+pub(super) fn one(
+    client: &Client,
+    topic: &Topic,
+    flags: i32,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    ticket: Ticket,
+    headers: Option<Headers>,
+) -> Result<(), Code> {
+    use rd::rd_kafka_vtype_t as V;
+    type Value = rd::rd_kafka_vu_s__bindgen_ty_1;
+    let memory = |bytes| {
+        let (ptr, size) = pointer(bytes);
+        Value { mem: rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr, size } }
+    };
+    let list = headers.as_ref().map_or(ptr::null_mut(), |headers| headers.0);
+    let parts = [
+        rd::rd_kafka_vu_t { vtype: V::RD_KAFKA_VTYPE_RKT, u: Value { rkt: topic.0.as_ptr() } },
+        rd::rd_kafka_vu_t { vtype: V::RD_KAFKA_VTYPE_MSGFLAGS, u: Value { i: flags } },
+        rd::rd_kafka_vu_t { vtype: V::RD_KAFKA_VTYPE_KEY, u: memory(key) },
+        rd::rd_kafka_vu_t { vtype: V::RD_KAFKA_VTYPE_VALUE, u: memory(value) },
+        rd::rd_kafka_vu_t { vtype: V::RD_KAFKA_VTYPE_OPAQUE, u: Value { ptr: opaque(ticket) } },
+        rd::rd_kafka_vu_t { vtype: V::RD_KAFKA_VTYPE_HEADERS, u: Value { headers: list } },
+    ];
+    // SAFETY: client, topic and parts live over the call, which copies the key. The value is copied too, or lies in a
+    // batch that is in `flight` (see `producer`). Headers are given away only when the call succeeds.
+    unsafe {
+        let error = rd::rd_kafka_produceva(client.raw(), parts.as_ptr(), parts.len());
+        if !error.is_null() {
+            let code = Code(raw::rd_kafka_error_code(error));
+            rd::rd_kafka_error_destroy(error);
+            return Err(code);
+        }
+    }
+    if let Some(mut headers) = headers {
+        headers.0 = ptr::null_mut();
+    }
+    Ok(())
+}
+
+/// A record cannot be that much larger on the wire than what it holds: the batch's header (61), lengths and deltas
+/// (at most 36), and 10 a header.
+const OVERHEAD_MAX: u64 = 61 + 36;
+
+/// True when the record, alone in a record batch and uncompressed, has more bytes than `max`. Uncompressed, since
+/// whether a table can be delivered must not hang on how well one of its values compresses; the Java producer counts
+/// so too.
+#[inline]
+fn is_over(batch: &EncodedBatch, record: &RecordSpan, max: u64) -> bool {
+    let length = |span: Span| if span.is_null() { 0 } else { u64::from(span.len) };
+    let sure = record.headers.1 == 0 && length(record.key) + length(record.value) + OVERHEAD_MAX <= max;
+    !sure && wire_bytes(batch, record) > max
+}
+
+/// The size of a record batch of version 2 with this record alone and uncompressed
+/// (<https://kafka.apache.org/documentation/#recordbatch>): what a broker compares with `max.message.bytes`.
+pub(super) fn wire_bytes(batch: &EncodedBatch, record: &RecordSpan) -> u64 {
+    const BATCH_HEADER: u64 = 61;
+    let field = |span: Span| match span.is_null() {
+        true => 1,
+        false => varint_bytes(u64::from(span.len)) + u64::from(span.len),
+    };
+    let (first, count) = (record.headers.0 as usize, record.headers.1 as usize);
+    let headers = batch.headers.iter().skip(first).take(count);
+    let headers: u64 = headers.map(|(name, value)| field(*name) + field(*value)).sum();
+    // Attributes, timestamp delta and offset delta: one byte each in a batch's first record.
+    let body = 3 + field(record.key) + field(record.value) + varint_bytes(count as u64) + headers;
+    BATCH_HEADER + varint_bytes(body) + body
+}
+
+/// Bytes of a zigzag variable-length number that is not negative.
+fn varint_bytes(number: u64) -> u64 {
+    let bits = u64::from(64 - (number << 1 | 1).leading_zeros());
+    bits.div_ceil(7)
+}
+
+/// An error as text, for messages that have no topic.
+pub(crate) fn said(code: Code) -> Said {
+    Said { code, text: code.describe() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variable_length_numbers_have_the_length_of_the_protocol() {
+        for (number, bytes) in [(0, 1), (63, 1), (64, 2), (8191, 2), (8192, 3), (1_048_575, 3), (1_048_576, 4)] {
+            assert_eq!(varint_bytes(number), bytes, "{number}");
+        }
+    }
+}

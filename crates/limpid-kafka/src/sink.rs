@@ -1,0 +1,409 @@
+//! The `kafka` sink.
+//!
+//! Owns: opening, back-pressure, health, the position record's saving and loading; the order in which the other parts
+//! act. Does not own: sending and counting (`producer`), topics (`topics`), retrying a broken sink (`limpid-engine`).
+//!
+//! Invariant: a batch is handed to the producer only when every topic it needs is known to exist; nothing here waits
+//! but `open`, `load_record` and `save_record`, and those for a bounded time.
+
+use std::time::Duration;
+
+use limpid_connector::{Accepted, Clock, EncodedBatch, Sink, SinkEvent};
+use limpid_model::{Fault, FaultCode, PipelineName};
+
+use crate::config::KafkaOptions;
+use crate::faults::{self, Said};
+use crate::position;
+use crate::producer::{Answer, Ask, Asker, Code, Outcome, Producer, ReadFault, Target, ask, read_latest};
+use crate::settings::{self, HELD_BYTES_MAX, Protection};
+use crate::topics::Topics;
+
+/// How long `open` waits for a first answer: librdkafka tries every address of every broker several times in it.
+const OPEN_NS_MAX: u64 = 10_000_000_000;
+/// The same, once every broker has been found down: what is refused now may be listened to in a moment, and a name
+/// may have two addresses of which one is dead.
+const OPEN_DOWN_NS_MAX: u64 = 3_000_000_000;
+/// How long the position topic may take to be made and found; a controller that is elected takes some seconds.
+const POSITION_NS_MAX: u64 = 30_000_000_000;
+/// How long reading the position topic may take.
+const LOAD_NS_MAX: u64 = 60_000_000_000;
+/// How long the position record may wait for its acknowledgement before the sink is opened anew: longer than a broker
+/// takes to come back after a kill.
+const SAVE_NS_MAX: u64 = 30_000_000_000;
+/// How often a lost cluster is asked for.
+const PROBE_EVERY_NS: u64 = 500_000_000;
+/// The asker of questions that are about no topic of a table.
+const OURSELVES: Asker = Asker(u32::MAX);
+/// One step of a wait that has a deadline.
+const STEP: Duration = Duration::from_millis(20);
+
+/// Writes batches to topics.
+#[derive(Debug)]
+pub struct KafkaSink {
+    options: KafkaOptions,
+    pipeline: PipelineName,
+    clock: Clock,
+    endpoint: String,
+    /// The least of our own batch size and the limits of all topics seen: a batch of small records must fit each.
+    batch_bytes_max: u64,
+    live: Option<Live>,
+}
+
+/// An open sink.
+#[derive(Debug)]
+struct Live {
+    producer: Producer,
+    protection: Protection,
+    batch_bytes_max: u64,
+    topics: Topics,
+    /// The position topic's number in the producer.
+    position: u16,
+    out: Outcome,
+    health: Health,
+    /// Refused connections since the last answer: the cause, should waiting end.
+    last_error: Option<Said>,
+}
+
+/// Whether anybody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    /// Set by an acknowledgement, or by an answer to a probe.
+    Good,
+    /// Set when librdkafka has lost every broker; `probe_at` is `None` while a probe is under way.
+    Lost { probe_at: Option<u64> },
+}
+
+impl KafkaSink {
+    /// A sink that is not open yet.
+    ///
+    /// # Errors
+    /// `SINK_SETTING_INVALID`: a setting in `librdkafka` is unknown, has a bad value, or would break a promise.
+    pub fn new(options: KafkaOptions, pipeline: PipelineName, clock: Clock) -> Result<Self, Fault> {
+        settings::check(&options)?;
+        let endpoint = options.brokers.join(",");
+        let batch_bytes_max = settings::batch_bytes_max(&options);
+        Ok(Self { options, pipeline, clock, endpoint, batch_bytes_max, live: None })
+    }
+
+    fn connect(&self, protection: Protection) -> Result<Live, Fault> {
+        let producer = self.make_producer(protection)?;
+        let mut live = Live {
+            producer,
+            protection,
+            batch_bytes_max: self.batch_bytes_max,
+            topics: Topics::new(self.options.creation.enabled),
+            position: 0,
+            out: Outcome::default(),
+            health: Health::Good,
+            last_error: None,
+        };
+        self.await_cluster(&mut live)?;
+        self.await_position_topic(&mut live)?;
+        live.position = live.producer.add_topic(&self.options.position_topic);
+        Ok(live)
+    }
+
+    fn make_producer(&self, protection: Protection) -> Result<Producer, Fault> {
+        Producer::new(&settings::producer(&self.options, self.pipeline.as_str(), protection, self.batch_bytes_max))
+    }
+
+    /// Waits until a broker answers, or says for good that it will not.
+    fn await_cluster(&self, live: &mut Live) -> Result<(), Fault> {
+        let started = self.clock.nanos();
+        let mut deadline = started + OPEN_NS_MAX;
+        self.ask(live, &Ask::Cluster, "");
+        loop {
+            match self.await_answer(live, &mut deadline)? {
+                Some(Answer::Failed(said)) => {
+                    live.last_error.get_or_insert(said);
+                    self.ask(live, &Ask::Cluster, "");
+                }
+                Some(_) => return Ok(()),
+                None => return Err(faults::unreachable(&self.endpoint, live.last_error.take())),
+            }
+        }
+    }
+
+    /// Finds the position topic, or makes it.
+    fn await_position_topic(&self, live: &mut Live) -> Result<(), Fault> {
+        let mut deadline = self.clock.nanos() + POSITION_NS_MAX;
+        let topic = &self.options.position_topic;
+        let mut stage = position::Stage::Describing { made: false };
+        while let Some(question) = stage.ask() {
+            self.ask(live, &question, topic);
+            let Some(answer) = self.await_answer(live, &mut deadline)? else {
+                return Err(faults::unreachable(&self.endpoint, live.last_error.take()));
+            };
+            let next = position::step(topic, &self.endpoint, stage, &answer)?;
+            if next == stage {
+                self.clock.sleep(STEP);
+            }
+            stage = next;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, live: &Live, question: &Ask, topic: &str) {
+        ask(live.producer.client(), OURSELVES, question, topic, &position::creation());
+    }
+
+    /// The next answer to ourselves; `None` at the deadline, which draws near once every broker is found down.
+    fn await_answer(&self, live: &mut Live, deadline: &mut u64) -> Result<Option<Answer>, Fault> {
+        while self.clock.nanos() < *deadline {
+            live.producer.poll(STEP, &mut live.out);
+            if let Some(fault) = live.failure(&self.endpoint) {
+                return Err(fault);
+            }
+            for said in std::mem::take(&mut live.out.errors) {
+                if let Some(fault) = faults::of_client(&self.endpoint, &said) {
+                    return Err(fault);
+                }
+                if said.code == Code::ALL_BROKERS_DOWN {
+                    *deadline = (*deadline).min(self.clock.nanos() + OPEN_DOWN_NS_MAX);
+                } else {
+                    live.last_error = Some(said);
+                }
+            }
+            if let Some((_, answer)) = live.out.answers.pop() {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where each table of the batch goes; `None` while a topic is being looked up, or the producer must first be
+    /// made anew.
+    fn targets(&mut self, batch: &EncodedBatch) -> Result<Option<Vec<Target>>, Fault> {
+        let live = self.live.as_mut().ok_or_else(not_open)?;
+        let mut used = vec![false; batch.topics.len()];
+        for record in &batch.records {
+            used[record.table as usize] = true;
+        }
+        let record_bytes_max = settings::record_bytes_max(&self.options);
+        let mut targets = vec![Target::Nowhere; used.len()];
+        let mut waiting = false;
+        for (index, target) in targets.iter_mut().enumerate().filter(|(index, _)| used[*index]) {
+            if live.producer.is_given_up(&batch.batch.tables[index].name) {
+                continue;
+            }
+            let name = batch.topics[index].as_ref().expect("an encoder for Kafka names a topic for every record");
+            let Some(place) = live.topics.place(name, self.clock.nanos())? else {
+                waiting = true;
+                continue;
+            };
+            let limit = place.record_bytes_max.unwrap_or(u64::MAX);
+            self.batch_bytes_max = self.batch_bytes_max.min(limit);
+            let topic = place.number.unwrap_or_else(|| {
+                let number = live.producer.add_topic(name);
+                live.topics.set_number(place.index, number);
+                number
+            });
+            *target = Target::Topic { topic, record_bytes_max: limit.min(record_bytes_max) };
+        }
+        let too_large_batches = live.batch_bytes_max > self.batch_bytes_max;
+        Ok((!waiting && !too_large_batches).then_some(targets))
+    }
+
+    /// A topic takes less than our batches hold: batches are to be smaller from now on, which only a new producer can
+    /// do. Waits, without blocking, until the old one has nothing under way, so that order holds.
+    fn shrink_batches(&mut self) -> Result<(), Fault> {
+        let Some(live) = self.live.as_ref() else { return Ok(()) };
+        if live.batch_bytes_max <= self.batch_bytes_max || !live.producer.is_empty() {
+            return Ok(());
+        }
+        let producer = self.make_producer(live.protection)?;
+        let (batch_bytes_max, position_topic) = (self.batch_bytes_max, &self.options.position_topic);
+        if let Some(live) = self.live.as_mut() {
+            let producer = producer.having_given_up(&live.producer);
+            live.producer = producer;
+            live.batch_bytes_max = batch_bytes_max;
+            live.topics.forget_numbers();
+            live.position = live.producer.add_topic(position_topic);
+        }
+        Ok(())
+    }
+
+    /// One round with the producer: questions due, events, answers, health.
+    fn turn(&mut self, wait: Duration) -> Result<(), Fault> {
+        let live = self.live.as_mut().ok_or_else(not_open)?;
+        let now = self.clock.nanos();
+        for (asker, question, topic) in live.topics.due(now) {
+            ask(live.producer.client(), asker, &question, &topic, &self.options.creation);
+        }
+        if matches!(live.health, Health::Lost { probe_at: Some(at) } if at <= now) {
+            live.health = Health::Lost { probe_at: None };
+            ask(live.producer.client(), OURSELVES, &Ask::Cluster, "", &self.options.creation);
+        }
+        let until = [live.topics.next_due(), live.health.probe_at()].into_iter().flatten().min();
+        let wait = until.map_or(wait, |at| wait.min(Duration::from_nanos(at.saturating_sub(now))));
+        live.producer.poll(wait, &mut live.out);
+        let now = self.clock.nanos();
+        for (asker, answer) in std::mem::take(&mut live.out.answers) {
+            match (asker, answer) {
+                (OURSELVES, Answer::Failed(_)) => live.health.probe_failed(now),
+                (OURSELVES, _) => live.found(&self.endpoint),
+                (asker, answer) => live.topics.answered(asker, &answer, now)?,
+            }
+        }
+        if std::mem::take(&mut live.out.acknowledged) > 0 {
+            live.found(&self.endpoint);
+        }
+        for said in std::mem::take(&mut live.out.errors) {
+            // A connection that broke in the middle of a handshake is no wrong certificate.
+            let definite = said.code != Code::SSL || said.text.contains("verif");
+            if let Some(fault) = faults::of_client(&self.endpoint, &said).filter(|_| definite) {
+                live.out.broken.get_or_insert(fault);
+            } else if said.code == Code::ALL_BROKERS_DOWN {
+                live.lost(&self.endpoint, now);
+            } else {
+                live.last_error = Some(said);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_open() -> Fault {
+    faults::fault(FaultCode::SinkWriteFailed, "the sink was used before it was opened")
+}
+
+impl Health {
+    fn probe_at(self) -> Option<u64> {
+        match self {
+            Health::Good => None,
+            Health::Lost { probe_at } => probe_at,
+        }
+    }
+
+    fn probe_failed(&mut self, now: u64) {
+        if let Health::Lost { probe_at } = self {
+            *probe_at = Some(now + PROBE_EVERY_NS);
+        }
+    }
+}
+
+impl Live {
+    fn has_failed(&self) -> bool {
+        self.out.broken.is_some() || self.out.fatal.is_some()
+    }
+
+    /// Why the producer cannot go on. What librdkafka gave up for comes first: the records refused follow from it.
+    fn failure(&mut self, endpoint: &str) -> Option<Fault> {
+        let fatal = self.out.fatal.take().map(|said| faults::of_fatal(endpoint, said));
+        fatal.or_else(|| self.out.broken.take())
+    }
+
+    fn found(&mut self, endpoint: &str) {
+        if self.health != Health::Good {
+            self.health = Health::Good;
+            self.out.events.push(SinkEvent::Health { endpoint: endpoint.to_owned(), healthy: true });
+        }
+    }
+
+    fn lost(&mut self, endpoint: &str, now: u64) {
+        if self.health == Health::Good {
+            self.health = Health::Lost { probe_at: Some(now + PROBE_EVERY_NS) };
+            self.out.events.push(SinkEvent::Health { endpoint: endpoint.to_owned(), healthy: false });
+        }
+    }
+}
+
+impl Sink for KafkaSink {
+    fn open(&mut self) -> Result<(), Fault> {
+        // What an earlier attempt had under way is handed in again by the engine.
+        self.live = None;
+        let mut failed = None;
+        for protection in settings::protections(self.options.tls.mode) {
+            match self.connect(*protection) {
+                Ok(live) => {
+                    self.live = Some(live);
+                    return Ok(());
+                }
+                Err(fault) => match fault.code() {
+                    // `preferred`: it may be a plain port. The first reason is kept: it is about what was preferred.
+                    FaultCode::SinkTlsFailed | FaultCode::SinkUnreachable => failed = failed.or(Some(fault)),
+                    _ => return Err(fault),
+                },
+            }
+        }
+        Err(failed.expect("each mode of TLS tries something"))
+    }
+
+    fn write(&mut self, batch: Box<EncodedBatch>) -> Result<Accepted, Fault> {
+        let live = self.live.as_ref().ok_or_else(not_open)?;
+        let held = live.producer.bytes();
+        // What is larger than the bound passes alone.
+        let fits = held == 0 || held + batch.bytes.len() as u64 <= HELD_BYTES_MAX;
+        if !fits || !live.producer.has_room() || live.has_failed() {
+            return Ok(Accepted::Full(batch));
+        }
+        let Some(targets) = self.targets(&batch)? else { return Ok(Accepted::Full(batch)) };
+        let live = self.live.as_mut().ok_or_else(not_open)?;
+        live.producer.take(batch, targets, &mut live.out);
+        Ok(Accepted::Taken)
+    }
+
+    fn poll(&mut self, wait: Duration, events: &mut Vec<SinkEvent>) -> Result<(), Fault> {
+        // Not in `turn`: a position record may be under way there, which the new producer would not know of.
+        self.shrink_batches()?;
+        let has_news = self.live.as_ref().is_some_and(|live| !live.out.events.is_empty() || live.has_failed());
+        self.turn(if has_news { Duration::ZERO } else { wait })?;
+        let live = self.live.as_mut().ok_or_else(not_open)?;
+        // What was still delivered is told before the failure.
+        if live.out.events.is_empty()
+            && let Some(fault) = live.failure(&self.endpoint)
+        {
+            self.live = None;
+            return Err(fault);
+        }
+        events.append(&mut live.out.events);
+        Ok(())
+    }
+
+    fn load_record(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let live = self.live.as_ref().ok_or_else(not_open)?;
+        let settings = settings::reader(&self.options, self.pipeline.as_str(), live.protection);
+        let (topic, key) = (&self.options.position_topic, self.pipeline.as_str().as_bytes());
+        read_latest(&settings, &self.endpoint, topic, key, &self.clock, LOAD_NS_MAX).map_err(|fault| match fault {
+            ReadFault::Client(fault) => fault,
+            ReadFault::TimedOut(said) => faults::unreachable(&self.endpoint, said),
+            ReadFault::Refused(said) => position::unreadable(topic, said),
+        })
+    }
+
+    fn save_record(&mut self, record: &[u8]) -> Result<(), Fault> {
+        let live = self.live.as_mut().ok_or_else(not_open)?;
+        let deadline = self.clock.nanos() + SAVE_NS_MAX;
+        let key = self.pipeline.clone();
+        let key = key.as_str().as_bytes();
+        live.out.position = None;
+        let mut sent = live.producer.send_position(live.position, key, record);
+        loop {
+            // What this brings for others is told by the next `poll`.
+            self.turn(Duration::from_millis(1))?;
+            let live = self.live.as_mut().ok_or_else(not_open)?;
+            match sent {
+                Err(Code::QUEUE_FULL) => sent = live.producer.send_position(live.position, key, record),
+                Err(code) => return position::written(&self.options.position_topic, &self.endpoint, code),
+                Ok(()) => {}
+            }
+            if let Some(code) = live.out.position.take() {
+                return position::written(&self.options.position_topic, &self.endpoint, code);
+            }
+            if let Some(fault) = live.failure(&self.endpoint) {
+                return Err(fault);
+            }
+            if self.clock.nanos() > deadline {
+                return Err(faults::unreachable(&self.endpoint, live.last_error.take()));
+            }
+        }
+    }
+
+    fn held_bytes(&self) -> (u64, u64) {
+        (self.live.as_ref().map_or(0, |live| live.producer.bytes()), HELD_BYTES_MAX)
+    }
+
+    fn endpoint(&self) -> String {
+        self.endpoint.clone()
+    }
+}

@@ -1,0 +1,266 @@
+//! Topics: is one there, who makes it, how large a record it takes.
+//!
+//! Owns: what is known of each topic, and the order of questions. Does not own: putting the questions (`producer`).
+//!
+//! Invariant: `step` is pure. A topic is asked for by a question that never makes it; only `topic-creation` does. A
+//! definite refusal is a fault at once, everything else is asked again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use limpid_model::{Fault, FaultCode};
+
+use crate::faults::{self, Said};
+use crate::producer::{Answer, Ask, Asker, Code};
+
+/// Pause before a question is put again: a topic just made is known to its broker within some 20 ms.
+const AGAIN_NS: u64 = 50_000_000;
+
+/// So often a topic that was made may be unknown: 30 s, librdkafka's own patience with a topic just made. Beyond it
+/// somebody deleted it.
+const UNKNOWN_MAX: u32 = 600;
+
+/// Where one topic stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Set when a record first needs the topic. `made`: how often it was unknown since we made it.
+    Describing { made: Option<u32> },
+    /// Set when the topic is not there and may be made.
+    Creating,
+    /// Set when the topic is there: its limit is being read.
+    ReadingLimit,
+    /// Set once all is known that can be; `None` is a limit we may not read.
+    Ready { record_bytes_max: Option<u64> },
+}
+
+/// What follows from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Now,
+    Later,
+    Nothing,
+}
+
+/// The question of a stage.
+fn ask_of(stage: Stage) -> Option<Ask> {
+    match stage {
+        Stage::Describing { .. } => Some(Ask::Describe),
+        Stage::Creating => Some(Ask::Create),
+        Stage::ReadingLimit => Some(Ask::Configs),
+        Stage::Ready { .. } => None,
+    }
+}
+
+/// The next stage of a topic, and when its question is put.
+///
+/// # Errors
+/// The topic cannot be had.
+pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) -> Result<(Stage, Next), Fault> {
+    match (stage, answer) {
+        (Stage::Describing { .. }, Answer::Described { .. }) => Ok((Stage::ReadingLimit, Next::Now)),
+        (Stage::Describing { made }, Answer::Failed(said)) => match (said.code, made) {
+            (Code::UNKNOWN_TOPIC_OR_PART, None) if may_make => Ok((Stage::Creating, Next::Now)),
+            (Code::UNKNOWN_TOPIC_OR_PART, Some(times)) if times < UNKNOWN_MAX => {
+                Ok((Stage::Describing { made: Some(times + 1) }, Next::Later))
+            }
+            (Code::UNKNOWN_TOPIC_OR_PART, _) => {
+                Err(faults::fault(FaultCode::TopicMissing, "the topic does not exist").about(name))
+            }
+            (Code::TOPIC_EXCEPTION, _) => Err(bad_name(name)),
+            (Code::TOPIC_AUTHORIZATION_FAILED, _) => Err(no_right(name, said)),
+            _ => Ok((stage, Next::Later)),
+        },
+        (Stage::Creating, Answer::Created) => Ok((Stage::Describing { made: Some(0) }, Next::Now)),
+        (Stage::Creating, Answer::Failed(said)) => match said.code {
+            // Somebody was faster.
+            Code::TOPIC_ALREADY_EXISTS => Ok((Stage::Describing { made: Some(0) }, Next::Now)),
+            Code::TOPIC_EXCEPTION => Err(bad_name(name)),
+            code if is_passing(code) => Ok((Stage::Describing { made: None }, Next::Later)),
+            _ => Err(refused(name, said)),
+        },
+        (Stage::ReadingLimit, Answer::Configs(entries)) => {
+            let limit = entries.iter().find(|(key, _)| key == "max.message.bytes");
+            let record_bytes_max = limit.and_then(|(_, value)| value.parse().ok());
+            Ok((Stage::Ready { record_bytes_max }, Next::Nothing))
+        }
+        (Stage::ReadingLimit, Answer::Failed(said)) => match said.code {
+            Code::UNKNOWN_TOPIC_OR_PART => Ok((Stage::Describing { made: Some(0) }, Next::Later)),
+            code if is_passing(code) => Ok((stage, Next::Later)),
+            // Not allowed to know, or a server that does not tell: Kafka itself will say which record is too large.
+            _ => Ok((Stage::Ready { record_bytes_max: None }, Next::Nothing)),
+        },
+        // An answer to a question of an earlier stage.
+        _ => Ok((stage, Next::Nothing)),
+    }
+}
+
+/// Nobody answered, or not now: asked again.
+pub(crate) fn is_passing(code: Code) -> bool {
+    // librdkafka's own errors are negative; what a broker may say while it starts or hands over is listed.
+    const REQUEST_TIMED_OUT: i32 = 7;
+    const LEADER_NOT_AVAILABLE: i32 = 5;
+    const COORDINATOR_LOAD: i32 = 14;
+    const NOT_CONTROLLER: i32 = 41;
+    code.0 < 0 || matches!(code.0, REQUEST_TIMED_OUT | LEADER_NOT_AVAILABLE | COORDINATOR_LOAD | NOT_CONTROLLER)
+}
+
+/// Kafka's rule: 1 to 249 of these characters, and neither `.` nor `..`.
+pub(crate) fn is_legal(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name.bytes().all(legal) && name != "." && name != ".."
+}
+
+fn bad_name(name: &str) -> Fault {
+    faults::fault(FaultCode::TopicNameInvalid, "this is no legal name of a topic").about(name)
+}
+
+fn no_right(name: &str, said: &Said) -> Fault {
+    faults::fault(FaultCode::SinkGrantMissing, "Kafka does not let this user see the topic, or it is not there")
+        .about(name)
+        .help(format!("grant DESCRIBE and WRITE on topic {name}, and CREATE if it is to be made"))
+        .because(said.clone())
+}
+
+fn refused(name: &str, said: &Said) -> Fault {
+    faults::fault(FaultCode::TopicCreationRefused, "Kafka does not let us make the topic")
+        .about(name)
+        .because(said.clone())
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Arc<str>,
+    stage: Stage,
+    /// When its question is put; `None` while it is under way or there is none.
+    ask_at: Option<u64>,
+    /// The topic's number in the producer, once it has been used.
+    number: Option<u16>,
+}
+
+/// A topic that records can be sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub index: usize,
+    pub number: Option<u16>,
+    pub record_bytes_max: Option<u64>,
+}
+
+/// Every topic a record was for. As many as there are tables, which the source bounds.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    may_make: bool,
+    entries: Vec<Entry>,
+    by_name: HashMap<Arc<str>, usize>,
+}
+
+impl Topics {
+    pub fn new(may_make: bool) -> Self {
+        Self { may_make, entries: Vec::new(), by_name: HashMap::new() }
+    }
+
+    /// The topic, once it is ready. Asking for it begins looking it up.
+    ///
+    /// # Errors
+    /// The name is not legal.
+    pub fn place(&mut self, name: &Arc<str>, now: u64) -> Result<Option<Place>, Fault> {
+        let index = match self.by_name.get(name) {
+            Some(index) => *index,
+            None if is_legal(name) => {
+                let stage = Stage::Describing { made: None };
+                self.entries.push(Entry { name: Arc::clone(name), stage, ask_at: Some(now), number: None });
+                self.by_name.insert(Arc::clone(name), self.entries.len() - 1);
+                return Ok(None);
+            }
+            None => return Err(bad_name(name)),
+        };
+        let entry = &self.entries[index];
+        Ok(match entry.stage {
+            Stage::Ready { record_bytes_max } => Some(Place { index, number: entry.number, record_bytes_max }),
+            _ => None,
+        })
+    }
+
+    /// Remembers the topic's number in the producer.
+    pub fn set_number(&mut self, index: usize, number: u16) {
+        self.entries[index].number = Some(number);
+    }
+
+    /// The producer is a new one: numbers mean nothing any more.
+    pub fn forget_numbers(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.number = None);
+    }
+
+    /// Takes an answer to a question of [`Topics::due`].
+    ///
+    /// # Errors
+    /// The topic cannot be had.
+    pub fn answered(&mut self, asker: Asker, answer: &Answer, now: u64) -> Result<(), Fault> {
+        let Some(entry) = self.entries.get_mut(asker.0 as usize) else { return Ok(()) };
+        let (stage, next) = step(&entry.name, entry.stage, answer, self.may_make)?;
+        entry.stage = stage;
+        entry.ask_at = match next {
+            Next::Now => Some(now),
+            Next::Later => Some(now + AGAIN_NS),
+            Next::Nothing => entry.ask_at,
+        };
+        Ok(())
+    }
+
+    /// Questions whose time has come; they count as put.
+    pub fn due(&mut self, now: u64) -> Vec<(Asker, Ask, Arc<str>)> {
+        let mut due = Vec::new();
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            if entry.ask_at.is_some_and(|at| at <= now) {
+                entry.ask_at = None;
+                due.extend(ask_of(entry.stage).map(|ask| (Asker(index as u32), ask, Arc::clone(&entry.name))));
+            }
+        }
+        due
+    }
+
+    /// When the next question is due.
+    pub fn next_due(&self) -> Option<u64> {
+        self.entries.iter().filter_map(|entry| entry.ask_at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(code: Code) -> Answer {
+        Answer::Failed(Said { code, text: String::new() })
+    }
+
+    const FIRST: Stage = Stage::Describing { made: None };
+
+    #[test]
+    fn a_missing_topic_is_made_only_when_that_is_allowed() {
+        let unknown = failed(Code::UNKNOWN_TOPIC_OR_PART);
+        assert_eq!(step("t", FIRST, &unknown, true).unwrap(), (Stage::Creating, Next::Now));
+        assert_eq!(step("t", FIRST, &unknown, false).unwrap_err().code(), FaultCode::TopicMissing);
+        // Made, and not yet known to every broker.
+        let (stage, next) = step("t", Stage::Describing { made: Some(0) }, &unknown, true).unwrap();
+        assert_eq!((stage, next), (Stage::Describing { made: Some(1) }, Next::Later));
+    }
+
+    #[test]
+    fn a_refusal_is_definite_and_silence_is_not() {
+        let check = |stage, code| step("t", stage, &failed(code), true).map_err(|fault| fault.code());
+        assert_eq!(check(Stage::Creating, Code::TOPIC_AUTHORIZATION_FAILED), Err(FaultCode::TopicCreationRefused));
+        assert_eq!(check(Stage::Creating, Code(38)), Err(FaultCode::TopicCreationRefused));
+        assert_eq!(check(FIRST, Code::TOPIC_AUTHORIZATION_FAILED), Err(FaultCode::SinkGrantMissing));
+        assert_eq!(check(FIRST, Code::TIMED_OUT), Ok((FIRST, Next::Later)));
+        assert_eq!(check(Stage::Creating, Code::TRANSPORT), Ok((FIRST, Next::Later)));
+        let ready = Stage::Ready { record_bytes_max: None };
+        assert_eq!(check(Stage::ReadingLimit, Code::TOPIC_AUTHORIZATION_FAILED), Ok((ready, Next::Nothing)));
+    }
+
+    #[test]
+    fn names_that_kafka_refuses_are_refused_before_it_is_asked() {
+        for bad in ["", ".", "..", "a b", "ä", "a/b", &"x".repeat(250)] {
+            assert!(!is_legal(bad), "{bad:?}");
+        }
+        assert!(is_legal("shop.orders-1_X") && is_legal(&"x".repeat(249)));
+    }
+}

@@ -1,0 +1,204 @@
+//! What happens to a pipeline, each as a struct.
+//!
+//! Owns: the occurrences, their lines and what they add to the metrics. Does not own: the numbers of the row path
+//! (`meter`), the form of lines (`log`).
+//!
+//! Invariant: [`Event::emit`] is the only code that writes a log line. A line is made of our own words, codes and
+//! objects: no row value, no secret. ERROR: a person must act. WARN: unexpected, recovered. INFO: a change of state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_model::{Component, Fault, FaultCode, Response, TableName};
+
+use crate::log::{Level, Line, Log, Value};
+use crate::meter::PipelineMeter;
+
+/// Where one pipeline's occurrences go.
+#[derive(Clone)]
+pub struct PipelineTelemetry {
+    pub meter: Arc<PipelineMeter>,
+    pub log: Arc<Log>,
+}
+
+/// Something that happened.
+pub trait Event {
+    /// Counts it and writes its line.
+    fn emit(&self, to: &PipelineTelemetry);
+}
+
+impl PipelineTelemetry {
+    fn line(&self, level: Level, component: Component, message: impl Into<String>) -> Line<'_> {
+        Line::new(level, self.meter.pipeline(), component.word(), message)
+    }
+
+    fn fault_line<'a>(&'a self, level: Level, fault: &'a Fault) -> Line<'a> {
+        let mut line = self.line(level, fault.component(), fault.to_string());
+        line.error = self.log.causes(fault);
+        line.error_code = Some(fault.code().as_str());
+        if let Some(object) = fault.object() {
+            line = line.with("object", Value::Text(object.to_owned()));
+        }
+        line.with("help", Value::Text(fault.remedy().to_owned()))
+    }
+}
+
+/// The pipeline is connected and positioned, and rows flow.
+#[derive(Clone, Copy, Debug)]
+pub struct PipelineStarted<'a> {
+    pub position: &'a str,
+    /// Lanes that write to the sink.
+    pub lanes: usize,
+}
+
+impl Event for PipelineStarted<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.started(self.lanes);
+        let line = to.line(Level::Info, Component::Input, "the pipeline runs");
+        to.log.write(&line.with("position", Value::Text(self.position.to_owned())));
+    }
+}
+
+/// The pipeline ended as asked, and everything read is at the sink.
+#[derive(Clone, Copy, Debug)]
+pub struct PipelineEnded<'a> {
+    pub position: &'a str,
+    /// What ended it.
+    pub why: &'a str,
+}
+
+impl Event for PipelineEnded<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        let line = to.line(Level::Info, Component::Scheduler, format!("the pipeline ended: {}", self.why));
+        to.log.write(&line.with("position", Value::Text(self.position.to_owned())));
+        to.log.flush();
+    }
+}
+
+/// A fault after which the same is tried again.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultRetried<'a> {
+    pub fault: &'a Fault,
+    pub pause: Duration,
+}
+
+impl Event for FaultRetried<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.retry(self.fault);
+        let pause = Value::Number(self.pause.as_millis() as u64);
+        to.log.write(&to.fault_line(Level::Warn, self.fault).with("pause_ms", pause));
+    }
+}
+
+/// A fault that ended the pipeline; it waits for a person.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultHalted<'a> {
+    pub fault: &'a Fault,
+}
+
+impl Event for FaultHalted<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.fault(self.fault);
+        let line = to.fault_line(Level::Error, self.fault);
+        let exhausted = matches!(self.fault.response(), Response::Retry { .. });
+        to.log.write(&if exhausted { line.with("retries_exhausted", Value::Flag(true)) } else { line });
+        to.log.flush();
+    }
+}
+
+/// A table's rows are delivered no longer; the others go on.
+#[derive(Clone, Copy, Debug)]
+pub struct TableHalted<'a> {
+    pub table: &'a TableName,
+    pub fault: &'a Fault,
+}
+
+impl Event for TableHalted<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.fault(self.fault);
+        to.meter.table_halted();
+        let mut line = to.fault_line(Level::Error, self.fault);
+        line.schema = Some(&self.table.schema);
+        line.table = Some(&self.table.table);
+        to.log.write(&line);
+    }
+}
+
+/// A peer cannot be reached any more.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerLost<'a> {
+    pub component: Component,
+    pub endpoint: &'a str,
+}
+
+impl Event for PeerLost<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.health(self.component, self.endpoint, false);
+        let line = to.line(Level::Warn, self.component, "the connection is lost");
+        to.log.write(&line.with("endpoint", Value::Text(self.endpoint.to_owned())));
+    }
+}
+
+/// A peer is connected, or connected again.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerFound<'a> {
+    pub component: Component,
+    pub endpoint: &'a str,
+}
+
+impl Event for PeerFound<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.health(self.component, self.endpoint, true);
+        let line = to.line(Level::Info, self.component, "the connection stands");
+        to.log.write(&line.with("endpoint", Value::Text(self.endpoint.to_owned())));
+    }
+}
+
+/// A position was saved, at the sink and in the state.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointSaved<'a> {
+    pub position: &'a str,
+    pub took: Duration,
+}
+
+impl Event for CheckpointSaved<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.saved(self.took.as_nanos() as u64);
+        // Once a second: the line is not even made where nobody reads it.
+        if to.log.tells(Level::Debug) {
+            let mut line = to.line(Level::Debug, Component::State, "a position was saved");
+            line.duration_ms = Some(self.took.as_millis() as u64);
+            to.log.write(&line.with("position", Value::Text(self.position.to_owned())));
+        }
+    }
+}
+
+/// Something odd in the log that needs no action now.
+#[derive(Clone, Copy, Debug)]
+pub struct DoubtSeen<'a> {
+    pub code: FaultCode,
+    /// What it is about: a table, an event's place.
+    pub object: &'a str,
+}
+
+impl Event for DoubtSeen<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.doubt(self.code);
+        let mut line = to.line(Level::Warn, Component::Input, "something odd was passed over");
+        line.error_code = Some(self.code.as_str());
+        to.log.write(&line.with("object", Value::Text(self.object.to_owned())));
+    }
+}
+
+/// The HTTP server answers. Concerns the process, so it has a log alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening<'a> {
+    pub address: &'a str,
+}
+
+impl Listening<'_> {
+    pub fn emit(&self, log: &Log) {
+        let line = Line::new(Level::Info, "", Component::Server.word(), "the server listens");
+        log.write(&line.with("address", Value::Text(self.address.to_owned())));
+    }
+}

@@ -1,0 +1,30 @@
+//! What Limpid tells of itself: metrics, log lines, and a memory of recent rows.
+//!
+//! Owns: the metric catalogue, the counters behind it, their exposition, the JSON and text log, the events, the ring.
+//! Does not own: when something happened (the engine tells, once per batch), clocks (readings come in as numbers),
+//! HTTP (`limpid-server`).
+//!
+//! Invariant: nothing here blocks or fails the data path; no row value and no secret enters anything that leaves it.
+
+pub mod catalogue;
+mod events;
+mod exposition;
+mod instruments;
+mod log;
+mod meter;
+mod moment;
+mod process;
+mod registry;
+mod ring;
+
+pub use events::{
+    CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, Listening, PeerFound, PeerLost, PipelineEnded,
+    PipelineStarted, PipelineTelemetry, TableHalted,
+};
+pub use exposition::{Format, negotiate};
+pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
+pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words};
+pub use meter::{DeliveredTo, HeadLook, MeterOptions, PipelineMeter, Totals};
+pub use moment::Moment;
+pub use registry::{Build, Registry, Sampled};
+pub use ring::{Found, Ring, RingWriter};

@@ -1,0 +1,291 @@
+//! One pipeline's numbers: called once per batch by whoever watches the engine.
+//!
+//! Owns: which of the engine's moments adds to which metric. Does not own: when they come (the engine), series
+//! (`registry`), logs (`events`).
+//!
+//! Invariant: every handle that needs no label beyond the pipeline is bound at the start; labelled ones are bound once
+//! per table version and found again by its address. Nothing is done per row but an addition in a plain array: the
+//! ring's store of a hash and, for single-row transactions, a bucket's count.
+//!
+//! Latencies lie end to end, one observation a change: input (read to decoded), emitter (to encoded), scheduler
+//! submit (to taken by the sink), output (to acknowledged). Their sums add up to that of the process time.
+
+mod bound;
+mod freshness;
+mod input;
+mod names;
+mod output;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use limpid_model::{Batch, Component, Fault, FaultCode, PipelineName};
+
+use crate::catalogue as names_of;
+use crate::instruments::Gauge;
+use crate::moment::{Moment, seconds};
+use crate::registry::{Registry, Sampled};
+use crate::ring::{RING_BYTES, Ring};
+use bound::{Bound, Nanos};
+use freshness::Freshness;
+use input::Input;
+use output::Output;
+
+pub use output::DeliveredTo;
+
+/// How much a pipeline may tell.
+#[derive(Clone, Copy, Debug)]
+pub struct MeterOptions {
+    /// Tables with series of their own; the others stand under `__other__`.
+    pub tables_max: usize,
+    /// Memory for recent rows.
+    pub ring_bytes: usize,
+}
+
+impl Default for MeterOptions {
+    fn default() -> Self {
+        Self { tables_max: 200, ring_bytes: RING_BYTES }
+    }
+}
+
+/// A look at the end of the source's log.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLook {
+    /// Bytes of log from the position that was delivered *before* the look to the end.
+    pub lag_bytes: u64,
+    /// Taken before the source was asked: what was committed since is not part of the answer.
+    pub asked: Moment,
+}
+
+/// Numbers of a pipeline as a whole, for the API and for people.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Totals {
+    pub rows_read: u64,
+    pub rows_delivered: u64,
+    /// Delivered, over the last 10 whole seconds.
+    pub rows_per_second: f64,
+    pub lag_bytes: Option<u64>,
+    pub freshness_seconds: Option<f64>,
+}
+
+/// One pipeline's counters. All methods may be called from any thread; each says who calls it.
+pub struct PipelineMeter {
+    registry: Arc<Registry>,
+    pipeline: Arc<str>,
+    bound: Bound,
+    /// When the last batch was whole in memory, for the wait that may follow.
+    read_done: AtomicU64,
+    blocked: Arc<Nanos>,
+    freshness: Arc<Freshness>,
+    ring: Arc<Ring>,
+    /// Locked once a batch by the workers.
+    input: Mutex<Input>,
+    /// Locked once a batch by the delivery.
+    output: Mutex<Output>,
+}
+
+impl PipelineMeter {
+    /// Binds what exists from the start.
+    pub fn new(registry: &Arc<Registry>, pipeline: &PipelineName, options: MeterOptions) -> Self {
+        let name = pipeline.as_str();
+        let (ring, writer) = Ring::new(options.ring_bytes);
+        let (freshness, blocked) = (Arc::new(Freshness::default()), Arc::new(Nanos::default()));
+        registry.sampled(&names_of::FRESHNESS, &[name], Arc::clone(&freshness) as _);
+        registry.sampled(&names_of::RING_REACH_SECONDS, &[name], Arc::clone(&ring) as _);
+        registry.sampled(&names_of::INPUT_BLOCKED_SECONDS_TOTAL, &[name], Arc::clone(&blocked) as _);
+        let tables = Arc::new(names::TableNames::new(registry, name, options.tables_max));
+        Self {
+            bound: Bound::new(registry, name),
+            read_done: AtomicU64::new(0),
+            blocked,
+            freshness,
+            ring,
+            input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
+            output: Mutex::new(Output::new(registry, name, tables, writer)),
+            registry: Arc::clone(registry),
+            pipeline: name.into(),
+        }
+    }
+
+    /// Which pipeline.
+    pub fn pipeline(&self) -> &str {
+        &self.pipeline
+    }
+
+    /// Where recent rows are remembered.
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    /// An attempt begins, with so many lanes to the sink: batches are numbered from 0 again.
+    pub fn started(&self, lanes: usize) {
+        self.bound.lanes.set(lanes as f64);
+        self.output.lock().expect("never held across a panic").started();
+        if self.bound.halted_tables.get().is_none() {
+            self.bound.halted_tables.set(0.0);
+        }
+    }
+
+    /// The reader has a raw batch. What stands beside rows in it is counted here, its rows once they are decoded.
+    pub fn read(&self, batch: &Batch, nanos: u64) {
+        self.read_done.store(nanos, Relaxed);
+        self.bound.input_bytes.add(batch.control.log_bytes);
+        self.bound.unknown_events.add(u64::from(batch.control.unknown_events));
+        self.bound.commits.add(u64::from(batch.control.commits));
+        if !batch.control.ddl.is_empty() {
+            self.input.lock().expect("never held across a panic").definitions(&batch.control);
+        }
+    }
+
+    /// The reader has room for the batch it read last, and had to wait for it until now.
+    pub fn blocked(&self, nanos: u64) {
+        self.blocked.add(nanos.saturating_sub(self.read_done.load(Relaxed)));
+    }
+
+    /// A worker has decoded and encoded a batch.
+    pub fn made(&self, batch: &Batch) {
+        let rows = batch.rows.len() as u64;
+        let times = &batch.times;
+        self.bound.input_latency.observe(seconds(times.read, times.decoded), rows);
+        self.bound.emitter_latency.observe(seconds(times.decoded, times.encoded), rows);
+        self.bound.emitted.add(rows);
+        self.bound.passed.add(rows);
+        self.input.lock().expect("never held across a panic").rows(batch);
+    }
+
+    /// Values of a batch that lost something: dates that no calendar has, text not valid in its character set, values
+    /// that the format has no exact form for.
+    pub fn coerced(&self, impossible_dates: u64, malformed_text: u64, unrepresentable: u64) {
+        let kinds = [
+            ("impossible_date", impossible_dates),
+            ("malformed_text", malformed_text),
+            ("unrepresentable", unrepresentable),
+        ];
+        for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
+            self.registry.counter(&names_of::COERCED_VALUES_TOTAL, &[&self.pipeline, kind]).add(count);
+        }
+    }
+
+    /// A lane hands a batch of so many changes to the sink.
+    pub fn submitted(&self, lane: usize, changes: u64) {
+        self.bound.submitted.add(changes);
+        if lane == 0 {
+            self.bound.batch_size.set(changes as f64);
+        } else {
+            let lane = lane.to_string();
+            self.gauge(&names_of::SCHEDULER_BATCH_SIZE, &[&lane]).set(changes as f64);
+        }
+    }
+
+    /// Every record of a batch is durable; `delivered` says where they went, `record_bytes` how many bytes they all
+    /// have. Called by one thread at a time.
+    pub fn durable(&self, batch: &Batch, record_bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
+        let mut output = self.output.lock().expect("never held across a panic");
+        let changes = output.durable(&self.bound, batch, delivered, now);
+        output.remember(batch, record_bytes, delivered, now);
+        if let Some(upto) = output.close(batch, now) {
+            self.freshness.delivered(upto);
+        }
+        drop(output);
+        let times = &batch.times;
+        self.bound.submit_latency.observe(seconds(times.encoded, times.sent), changes);
+        self.bound.output_latency.observe(seconds(times.sent, times.acked), changes);
+        self.bound.total_latency.observe(seconds(times.encoded, times.acked), changes);
+        self.bound.process_time.observe(seconds(times.read, times.acked), changes);
+        self.bound.ack_latency.observe(seconds(times.acked, now.nanos), changes);
+        self.bound.delivered.add(changes);
+        self.bound.rate.add(now.nanos, changes);
+    }
+
+    /// A position was saved, which took so long.
+    pub fn saved(&self, took_nanos: u64) {
+        self.bound.after_commit.observe(took_nanos as f64 * 1e-9, 1);
+    }
+
+    /// The end of the source's log was looked at.
+    pub fn head(&self, look: HeadLook) {
+        self.bound.lag_bytes.set(look.lag_bytes as f64);
+        if look.lag_bytes == 0 {
+            self.freshness.delivered(look.asked.wall_micros);
+        }
+    }
+
+    /// A peer was lost or found. Should credentials ever stand in `endpoint`, they end here.
+    pub fn health(&self, component: Component, endpoint: &str, healthy: bool) {
+        let endpoint = without_credentials(endpoint);
+        let gauge = self.gauge(&names_of::CONNECTION_HEALTH, &[component.word(), &endpoint]);
+        gauge.set(f64::from(u8::from(healthy)));
+    }
+
+    /// A fault that ended something for good.
+    pub fn fault(&self, fault: &Fault) {
+        let labels = [&*self.pipeline, fault.component().word(), fault.code().as_str()];
+        self.registry.counter(&names_of::ERROR_TOTAL, &labels).add(1);
+    }
+
+    /// A fault after which the same is tried again.
+    pub fn retry(&self, fault: &Fault) {
+        self.fault(fault);
+        let labels = [&*self.pipeline, fault.component().word(), fault.code().as_str()];
+        self.registry.counter(&names_of::RETRY_TOTAL, &labels).add(1);
+        if fault.component() == Component::Output {
+            self.bound.sink_retries.add(1);
+        }
+    }
+
+    /// Something odd that needs no action.
+    pub fn doubt(&self, code: FaultCode) {
+        self.registry.counter(&names_of::DOUBTS_TOTAL, &[&self.pipeline, code.as_str()]).add(1);
+    }
+
+    /// So many tables are halted now.
+    pub fn halted_tables(&self, tables: usize) {
+        self.bound.halted_tables.set(tables as f64);
+    }
+
+    /// One more table is halted.
+    pub fn table_halted(&self) {
+        self.bound.halted_tables.set(self.bound.halted_tables.get().unwrap_or_default() + 1.0);
+    }
+
+    /// Items in a bounded queue. `subtype` tells queues of one type apart; empty where there is one.
+    pub fn queue(&self, kind: &str, subtype: &str, items: usize) {
+        self.gauge(&names_of::QUEUE_LENGTH, &[kind, subtype]).set(items as f64);
+    }
+
+    /// Use of the window between reading and acknowledgement, in whatever it is bounded in.
+    pub fn window(&self, stream: &str, used: u64, max: u64) {
+        let ratio = if max == 0 { 0.0 } else { (used as f64 / max as f64).min(1.0) };
+        self.gauge(&names_of::SCHEDULER_SLIDING_WINDOW_RATIO, &[stream]).set(ratio);
+    }
+
+    /// The pipeline as a whole.
+    pub fn totals(&self, now: Moment) -> Totals {
+        Totals {
+            rows_read: self.bound.emitted.get(),
+            rows_delivered: self.bound.delivered.get(),
+            rows_per_second: self.bound.rate.per_second(now.nanos),
+            lag_bytes: self.bound.lag_bytes.get().map(|bytes| bytes as u64),
+            freshness_seconds: self.freshness.sample(now),
+        }
+    }
+
+    fn gauge(&self, metric: &'static names_of::Metric, further: &[&str]) -> Arc<Gauge> {
+        let mut labels = vec![&*self.pipeline];
+        labels.extend(further);
+        self.registry.gauge(metric, &labels)
+    }
+}
+
+/// Cuts `user:password@` and everything before it out.
+fn without_credentials(endpoint: &str) -> String {
+    let parts = endpoint.split(',').map(|part| {
+        let (scheme, rest) = part.split_once("://").map_or(("", part), |(scheme, rest)| (scheme, rest));
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests;

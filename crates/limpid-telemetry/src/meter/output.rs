@@ -1,0 +1,229 @@
+//! What was delivered: by table, place and transaction.
+//!
+//! Owns: the labelled series of the delivery, commit times as they are believed, the order in which batches count as
+//! delivered. Does not own: the pipeline's own histograms (`bound`).
+//!
+//! Invariant: a commit time is never believed above our receipt, nor below that of an earlier commit that is
+//! delivered. Freshness moves only when no earlier batch is still out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use limpid_model::{Batch, Op};
+
+use super::bound::Bound;
+use super::input::ops;
+use super::names::{ByVersion, TableNames};
+use crate::catalogue::{DATA_LAG_SECONDS, EVENT_TIME_LATENCY, OTHER, OUTPUT_COUNTER, OUTPUT_MSG_SIZE, THROUGHPUT};
+use crate::instruments::{Counter, Gauge, Histogram, Rate, Tally};
+use crate::moment::Moment;
+use crate::registry::Registry;
+use crate::ring::{Delivery, Remember, RingWriter};
+
+/// Records of a batch that went to one place.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveredTo<'a> {
+    /// Index into the batch's tables.
+    pub table: u16,
+    /// A topic or a file; `None` for a sink that has no such thing.
+    pub place: Option<&'a str>,
+    /// -1 where there is none.
+    pub partition: i32,
+    /// First and last offset; -1 where there are none.
+    pub offsets: (i64, i64),
+    pub records: u32,
+    /// Bytes of key and value of the last of them; `None` where nobody knows.
+    pub last_bytes: Option<u32>,
+}
+
+pub(super) struct Output {
+    registry: Arc<Registry>,
+    pipeline: Box<str>,
+    tables: Arc<TableNames>,
+    series: ByVersion<Series>,
+    ring: RingWriter,
+    event_time: Tally,
+    /// Which of the batch's tables were delivered, reused.
+    there: Vec<bool>,
+    /// One a table of the batch, reused; empty between batches.
+    lags: Vec<Tally>,
+    /// The number of the batch before which all are delivered.
+    next: u64,
+    /// Batches delivered before their turn, with the last commit in each. As many as are in flight at most.
+    early: BTreeMap<u64, Option<i64>>,
+    /// The last commit before which everything is delivered.
+    upto: Option<i64>,
+}
+
+/// What is bound for one table version.
+struct Series {
+    schema: Box<str>,
+    table: Box<str>,
+    lag: Option<Arc<Histogram>>,
+    rates: [Option<Arc<Rate>>; Op::COUNT],
+    places: Vec<Place>,
+}
+
+/// One partition of a table's topic. A table has a handful that are searched in order.
+struct Place {
+    name: Option<Box<str>>,
+    partition: i32,
+    counter: Arc<Counter>,
+    size: Option<Arc<Gauge>>,
+}
+
+impl Output {
+    pub(super) fn new(registry: &Arc<Registry>, pipeline: &str, tables: Arc<TableNames>, ring: RingWriter) -> Self {
+        Self {
+            registry: Arc::clone(registry),
+            pipeline: pipeline.into(),
+            tables,
+            series: ByVersion::default(),
+            ring,
+            event_time: Tally::of(&EVENT_TIME_LATENCY),
+            there: Vec::new(),
+            lags: Vec::new(),
+            next: 0,
+            early: BTreeMap::new(),
+            upto: None,
+        }
+    }
+
+    pub(super) fn started(&mut self) {
+        self.next = 0;
+        self.early.clear();
+    }
+
+    /// Counts a batch; returns the changes that were delivered of it.
+    pub(super) fn durable(&mut self, bound: &Bound, batch: &Batch, delivered: &[DeliveredTo<'_>], now: Moment) -> u64 {
+        self.there.clear();
+        self.there.resize(batch.tables.len(), false);
+        for to in delivered.iter().filter(|to| to.records > 0) {
+            if let Some(there) = self.there.get_mut(usize::from(to.table)) {
+                *there = true;
+                self.place(batch, to);
+            }
+        }
+        let mut changes = 0;
+        for (index, counts) in batch.counts.iter().enumerate() {
+            if self.there.get(index) == Some(&true) {
+                changes += counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+                self.rates(batch, index, counts, now);
+            }
+        }
+        self.ages(batch, now);
+        bound.event_time.absorb(&mut self.event_time);
+        for (index, lag) in self.lags.iter_mut().enumerate().filter(|(_, lag)| !lag.is_empty()) {
+            let series = bind(&mut self.series, &self.tables, batch, index);
+            let labels = [&*self.pipeline, &series.schema, &series.table];
+            let histogram = series.lag.get_or_insert_with(|| self.registry.histogram(&DATA_LAG_SECONDS, &labels));
+            histogram.absorb(lag);
+        }
+        changes
+    }
+
+    /// Puts a batch that was just counted into the ring.
+    pub(super) fn remember(&mut self, batch: &Batch, bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
+        let place = match delivered {
+            [only] if only.partition >= 0 => Some((only.partition, only.offsets)),
+            _ => None,
+        };
+        let acked_wall_micros = now.wall_at(batch.times.acked);
+        let held_back = |(counts, there): (&[u32; Op::COUNT], &bool)| !there && *counts != [0; Op::COUNT];
+        let some_are = batch.counts.iter().zip(&self.there).any(held_back);
+        let remember = if some_are { Remember::Tables(&self.there) } else { Remember::All };
+        self.ring.push(batch, remember, Delivery { bytes: bytes as u64, acked_wall_micros, place });
+    }
+
+    /// Takes note that a batch is delivered. Returns the latest commit before which everything is, if it moved.
+    pub(super) fn close(&mut self, batch: &Batch, now: Moment) -> Option<i64> {
+        let receipt = now.wall_at(batch.times.read);
+        let last = batch.txns.iter().rfind(|txn| txn.ends).map(|txn| txn.commit.micros.min(receipt));
+        // One that is not of this attempt, or comes twice, tells nothing.
+        if batch.seq >= self.next {
+            self.early.insert(batch.seq, last);
+        }
+        let before = self.upto;
+        while let Some(last) = self.early.remove(&self.next) {
+            self.next += 1;
+            self.upto = self.upto.max(last);
+        }
+        self.upto.filter(|_| self.upto != before)
+    }
+
+    /// How late each transaction's rows are: one look at the clock a transaction, one count an event.
+    fn ages(&mut self, batch: &Batch, now: Moment) {
+        let receipt = now.wall_at(batch.times.read);
+        let acked = now.wall_at(batch.times.acked);
+        while self.lags.len() < batch.tables.len() {
+            self.lags.push(Tally::of(&DATA_LAG_SECONDS));
+        }
+        let mut believed = self.upto.unwrap_or(i64::MIN);
+        let (mut txn, mut age) = (u32::MAX, 0.0);
+        for event in batch.events.iter().filter(|event| event.rows > 0) {
+            if event.txn != txn {
+                txn = event.txn;
+                let Some(header) = batch.txns.get(txn as usize) else { continue };
+                believed = believed.max(header.commit.micros.min(receipt));
+                age = (acked - believed) as f64 / 1e6;
+            }
+            let table = usize::from(event.table);
+            if self.there.get(table) == Some(&true) {
+                self.event_time.observe(age, u64::from(event.rows));
+                self.lags[table].observe(age, u64::from(event.rows));
+            }
+        }
+    }
+
+    fn place(&mut self, batch: &Batch, to: &DeliveredTo<'_>) {
+        let Self { registry, pipeline, tables, series, .. } = self;
+        let series = bind(series, tables, batch, usize::from(to.table));
+        let known = |place: &Place| place.partition == to.partition && place.name.as_deref() == to.place;
+        let at = series.places.iter().position(known).unwrap_or_else(|| {
+            series.places.push(place(registry, pipeline, (&series.schema, &series.table), to));
+            series.places.len() - 1
+        });
+        series.places[at].counter.add(u64::from(to.records));
+        if let (Some(size), Some(bytes)) = (&series.places[at].size, to.last_bytes) {
+            size.set(f64::from(bytes));
+        }
+    }
+
+    fn rates(&mut self, batch: &Batch, index: usize, counts: &[u32; Op::COUNT], now: Moment) {
+        let Self { registry, pipeline, tables, series, .. } = self;
+        let series = bind(series, tables, batch, index);
+        for ((op, count), rate) in ops().into_iter().zip(counts).zip(&mut series.rates) {
+            if *count > 0 {
+                let labels = [&**pipeline, &series.schema, &series.table, op.word()];
+                let rate = rate.get_or_insert_with(|| registry.rate(&THROUGHPUT, &labels));
+                rate.add(now.nanos, u64::from(*count));
+            }
+        }
+    }
+}
+
+fn bind<'a>(series: &'a mut ByVersion<Series>, tables: &TableNames, batch: &Batch, index: usize) -> &'a mut Series {
+    series.get(&batch.tables[index], |name| {
+        let (schema, table) = tables.labels(name);
+        let (schema, table) = (schema.into(), table.into());
+        Series { schema, table, lag: None, rates: Default::default(), places: Vec::new() }
+    })
+}
+
+/// Kafka: topic and partition. A sink without places: schema, table and kind. A folded table's topic is folded too.
+fn place(registry: &Registry, pipeline: &str, (schema, table): (&str, &str), to: &DeliveredTo<'_>) -> Place {
+    let partition = if to.partition < 0 { String::new() } else { to.partition.to_string() };
+    let folded = table == OTHER;
+    let labels = match to.place {
+        Some(_) if folded => [pipeline, OTHER, "", "", ""],
+        Some(place) => [pipeline, place, &partition, "", ""],
+        None => [pipeline, schema, table, "dml", ""],
+    };
+    let topic = to.place.filter(|_| to.partition >= 0);
+    Place {
+        name: to.place.map(Into::into),
+        partition: to.partition,
+        counter: registry.counter(&OUTPUT_COUNTER, &labels),
+        size: topic.map(|topic| registry.gauge(&OUTPUT_MSG_SIZE, &[pipeline, if folded { OTHER } else { topic }])),
+    }
+}

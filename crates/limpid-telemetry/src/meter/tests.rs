@@ -1,0 +1,365 @@
+//! What the numbers must not do: appear too early, count twice, flatter, grow without bound.
+
+use limpid_model::{
+    CommitTime, DdlKind, EventHeader, NONE, Op, RowHeader, StageTimes, TableName, TableSchema, TxnHeader, TxnId,
+};
+
+use super::*;
+use crate::exposition::Format;
+use crate::registry::Build;
+
+const SECOND: u64 = 1_000_000_000;
+/// The wall clock when the monotonic one shows 0.
+const WALL: i64 = 1_700_000_000_000_000;
+
+fn at(nanos: u64) -> Moment {
+    Moment { nanos, wall_micros: WALL + (nanos / 1000) as i64 }
+}
+
+struct Desk {
+    registry: Arc<Registry>,
+    meter: PipelineMeter,
+}
+
+impl Desk {
+    fn new(tables_max: usize) -> Self {
+        let registry = Arc::new(Registry::new(Build { version: "1.2.3", commit: "abc" }));
+        let options = MeterOptions { tables_max, ..MeterOptions::default() };
+        let meter = PipelineMeter::new(&registry, &PipelineName::parse("shop").unwrap(), options);
+        Self { registry, meter }
+    }
+
+    fn page(&self, now: Moment) -> String {
+        self.registry.render(Format::Text, now)
+    }
+
+    /// The value of a sample, its name and labels exactly as they stand.
+    fn value(&self, sample: &str, now: Moment) -> Option<f64> {
+        let page = self.page(now);
+        let mut found = page.lines().filter_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        found.next().map(|value| value.parse().unwrap())
+    }
+
+    fn deliver(&self, batch: &Batch, tables: &[u16], now: Moment) {
+        let to = |table: &u16| DeliveredTo {
+            table: *table,
+            place: Some("shop.s.t"),
+            partition: 2,
+            offsets: (5, 9),
+            records: 3,
+            last_bytes: Some(321),
+        };
+        self.meter.durable(batch, 1000, &tables.iter().map(to).collect::<Vec<_>>(), now);
+    }
+}
+
+fn table(name: &str, version: u32) -> Arc<TableSchema> {
+    let name = TableName::new("s", name);
+    let key_seed = limpid_model::key_seed(&name);
+    Arc::new(TableSchema { name, version, columns: Vec::new(), key: [].into(), key_seed })
+}
+
+/// A batch with one transaction a commit time, each of `rows` inserts into each of the tables.
+fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows: u32) -> Batch {
+    let mut batch = Batch { seq, tables: tables.to_vec(), ..Batch::default() };
+    batch.counts = vec![[0; Op::COUNT]; tables.len()];
+    for (txn, micros) in commits.iter().enumerate() {
+        let commit = CommitTime { micros: *micros, uncertainty_micros: 0 };
+        batch.txns.push(TxnHeader { id: TxnId::Anonymous, commit, thread: 0, rows_before: 0, ends: true });
+        for table in 0..tables.len() {
+            batch.counts[table][Op::Insert as usize] += rows;
+            let (event, txn) = (batch.events.len() as u32, txn as u32);
+            batch.events.push(EventHeader {
+                at: 0,
+                seconds: 0,
+                server: 1,
+                offset: 0,
+                len: 0,
+                txn,
+                rows,
+                block: 0,
+                table: table as u16,
+                log: 0,
+                kind: 0,
+                flags: 0,
+            });
+            batch.rows.extend((0..rows).map(|row_in_event| RowHeader {
+                key_hash: u64::from(row_in_event),
+                event,
+                row_in_event,
+                txn,
+                before: NONE,
+                after: NONE,
+                table: table as u16,
+                op: Op::Insert,
+            }));
+        }
+    }
+    batch.times = StageTimes {
+        read: 10 * SECOND,
+        queued: 10 * SECOND + SECOND / 4,
+        decoded: 10 * SECOND + SECOND / 2,
+        transformed: 10 * SECOND + SECOND / 2,
+        encoded: 11 * SECOND,
+        sent: 13 * SECOND,
+        acked: 14 * SECOND,
+        saved: 0,
+    };
+    batch
+}
+
+#[test]
+fn counters_stand_at_0_from_the_start_and_gauges_are_absent_until_measured() {
+    let desk = Desk::new(200);
+    let page = desk.page(at(SECOND));
+    for metric in names_of::ALL {
+        let there = page.contains(&format!("# TYPE {} ", metric.name));
+        let expected = matches!(metric.presence(), names_of::Presence::Start | names_of::Presence::Always);
+        assert_eq!(there, expected, "{}", metric.name);
+    }
+    assert_eq!(desk.value("gravity_input_latency_count{pipeline=\"shop\"}", at(0)), Some(0.0));
+    assert_eq!(desk.value("limpid_build_info{version=\"1.2.3\",commit=\"abc\"}", at(0)), Some(1.0));
+}
+
+#[test]
+fn what_came_in_is_counted_by_table_kind_and_operation() {
+    let desk = Desk::new(200);
+    let mut batch = batch(0, &[table("t", 1)], &[WALL], 3);
+    batch.counts[0][Op::Delete as usize] = 2;
+    batch.control.commits = 4;
+    batch.control.log_bytes = 500;
+    batch.control.unknown_events = 1;
+    batch.control.ddl.push((DdlKind::AlterTable, "s".into(), "t".into()));
+    desk.meter.read(&batch, 10 * SECOND);
+    desk.meter.blocked(12 * SECOND);
+    desk.meter.made(&batch);
+    for (labels, count) in [
+        ("db=\"s\",table=\"t\",type=\"dml\",subtype=\"insert\"", Some(3.0)),
+        ("db=\"s\",table=\"t\",type=\"dml\",subtype=\"delete\"", Some(2.0)),
+        ("db=\"s\",table=\"t\",type=\"dml\",subtype=\"update\"", None),
+        ("db=\"s\",table=\"t\",type=\"ddl\",subtype=\"alter-table\"", Some(1.0)),
+        ("db=\"\",table=\"\",type=\"ctl\",subtype=\"\"", Some(4.0)),
+    ] {
+        let sample = format!("gravity_input_counter{{pipeline=\"shop\",{labels}}}");
+        assert_eq!(desk.value(&sample, at(0)), count, "{sample}");
+    }
+    for (name, value) in [
+        ("limpid_input_bytes_total", 500.0),
+        ("limpid_unknown_events_total", 1.0),
+        ("limpid_input_blocked_seconds_total", 2.0),
+        ("gravity_input_emitter_counter", 3.0),
+        ("gravity_emitter_scheduler_counter", 3.0),
+    ] {
+        assert_eq!(desk.value(&format!("{name}{{pipeline=\"shop\"}}"), at(0)), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn the_latencies_lie_end_to_end_and_count_changes() {
+    let desk = Desk::new(200);
+    let batch = batch(0, &[table("t", 1)], &[WALL, WALL], 2);
+    desk.meter.made(&batch);
+    desk.deliver(&batch, &[0], at(14 * SECOND + SECOND / 8));
+    let sum = |name: &str| desk.value(&format!("{name}_sum{{pipeline=\"shop\"}}"), at(0)).unwrap();
+    let parts = ["input_latency", "emitter_latency", "scheduler_submit_latency", "output_latency"];
+    let parts: Vec<f64> = parts.iter().map(|part| sum(&format!("gravity_{part}"))).collect();
+    assert_eq!(parts, [2.0, 2.0, 8.0, 4.0]);
+    assert_eq!(parts.iter().sum::<f64>(), sum("gravity_process_time_latency"));
+    assert_eq!(sum("gravity_scheduler_total_latency"), 12.0);
+    assert_eq!(sum("gravity_scheduler_ack_latency"), 0.5);
+    for name in ["gravity_input_latency", "gravity_event_time_latency", "gravity_process_time_latency"] {
+        assert_eq!(desk.value(&format!("{name}_count{{pipeline=\"shop\"}}"), at(0)), Some(4.0), "{name}");
+    }
+}
+
+#[test]
+fn a_commit_time_is_believed_neither_above_our_receipt_nor_below_an_earlier_commit() {
+    let desk = Desk::new(200);
+    // Durable 14 s after WALL, read at 10 s. One commit at 8 s, one that claims 6 s, one that claims next year.
+    let batch = batch(0, &[table("t", 1)], &[WALL + 8_000_000, WALL + 6_000_000, WALL + 31_536_000_000_000], 1);
+    desk.deliver(&batch, &[0], at(14 * SECOND));
+    let sum = |name: &str| desk.value(name, at(0)).unwrap();
+    assert_eq!(sum("gravity_event_time_latency_sum{pipeline=\"shop\"}"), 6.0 + 6.0 + 4.0);
+    assert_eq!(sum("gravity_data_lag_seconds_sum{pipeline=\"shop\",schema=\"s\",table=\"t\"}"), 16.0);
+    assert_eq!(desk.meter.totals(at(20 * SECOND)).freshness_seconds, Some(10.0), "as old as our receipt, not less");
+}
+
+#[test]
+fn what_went_out_is_counted_by_place_and_a_halted_table_is_not() {
+    let desk = Desk::new(200);
+    let batch = batch(0, &[table("t", 1), table("halted", 1)], &[WALL + 9_000_000], 5);
+    desk.deliver(&batch, &[0], at(14 * SECOND));
+    let value = |sample: &str| desk.value(sample, at(15 * SECOND));
+    assert_eq!(
+        value("gravity_output_counter{pipeline=\"shop\",cat0=\"shop.s.t\",cat1=\"2\",cat2=\"\",cat3=\"\"}"),
+        Some(3.0)
+    );
+    assert_eq!(value("gravity_output_async_kafka_binlog_msg_size{pipeline=\"shop\",topic=\"shop.s.t\"}"), Some(321.0));
+    let rate = "gravity_throughput_rows_per_second{pipeline=\"shop\",schema=\"s\",table=\"t\",operation=\"insert\"}";
+    assert_eq!(value(rate), Some(0.5));
+    assert!(!desk.page(at(15 * SECOND)).contains("halted\""));
+    assert_eq!(value("gravity_event_time_latency_count{pipeline=\"shop\"}"), Some(5.0));
+    let totals = desk.meter.totals(at(15 * SECOND));
+    assert_eq!((totals.rows_delivered, totals.rows_per_second), (5, 0.5));
+    assert_eq!(desk.meter.ring().find(3).len(), 1, "the ring tells of delivered rows only");
+}
+
+#[test]
+fn a_sink_without_topics_is_counted_by_table() {
+    let desk = Desk::new(200);
+    let batch = batch(0, &[table("t", 1)], &[WALL], 5);
+    let to = DeliveredTo { table: 0, place: None, partition: -1, offsets: (-1, -1), records: 5, last_bytes: None };
+    desk.meter.durable(&batch, 0, &[to], at(14 * SECOND));
+    let sample = "gravity_output_counter{pipeline=\"shop\",cat0=\"s\",cat1=\"t\",cat2=\"dml\",cat3=\"\"}";
+    assert_eq!(desk.value(sample, at(0)), Some(5.0));
+    assert!(!desk.page(at(0)).contains("msg_size"));
+}
+
+#[test]
+fn a_new_version_of_a_table_goes_on_counting_in_the_same_series() {
+    let desk = Desk::new(200);
+    for version in 1..=3 {
+        let batch = batch(u64::from(version) - 1, &[table("t", version)], &[WALL], 10);
+        desk.meter.made(&batch);
+        desk.deliver(&batch, &[0], at(14 * SECOND));
+    }
+    let insert = "gravity_input_counter{pipeline=\"shop\",db=\"s\",table=\"t\",type=\"dml\",subtype=\"insert\"}";
+    assert_eq!(desk.value(insert, at(0)), Some(30.0));
+    let rate = "gravity_throughput_rows_per_second{pipeline=\"shop\",schema=\"s\",table=\"t\",operation=\"insert\"}";
+    assert_eq!(desk.value(rate, at(15 * SECOND)), Some(3.0));
+}
+
+#[test]
+fn a_table_past_the_bound_is_folded_counted_and_not_lost() {
+    let desk = Desk::new(2);
+    let tables: Vec<_> = (0..5).map(|table_number| table(&format!("t{table_number}"), 1)).collect();
+    for seq in 0..2 {
+        let batch = batch(seq, &tables, &[WALL], 1);
+        desk.meter.made(&batch);
+        desk.deliver(&batch, &[0, 1, 2, 3, 4], at(14 * SECOND));
+    }
+    let dml = |table: &str, schema: &str| {
+        let labels = format!("db=\"{schema}\",table=\"{table}\",type=\"dml\",subtype=\"insert\"");
+        desk.value(&format!("gravity_input_counter{{pipeline=\"shop\",{labels}}}"), at(0))
+    };
+    assert_eq!((dml("t0", "s"), dml("t1", "s"), dml("t2", "s")), (Some(2.0), Some(2.0), None));
+    assert_eq!(dml("__other__", "__other__"), Some(6.0));
+    assert_eq!(desk.value("limpid_folded_labels_total{pipeline=\"shop\",label=\"table\"}", at(0)), Some(3.0));
+    let lag = "gravity_data_lag_seconds_count{pipeline=\"shop\",schema=\"__other__\",table=\"__other__\"}";
+    assert_eq!(desk.value(lag, at(0)), Some(6.0));
+    let rate = "gravity_throughput_rows_per_second{pipeline=\"shop\",schema=\"__other__\",table=\"__other__\",\
+                operation=\"insert\"}";
+    assert_eq!(desk.value(rate, at(15 * SECOND)), Some(0.6));
+    let out = "gravity_output_counter{pipeline=\"shop\",cat0=\"__other__\",cat1=\"\",cat2=\"\",cat3=\"\"}";
+    assert_eq!(desk.value(out, at(0)), Some(18.0));
+}
+
+#[test]
+fn a_thousand_scratch_tables_push_no_captured_one_out() {
+    let desk = Desk::new(2);
+    let mut scratch = Batch::default();
+    for number in 0..1000 {
+        scratch.control.ddl.push((DdlKind::CreateTable, "s".into(), format!("scratch{number}").into()));
+    }
+    desk.meter.read(&scratch, 0);
+    desk.meter.made(&batch(0, &[table("t", 1)], &[WALL], 1));
+    let insert = "gravity_input_counter{pipeline=\"shop\",db=\"s\",table=\"t\",type=\"dml\",subtype=\"insert\"}";
+    assert_eq!(desk.value(insert, at(0)), Some(1.0));
+}
+
+#[test]
+fn freshness_is_absent_then_the_age_of_the_last_look_that_found_us_caught_up() {
+    let desk = Desk::new(200);
+    let fresh = |now| desk.value("limpid_freshness_seconds{pipeline=\"shop\"}", at(now));
+    desk.meter.head(HeadLook { lag_bytes: 700, asked: at(5 * SECOND) });
+    assert_eq!(fresh(6 * SECOND), None, "behind, and nothing known of how far");
+    desk.meter.head(HeadLook { lag_bytes: 0, asked: at(8 * SECOND) });
+    assert_eq!(fresh(8 * SECOND + SECOND / 5), Some(0.2));
+    assert_eq!(fresh(68 * SECOND), Some(60.0), "a head that is not seen any more makes it grow");
+    desk.meter.head(HeadLook { lag_bytes: 90, asked: at(69 * SECOND) });
+    assert_eq!(fresh(70 * SECOND), Some(62.0), "behind: the commit came after the last look that found none");
+    assert_eq!(desk.value("limpid_position_lag_bytes{pipeline=\"shop\"}", at(0)), Some(90.0));
+}
+
+#[test]
+fn freshness_waits_for_the_earlier_batch() {
+    let desk = Desk::new(200);
+    let commit = |seconds: i64| [WALL + seconds * 1_000_000];
+    let tables = [table("t", 1)];
+    desk.deliver(&batch(0, &tables, &commit(5), 1), &[0], at(14 * SECOND));
+    desk.deliver(&batch(2, &tables, &commit(9), 1), &[0], at(14 * SECOND));
+    let fresh = || desk.meter.totals(at(20 * SECOND)).freshness_seconds;
+    assert_eq!(fresh(), Some(15.0), "the batch between is still out");
+    desk.deliver(&batch(1, &tables, &commit(7), 1), &[0], at(14 * SECOND));
+    assert_eq!(fresh(), Some(11.0));
+    // A new attempt numbers from 0 again; what was out before it is repeated.
+    desk.meter.started(1);
+    desk.deliver(&batch(0, &tables, &commit(8), 1), &[0], at(14 * SECOND));
+    assert_eq!(fresh(), Some(11.0), "never back");
+    desk.deliver(&batch(1, &tables, &commit(10), 1), &[0], at(14 * SECOND));
+    assert_eq!(fresh(), Some(10.0));
+}
+
+#[test]
+fn faults_retries_and_doubts_are_counted_by_code() {
+    let desk = Desk::new(200);
+    desk.meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
+    desk.meter.fault(&Fault::new(FaultCode::LogChecksum, Component::Input, "broken"));
+    desk.meter.doubt(FaultCode::TableSchemaMismatch);
+    desk.meter.coerced(2, 0, 0);
+    for (sample, value) in [
+        ("gravity_error_total{pipeline=\"shop\",component=\"output\",error_type=\"SINK_UNREACHABLE\"}", Some(1.0)),
+        ("gravity_error_total{pipeline=\"shop\",component=\"input\",error_type=\"LOG_CHECKSUM\"}", Some(1.0)),
+        ("gravity_retry_total{pipeline=\"shop\",component=\"output\",reason=\"SINK_UNREACHABLE\"}", Some(1.0)),
+        ("gravity_scheduler_retry_counter{pipeline=\"shop\"}", Some(1.0)),
+        ("limpid_doubts_total{pipeline=\"shop\",code=\"TABLE_SCHEMA_MISMATCH\"}", Some(1.0)),
+        ("limpid_coerced_values_total{pipeline=\"shop\",kind=\"impossible_date\"}", Some(2.0)),
+        ("limpid_coerced_values_total{pipeline=\"shop\",kind=\"malformed_text\"}", None),
+    ] {
+        assert_eq!(desk.value(sample, at(0)), value, "{sample}");
+    }
+}
+
+#[test]
+fn levels_of_queues_window_and_lanes_are_told() {
+    let desk = Desk::new(200);
+    desk.meter.started(1);
+    desk.meter.queue("decoded", "", 7);
+    desk.meter.window("stream", 3, 4);
+    desk.meter.submitted(0, 11);
+    desk.meter.submitted(1, 12);
+    desk.meter.table_halted();
+    for (sample, value) in [
+        ("gravity_scheduler_nr_worker{pipeline=\"shop\"}", 1.0),
+        ("gravity_queue_length{pipeline=\"shop\",type=\"decoded\",subtype=\"\"}", 7.0),
+        ("gravity_scheduler_sliding_window_ratio{pipeline=\"shop\",input_stream_key=\"stream\"}", 0.75),
+        ("gravity_scheduler_batch_size{pipeline=\"shop\",idx=\"0\"}", 11.0),
+        ("gravity_scheduler_batch_size{pipeline=\"shop\",idx=\"1\"}", 12.0),
+        ("gravity_scheduler_output_counter{pipeline=\"shop\"}", 23.0),
+        ("limpid_halted_tables{pipeline=\"shop\"}", 1.0),
+    ] {
+        assert_eq!(desk.value(sample, at(0)), Some(value), "{sample}");
+    }
+}
+
+#[test]
+fn no_credentials_reach_an_endpoint_label() {
+    for (endpoint, told) in [
+        ("127.0.0.1:3306", "127.0.0.1:3306"),
+        ("mysql://ann:p@ss@db:3306", "mysql://db:3306"),
+        ("ann:secret@a:1,b:2", "a:1,b:2"),
+    ] {
+        assert_eq!(without_credentials(endpoint), told);
+    }
+}
+
+#[test]
+fn two_pipelines_of_one_process_keep_apart() {
+    let desk = Desk::new(200);
+    let other = PipelineMeter::new(&desk.registry, &PipelineName::parse("b").unwrap(), MeterOptions::default());
+    let batch = batch(0, &[table("t", 1)], &[WALL], 1);
+    other.made(&batch);
+    assert_eq!(desk.value("gravity_input_emitter_counter{pipeline=\"shop\"}", at(0)), Some(0.0));
+    assert_eq!(desk.value("gravity_input_emitter_counter{pipeline=\"b\"}", at(0)), Some(1.0));
+    assert_eq!(desk.page(at(0)).matches("# TYPE gravity_input_emitter_counter ").count(), 1);
+}

@@ -1,0 +1,167 @@
+//! The process under test.
+//!
+//! Owns: finding the binary, starting and ending it, its stderr. Does not own: what it is told to do.
+//!
+//! Invariant: a process started here is dead when its value is dropped; every wait has an end.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The binary: `LIMPID_BIN`, or built once.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("LIMPID_BIN") {
+        Some(path) => path.into(),
+        None => build().expect("the binary can be built"),
+    })
+}
+
+fn build() -> Result<PathBuf> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let out = Command::new(cargo)
+        .args(["build", "-p", "limpid", "--profile", "ci", "--message-format", "json"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(out.status.success(), "cargo build failed");
+    let lines = String::from_utf8(out.stdout)?;
+    let path = lines.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message.get("executable")?.as_str().map(PathBuf::from)
+    });
+    path.context("cargo named no executable")
+}
+
+/// Waits until `done` says so; an error after `limit`.
+pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) -> Result<()> {
+    let end = Instant::now() + limit;
+    while !done() {
+        if Instant::now() > end {
+            bail!("waited {limit:?} for {what}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// A pipeline file and the data directory that goes with it.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    pub file: PathBuf,
+    pub data_dir: PathBuf,
+}
+
+impl Pipeline {
+    /// Writes `yaml` into `dir`.
+    pub fn write(dir: &Path, name: &str, yaml: &str) -> Result<Self> {
+        let file = dir.join(format!("{name}.yaml"));
+        std::fs::write(&file, yaml)?;
+        Ok(Self { file, data_dir: dir.join(format!("{name}-data")) })
+    }
+
+    /// Starts `limpid run` on it.
+    pub fn run(&self, arguments: &[&str]) -> Result<Limpid> {
+        let mut command = Command::new(binary());
+        command.arg("run").arg(&self.file).arg("--data-dir").arg(&self.data_dir).args(arguments);
+        Limpid::spawn(command)
+    }
+
+    /// Runs to the end of the log and expects success.
+    pub fn run_to_end(&self) -> Result<()> {
+        let mut limpid = self.run(&["--until", "caught-up"])?;
+        let ended = limpid.wait(Duration::from_secs(60))?;
+        ensure!(ended == Ended::Code(0), "ended with {ended:?}: {}", limpid.stderr());
+        Ok(())
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Code(i32),
+    Signal(i32),
+}
+
+/// A running binary.
+pub struct Limpid {
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Limpid {
+    fn spawn(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let pipe = BufReader::new(child.stderr.take().context("stderr is piped")?);
+        let sink = Arc::clone(&stderr);
+        let reader = std::thread::spawn(move || {
+            for line in pipe.lines().map_while(Result::ok) {
+                let mut text = sink.lock().expect("no test panics while holding it");
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        Ok(Self { child, stderr, reader: Some(reader) })
+    }
+
+    /// What it has said so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("no test panics while holding it").clone()
+    }
+
+    /// Waits until stderr holds `text`.
+    pub fn wait_for(&self, text: &str, limit: Duration) -> Result<()> {
+        wait_until(&format!("{text:?} on stderr"), limit, || self.stderr().contains(text))
+            .with_context(|| format!("stderr was: {}", self.stderr()))
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, limit: Duration) -> Result<Ended> {
+        let mut status = None;
+        wait_until("the process to end", limit, || {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        })
+        .with_context(|| format!("stderr was: {}", self.stderr()))?;
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        let status = status.context("it ended")?;
+        Ok(match (status.code(), status.signal()) {
+            (Some(code), _) => Ended::Code(code),
+            (None, Some(signal)) => Ended::Signal(signal),
+            (None, None) => bail!("it ended in no known way"),
+        })
+    }
+
+    /// True while it runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.wait(Duration::from_secs(10)).map(drop)
+    }
+
+    /// Any signal.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: a signal to our own child, which is not reaped before `wait`.
+        unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+}
+
+impl Drop for Limpid {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,112 @@
+//! Killed at every place between reading a row and saving its position, under load: nothing is lost.
+//!
+//! Owns: the crash cases. Does not own: the harness (`limpid-e2e`).
+//!
+//! Invariant: the oracle is the table's own SELECT and Apache's console consumer.
+#![expect(clippy::disallowed_methods, reason = "drives real processes on the real clock; nothing here is simulated")]
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use limpid_e2e::{Pipeline, Writer, check_nothing_lost, seen_in, wait_until};
+use limpid_engine::failpoint::POINTS;
+use limpid_stack::kafka::Isolation;
+use limpid_stack::{TempDir, kafka, mariadb, mysql, require};
+
+fn broker() -> Option<&'static kafka::Server> {
+    static SERVER: OnceLock<Option<kafka::Server>> = OnceLock::new();
+    SERVER.get_or_init(|| require(kafka::start(&kafka::Options::default()))).as_ref()
+}
+
+fn maria() -> Option<&'static mariadb::Server> {
+    static SERVER: OnceLock<Option<mariadb::Server>> = OnceLock::new();
+    SERVER.get_or_init(|| require(mariadb::start(&mariadb::Options::default()))).as_ref()
+}
+
+fn mysqld() -> Option<&'static mysql::Server> {
+    static SERVER: OnceLock<Option<mysql::Server>> = OnceLock::new();
+    SERVER.get_or_init(|| require(mysql::start(&mysql::Options::default()))).as_ref()
+}
+
+const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
+
+fn yaml(name: &str, port: u16, bootstrap: &str) -> String {
+    format!(
+        "name: {name}\nsource:\n  type: mysql\n  url: mysql://root:@127.0.0.1:{port}\n  tables: [\"{name}.*\"]\n  \
+         snapshot: never\n  start: head\nsink:\n  type: kafka\n  brokers: [\"{bootstrap}\"]\n  \
+         topic-creation: {{ partitions: 3 }}\n  delivery: at-least-once\non-row-error: halt-table\n"
+    )
+}
+
+/// The places a stream of small batches passes; the history is only saved when a definition changes.
+fn places() -> impl Iterator<Item = &'static str> {
+    POINTS.iter().map(|(name, _)| *name).filter(|name| !name.contains("history"))
+}
+
+#[test]
+fn nothing_is_lost_when_killed_at_every_place_of_the_way_from_mariadb() -> Result<()> {
+    let (Some(broker), Some(server)) = (broker(), maria()) else { return Ok(()) };
+    server.sql(&format!("create database crash_maria; use crash_maria; {TABLE}"))?;
+    let sessions = [server.session()?, server.session()?];
+    let table = || server.sql("select id, v from crash_maria.t");
+    killed_everywhere("crash_maria", server.port(), sessions, broker, table)
+}
+
+#[test]
+fn nothing_is_lost_when_killed_at_every_place_of_the_way_from_mysql() -> Result<()> {
+    let (Some(broker), Some(server)) = (broker(), mysqld()) else { return Ok(()) };
+    server.sql(&format!("create database crash_mysql; use crash_mysql; {TABLE}"))?;
+    let sessions = [server.session()?, server.session()?];
+    let table = || server.sql("select id, v from crash_mysql.t");
+    killed_everywhere("crash_mysql", server.port(), sessions, broker, table)
+}
+
+fn killed_everywhere(
+    name: &str,
+    port: u16,
+    sessions: [limpid_stack::Session; 2],
+    broker: &kafka::Server,
+    table: impl Fn() -> Result<String>,
+) -> Result<()> {
+    let dir = TempDir::new(name)?;
+    let pipeline = Pipeline::write(dir.path(), name, &yaml(name, port, &broker.bootstrap()))?;
+    // A first life, so that the start is before the first row.
+    let mut limpid = pipeline.run(&[])?;
+    limpid.wait_for("running", Duration::from_secs(30))?;
+    limpid.kill()?;
+    let mut writers = Vec::new();
+    for (number, session) in sessions.into_iter().enumerate() {
+        writers.push(Writer::start(session, name, number as u64)?);
+    }
+    let mut restarts = 1;
+    for (nth, place) in places().enumerate() {
+        let count = match place {
+            // Passed once a save or once a life, so its first time must do.
+            "before-record" | "after-record" | "before-state" | "after-state" | "before-drain" => 1,
+            _ => 3 + 7 * nth,
+        };
+        let mut limpid = pipeline.run(&["--failpoint", &format!("{place}:{count}")])?;
+        if place == "before-drain" {
+            limpid.wait_for("running", Duration::from_secs(30))?;
+            limpid.signal(libc_sigterm());
+        }
+        let ended = limpid.wait(Duration::from_secs(30))?;
+        ensure!(format!("{ended:?}") == "Signal(9)", "{place}: ended with {ended:?}: {}", limpid.stderr());
+        restarts += 1;
+    }
+    let before = writers.iter().map(Writer::statements).sum::<u64>();
+    wait_until("more statements", Duration::from_secs(20), || {
+        writers.iter().map(Writer::statements).sum::<u64>() > before + 100
+    })?;
+    for writer in writers {
+        writer.stop()?;
+    }
+    pipeline.run_to_end()?;
+    let records = broker.consume(&format!("{name}.{name}.t"), Isolation::ReadCommitted)?;
+    check_nothing_lost(&seen_in(&records)?, &table()?, restarts)
+}
+
+const fn libc_sigterm() -> i32 {
+    15
+}

@@ -1,0 +1,23 @@
+-- What Debezium 3.5.0 loses on MySQL; here the server's own SELECT is the oracle.
+USE types;
+SET sql_mode = 'NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES';
+CREATE TABLE februaries (id INT PRIMARY KEY, d DATE, dn DATE NOT NULL, dt DATETIME(6));
+INSERT INTO februaries VALUES (1, '2023-02-31', '2023-02-31', '2023-02-31 01:02:03.5');
+CREATE TABLE partial (id INT PRIMARY KEY, j JSON, v INT);
+INSERT INTO partial VALUES (1, '{"a": 1, "b": "text that is long enough to make the update in place worthwhile", "c": [1, 2, 3]}', 1);
+SET binlog_row_value_options = 'PARTIAL_JSON';
+UPDATE partial SET j = JSON_SET(j, '$.a', 2);
+UPDATE partial SET j = JSON_REMOVE(j, '$.c[1]'), v = 2;
+UPDATE partial SET j = JSON_REPLACE(j, '$.b', 'shorter');
+SET binlog_row_value_options = '';
+CREATE TABLE minimal (id INT PRIMARY KEY, a INT, b VARCHAR(20), c BLOB);
+SET binlog_row_image = 'MINIMAL';
+INSERT INTO minimal VALUES (1, 1, 'one', 0x01), (2, 2, 'two', 0x02);
+UPDATE minimal SET a = 10 WHERE id = 1;
+UPDATE minimal SET id = 3 WHERE id = 2;
+DELETE FROM minimal WHERE id = 1;
+SET binlog_row_image = 'NOBLOB';
+UPDATE minimal SET a = 30 WHERE id = 3;
+SET binlog_row_image = 'FULL';
+CREATE TABLE after_all (id INT PRIMARY KEY);
+INSERT INTO after_all VALUES (1);
