@@ -30,7 +30,9 @@ fn main() -> anyhow::Result<()> {
         json_text: Default::default(),
     });
     let start = Instant::now();
-    let mut stream = source.open(&StartPoint::At(from), &Until::CaughtUp, None).map_err(|f| anyhow::anyhow!("{} {f:?}", f.code()))?;
+    let mut stream = source
+        .open(&StartPoint::At(from), &Until::CaughtUp, None)
+        .map_err(|f| anyhow::anyhow!("{} {f:?}", f.code()))?;
     let decoder = stream.decoder();
     let mut batch = Batch::default();
     let mut tally = DecodeTally::default();
@@ -52,6 +54,10 @@ fn main() -> anyhow::Result<()> {
             Next::End => break,
         }
     }
-    println!("{rows} rows, {batches} batches, sum {sum:x}, end {:?} in {:.3} s", batch.end, start.elapsed().as_secs_f64());
+    println!(
+        "{rows} rows, {batches} batches, sum {sum:x}, end {:?} in {:.3} s",
+        batch.end,
+        start.elapsed().as_secs_f64()
+    );
     Ok(())
 }

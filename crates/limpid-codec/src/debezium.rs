@@ -15,7 +15,7 @@ mod value;
 
 use std::sync::Arc;
 
-use limpid_connector::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
+use crate::encoded::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
 use limpid_model::{Batch, Cell, Component, Fault, FaultCode, Op, RowHeader, TableSchema};
 
 pub use options::{

@@ -7,6 +7,7 @@
 //! (`docs/debezium-compat.md`) and the oracle's fixtures.
 
 mod debezium;
+mod encoded;
 mod json;
 pub mod record;
 mod topic;
@@ -15,4 +16,5 @@ pub use debezium::{
     BigintUnsignedHandling, BinaryHandling, Compat, Connector, DebeziumEncoder, DebeziumOptions, DecimalHandling,
     MessageKey, MessageKeyError, SkippedOperations, TimePrecision, TinyInt1,
 };
+pub use encoded::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
 pub use topic::{TopicRegistry, TopicTemplate, TopicTemplateError};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use limpid_model::{Fault, TableName};
 
-use crate::encoded::EncodedBatch;
+use limpid_codec::EncodedBatch;
 
 /// What became of a batch handed to [`Sink::write`].
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use limpid_connector::{ChangeStream, Clock, EncodedBatch, Encode, EncodeTally, DecodeTally, Sink, Stop, StreamEvent};
+use limpid_connector::{ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Sink, Stop, StreamEvent};
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use crate::budget::Budget;
@@ -65,6 +65,7 @@ pub(crate) struct Shared {
     halted: Mutex<Vec<TableName>>,
     any_halted: AtomicBool,
     /// Used batches on their way back.
+    #[expect(clippy::vec_box, reason = "batches travel boxed; unboxing would move half a kilobyte each way")]
     spare: Mutex<Vec<Box<EncodedBatch>>>,
 }
 
@@ -161,9 +162,8 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
     let stream = attempt.stream;
     std::thread::scope(|scope| {
         let shared_reader = Arc::clone(&shared);
-        let reader = scope.spawn(move || {
-            guarded(&shared_reader, Component::Input, || reader::run(stream, &raw_out, &shared_reader))
-        });
+        let reader = scope
+            .spawn(move || guarded(&shared_reader, Component::Input, || reader::run(stream, &raw_out, &shared_reader)));
         for _ in 0..attempt.workers.max(1) {
             let shared = Arc::clone(&shared);
             let (raw_in, made_out) = (raw_in.clone(), made_out.clone());

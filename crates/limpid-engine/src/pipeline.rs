@@ -234,8 +234,10 @@ fn begin(parts: &mut Parts) -> Result<Started, Fault> {
     let halted: Vec<TableName> = state.halted.into_iter().map(|halted| halted.table).collect();
     let selection = halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
     // The record at the sink does not say under which selection its rows were counted; only ours does.
-    let stored_selection =
-        state.checkpoint.filter(|checkpoint| checkpoint.record.delivered == record.delivered).map(|found| found.selection);
+    let stored_selection = state
+        .checkpoint
+        .filter(|checkpoint| checkpoint.record.delivered == record.delivered)
+        .map(|found| found.selection);
     Ok(Started {
         saver: Saver::new(Arc::clone(&parts.store), record, selection),
         has_position,

@@ -13,7 +13,6 @@
 mod lines;
 mod name;
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -21,12 +20,9 @@ use limpid_connector::{Accepted, Clock, EncodedBatch, Sink, SinkEvent};
 use limpid_model::{Fault, FaultCode};
 
 use crate::config::{FileOptions, Fsync};
-use crate::{faults, line, tally};
+use crate::held::{HELD_BYTES_MAX, Held};
+use crate::{faults, line};
 use lines::LineFile;
-
-/// So much may wait for the disk; above it the disk is asked whatever the interval. With [`Fsync::Batch`] it is one
-/// batch or two. A batch larger than this passes alone.
-const HELD_BYTES_MAX: u64 = 16 << 20;
 
 /// How often [`Fsync::Interval`] asks the disk: what a crash of the machine makes us send again.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -39,8 +35,7 @@ pub struct FileSink {
     /// `None` before it is opened and after a failure.
     file: Option<LineFile>,
     /// Written, not reported; in order.
-    held: VecDeque<Box<EncodedBatch>>,
-    held_bytes: u64,
+    held: Held,
     /// Clock nanoseconds of the last sync.
     synced_at: u64,
     /// A batch was turned away: the next poll asks the disk.
@@ -50,16 +45,7 @@ pub struct FileSink {
 
 impl FileSink {
     pub fn new(options: FileOptions, clock: Clock) -> Self {
-        Self {
-            options,
-            clock,
-            file: None,
-            held: VecDeque::new(),
-            held_bytes: 0,
-            synced_at: 0,
-            turned_away: false,
-            buffer: Vec::new(),
-        }
+        Self { options, clock, file: None, held: Held::default(), synced_at: 0, turned_away: false, buffer: Vec::new() }
     }
 
     fn object(&self) -> String {
@@ -70,8 +56,12 @@ impl FileSink {
     fn append(&mut self, batch: &EncodedBatch) -> Result<(), Fault> {
         let object = self.object();
         self.rotate_if_due()?;
+        let now = self.clock.wall_micros();
         let file = self.file.as_mut().ok_or_else(|| not_open(&object))?;
         let start = file.end();
+        if start == 0 {
+            file.begin(now);
+        }
         let written = line::write_lines(batch, &mut self.buffer, |chunk| file.append(chunk));
         written.map_err(|error| {
             let fault = faults::of_io(error, "write to the file", &object);
@@ -147,7 +137,6 @@ impl FileSink {
 impl Sink for FileSink {
     fn open(&mut self) -> Result<(), Fault> {
         self.held.clear();
-        self.held_bytes = 0;
         self.turned_away = false;
         self.synced_at = self.clock.nanos();
         // The lock on the old handle would keep the new one out.
@@ -157,14 +146,12 @@ impl Sink for FileSink {
     }
 
     fn write(&mut self, batch: Box<EncodedBatch>) -> Result<Accepted, Fault> {
-        let bytes = size(&batch);
-        if !self.held.is_empty() && self.held_bytes + bytes > HELD_BYTES_MAX {
+        if !self.held.has_room(&batch) {
             self.turned_away = true;
             return Ok(Accepted::Full(batch));
         }
         self.append(&batch)?;
-        self.held_bytes += bytes;
-        self.held.push_back(batch);
+        self.held.push(batch);
         Ok(Accepted::Taken)
     }
 
@@ -181,8 +168,7 @@ impl Sink for FileSink {
         }
         if self.time_left().is_zero() {
             self.sync()?;
-            self.held_bytes = 0;
-            events.extend(self.held.drain(..).map(tally::durable));
+            self.held.report(events);
         }
         Ok(())
     }
@@ -196,17 +182,12 @@ impl Sink for FileSink {
     }
 
     fn held_bytes(&self) -> (u64, u64) {
-        (self.held_bytes, HELD_BYTES_MAX)
+        (self.held.bytes(), HELD_BYTES_MAX)
     }
 
     fn endpoint(&self) -> String {
         self.object()
     }
-}
-
-/// What a batch that waits costs: its records, and the rows it brings back with them.
-fn size(batch: &EncodedBatch) -> u64 {
-    (batch.bytes.len() + batch.batch.heap_bytes()) as u64
 }
 
 fn not_open(object: &str) -> Fault {

@@ -9,12 +9,12 @@
 pub mod config;
 mod faults;
 mod file;
+mod held;
 mod line;
 mod null;
 #[cfg(test)]
 mod sample;
 mod stdout;
-mod tally;
 
 pub use config::{FileOptions, Fsync};
 pub use file::FileSink;

@@ -11,10 +11,8 @@ use std::time::Duration;
 use limpid_connector::{Accepted, Clock, EncodedBatch, Sink, SinkEvent};
 use limpid_model::{Fault, FaultCode};
 
-use crate::{faults, line, tally};
-
-/// Batches that may wait for a poll; see the sink `null`.
-const HELD_BATCHES_MAX: usize = 64;
+use crate::held::{HELD_BYTES_MAX, Held};
+use crate::{faults, line};
 
 /// Writes lines to a stream, standard output by default.
 #[derive(Debug)]
@@ -22,8 +20,7 @@ pub struct StdoutSink<W = Stdout> {
     out: W,
     clock: Clock,
     buffer: Vec<u8>,
-    #[expect(clippy::vec_box, reason = "batches travel boxed and leave as they came")]
-    held: Vec<Box<EncodedBatch>>,
+    held: Held,
 }
 
 impl StdoutSink {
@@ -35,7 +32,7 @@ impl StdoutSink {
 impl<W: Write + Send> StdoutSink<W> {
     /// To another stream.
     pub fn to(out: W, clock: Clock) -> Self {
-        Self { out, clock, buffer: Vec::new(), held: Vec::new() }
+        Self { out, clock, buffer: Vec::new(), held: Held::default() }
     }
 }
 
@@ -46,7 +43,7 @@ impl<W: Write + Send> Sink for StdoutSink<W> {
     }
 
     fn write(&mut self, batch: Box<EncodedBatch>) -> Result<Accepted, Fault> {
-        if self.held.len() >= HELD_BATCHES_MAX {
+        if !self.held.has_room(&batch) {
             return Ok(Accepted::Full(batch));
         }
         line::write_lines(&batch, &mut self.buffer, |chunk| self.out.write_all(chunk))
@@ -69,7 +66,7 @@ impl<W: Write + Send> Sink for StdoutSink<W> {
             // Nothing can come: waiting is what keeps a caller that polls in a loop from turning in it.
             self.clock.sleep(wait);
         }
-        events.extend(self.held.drain(..).map(tally::durable));
+        self.held.report(events);
         Ok(())
     }
 
@@ -82,8 +79,7 @@ impl<W: Write + Send> Sink for StdoutSink<W> {
     }
 
     fn held_bytes(&self) -> (u64, u64) {
-        let held = self.held.iter().map(|batch| batch.bytes.len() as u64).sum();
-        (held, u64::MAX)
+        (self.held.bytes(), HELD_BYTES_MAX)
     }
 
     fn endpoint(&self) -> String {

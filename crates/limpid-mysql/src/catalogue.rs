@@ -85,7 +85,8 @@ impl Queries {
             Flavor::MariaDb => ("NULL", "NULL"),
         };
         Self {
-            charsets: "SELECT CHARACTER_SET_NAME, DEFAULT_COLLATE_NAME, MAXLEN FROM information_schema.CHARACTER_SETS".to_owned(),
+            charsets: "SELECT CHARACTER_SET_NAME, DEFAULT_COLLATE_NAME, MAXLEN FROM information_schema.CHARACTER_SETS"
+                .to_owned(),
             server: "SELECT @@character_set_server, @@collation_server".to_owned(),
             schemata: format!(
                 "SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME \
@@ -233,7 +234,9 @@ fn without_row_end(table: &TableDefinition, keys: &mut [KeyDefinition]) {
         let column = table.column(name).and_then(|index| table.columns.get(index));
         column.is_some_and(|column| column.versioning == Some(VersioningRole::RowEnd))
     };
-    for key in keys.iter_mut().filter(|key| matches!(key.kind, KeyKind::Primary | KeyKind::Unique) && key.parts.len() > 1) {
+    for key in
+        keys.iter_mut().filter(|key| matches!(key.kind, KeyKind::Primary | KeyKind::Unique) && key.parts.len() > 1)
+    {
         key.parts.retain(|part| !is_end(part));
     }
 }

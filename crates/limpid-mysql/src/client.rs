@@ -108,11 +108,6 @@ impl Client {
         &self.endpoint
     }
 
-    /// How long a read may wait; `None` for ever.
-    pub fn set_read_timeout(&self, time: Option<Duration>) {
-        self.socket.set_read_timeout(time);
-    }
-
     /// Runs a statement and reads its rows, if any. For small results.
     ///
     /// # Errors
@@ -292,7 +287,11 @@ fn text_row(packet: &[u8], columns: u64) -> Option<Vec<Option<Vec<u8>>>> {
 }
 
 fn unreachable(endpoint: &str, error: std::io::Error) -> Fault {
-    Fault::new(FaultCode::SourceUnreachable, Component::Input, format!("lost or never had the connection to {endpoint}"))
-        .about(endpoint)
-        .because(error)
+    Fault::new(
+        FaultCode::SourceUnreachable,
+        Component::Input,
+        format!("lost or never had the connection to {endpoint}"),
+    )
+    .about(endpoint)
+    .because(error)
 }

@@ -36,7 +36,11 @@ pub fn column(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let (size, stream) = rest.split_at_checked((head & 0x07) as usize)?;
-    if head & 0x08 != 0 { inflate(DeflateDecoder::new(stream), be(size)) } else { inflate(ZlibDecoder::new(stream), be(size)) }
+    if head & 0x08 != 0 {
+        inflate(DeflateDecoder::new(stream), be(size))
+    } else {
+        inflate(ZlibDecoder::new(stream), be(size))
+    }
 }
 
 fn inflate(stream: impl Read, size: u64) -> Option<Vec<u8>> {

@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for bad in ["", "h:1", "http://h", "mysql://", "mysql://h:x", "mysql://h:0", "mysql://u:%zz@h", "mysql://h/db"] {
+        for bad in ["", "h:1", "http://h", "mysql://", "mysql://h:x", "mysql://h:0", "mysql://u:%zz@h", "mysql://h/db"]
+        {
             assert!(Address::parse(bad).is_none(), "{bad}");
         }
     }

@@ -23,6 +23,8 @@ mod key;
 mod lists;
 mod native;
 mod table;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use limpid_model::TableName;
@@ -221,8 +223,42 @@ fn dispatch(mut cursor: Cursor<'_>, ctx: &ScanContext<'_>) -> Statement {
 
 /// First words of statements that change neither tables nor rows. IMPORT TABLE makes tables and is not among them.
 const OTHER_WORDS: &[&str] = &[
-    "ANALYZE", "BACKUP", "BINLOG", "CACHE", "CHANGE", "CHECK", "CHECKSUM", "CLONE", "DEALLOCATE", "DESC", "DESCRIBE",
-    "EXPLAIN", "FLUSH", "GET", "GRANT", "HANDLER", "HELP", "INSTALL", "KILL", "LOCK", "PREPARE",
-    "PURGE", "REPAIR", "RESET", "RESIGNAL", "RESTART", "REVOKE", "SET", "SHOW", "SHUTDOWN", "SIGNAL",
-    "START", "STOP", "TABLE", "UNINSTALL", "UNLOCK", "USE", "VALUES",
+    "ANALYZE",
+    "BACKUP",
+    "BINLOG",
+    "CACHE",
+    "CHANGE",
+    "CHECK",
+    "CHECKSUM",
+    "CLONE",
+    "DEALLOCATE",
+    "DESC",
+    "DESCRIBE",
+    "EXPLAIN",
+    "FLUSH",
+    "GET",
+    "GRANT",
+    "HANDLER",
+    "HELP",
+    "INSTALL",
+    "KILL",
+    "LOCK",
+    "PREPARE",
+    "PURGE",
+    "REPAIR",
+    "RESET",
+    "RESIGNAL",
+    "RESTART",
+    "REVOKE",
+    "SET",
+    "SHOW",
+    "SHUTDOWN",
+    "SIGNAL",
+    "START",
+    "STOP",
+    "TABLE",
+    "UNINSTALL",
+    "UNLOCK",
+    "USE",
+    "VALUES",
 ];

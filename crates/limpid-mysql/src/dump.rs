@@ -17,7 +17,10 @@ use crate::position::Flavor;
 /// Where a dump begins.
 #[derive(Clone, Debug)]
 pub enum DumpFrom {
-    File { file: Arc<str>, offset: u32 },
+    File {
+        file: Arc<str>,
+        offset: u32,
+    },
     /// After every transaction of the set.
     Gtids(Arc<GtidSet>),
 }

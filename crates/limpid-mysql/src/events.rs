@@ -175,13 +175,14 @@ impl GroupStart {
         let gno = cur.u64()?;
         let mut commit_micros = 0;
         // Logical timestamps (one byte of type, two numbers), then the commit times of 8.0.1 and later.
-        if cur.u8() == Some(2) && cur.take(16).is_some() {
-            if let Some(bytes) = cur.take(7) {
-                let immediate = crate::bytes::le(bytes);
-                commit_micros = immediate & !(1 << 55);
-                if immediate & 1 << 55 != 0 {
-                    commit_micros = crate::bytes::le(cur.take(7)?);
-                }
+        if cur.u8() == Some(2)
+            && cur.take(16).is_some()
+            && let Some(bytes) = cur.take(7)
+        {
+            let immediate = crate::bytes::le(bytes);
+            commit_micros = immediate & !(1 << 55);
+            if immediate & 1 << 55 != 0 {
+                commit_micros = crate::bytes::le(cur.take(7)?);
             }
         }
         let id = if anonymous { TxnId::Anonymous } else { TxnId::Uuid { sid, gno, tag: 0 } };
@@ -199,12 +200,6 @@ pub struct Statement<'a> {
     pub sql: &'a [u8],
     /// The session's `sql_mode`, where the event says it.
     pub sql_mode: Option<u64>,
-}
-
-/// `sql_mode` bits that change how SQL text is read; the same numbers on both servers.
-pub mod sql_mode {
-    pub const ANSI_QUOTES: u64 = 4;
-    pub const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
 }
 
 impl<'a> Statement<'a> {

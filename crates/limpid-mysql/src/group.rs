@@ -45,8 +45,7 @@ impl Marks {
     /// `ROLLBACK TO name` at log offset `at`: everything since the savepoint is undone, later savepoints are gone.
     pub fn rollback_to(&mut self, name: &[u8], at: u64) -> Result<(), MarkError> {
         let name = name.to_ascii_lowercase();
-        let index =
-            self.savepoints.iter().position(|(known, _)| *known == name).ok_or(MarkError::NoSuchSavepoint)?;
+        let index = self.savepoints.iter().position(|(known, _)| *known == name).ok_or(MarkError::NoSuchSavepoint)?;
         let from = self.savepoints[index].1;
         self.savepoints.truncate(index + 1);
         while self.undone.last().is_some_and(|(start, _)| *start >= from) {
@@ -105,8 +104,6 @@ pub struct Group {
     pub begin: u64,
     pub commit_micros: u64,
     pub alter: Option<AlterPhase>,
-    /// Ends with its only statement.
-    pub standalone: bool,
     /// Index of its transaction header in the batch being built; set with its first captured event.
     pub txn: Option<u32>,
     pub marks: Marks,

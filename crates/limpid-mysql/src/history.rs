@@ -130,11 +130,20 @@ pub enum Change {
     Created(TableName),
     Altered(TableName),
     Dropped(TableName),
-    Renamed { from: TableName, to: TableName },
+    Renamed {
+        from: TableName,
+        to: TableName,
+    },
     Truncated(TableName),
-    RowsChanged { table: TableName, how: RowsChange },
+    RowsChanged {
+        table: TableName,
+        how: RowsChange,
+    },
     /// The catalogue must be read again, and what lies between is uncertain. `None`: it could be any table.
-    Doubt { table: Option<TableName>, reason: &'static str },
+    Doubt {
+        table: Option<TableName>,
+        reason: &'static str,
+    },
 }
 
 impl History {
@@ -213,7 +222,9 @@ impl TableDefinition {
             if column.nullable || (prefix.is_some() && key.kind != KeyKind::Primary) {
                 return None;
             }
-            columns.push(index);
+            if !columns.contains(&index) {
+                columns.push(index);
+            }
         }
         (!columns.is_empty()).then_some(columns)
     }

@@ -53,19 +53,13 @@ pub struct Intake {
     pos: usize,
     /// Payload of the packets of an event that is not whole yet.
     large: Vec<u8>,
-    received: u64,
 }
 
 impl Intake {
     /// Takes over a socket on which a dump was asked for.
     pub fn new(socket: Socket) -> Self {
         let buf = BytesMut::zeroed(BLOCK_BYTES);
-        Self { socket, buf, filled: 0, pos: 0, large: Vec::new(), received: 0 }
-    }
-
-    /// All bytes received so far.
-    pub fn received(&self) -> u64 {
-        self.received
+        Self { socket, buf, filled: 0, pos: 0, large: Vec::new() }
     }
 
     /// Cuts the next event off.
@@ -159,7 +153,6 @@ impl Intake {
             Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection")),
             Ok(n) => {
                 self.filled += n;
-                self.received += n as u64;
                 Ok(Filled::Some)
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(Filled::Nothing),

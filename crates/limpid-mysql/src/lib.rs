@@ -7,19 +7,20 @@
 
 mod assemble;
 mod bytes;
-mod catalogue;
+pub mod catalogue;
 mod charset;
 mod checksum;
 mod client;
 mod compressed;
 pub mod config;
-mod ddl;
+pub mod ddl;
 mod dump;
 mod events;
 mod facts;
 mod group;
 mod gtid;
-mod history;
+mod head;
+pub mod history;
 mod intake;
 mod jsonb;
 mod lookahead;

@@ -163,10 +163,9 @@ pub fn mark_fault(error: MarkError, file: &str, at: u64) -> Fault {
             FaultCode::TransactionLookAhead,
             format!("the transaction around {file}:{at} has more savepoints than are remembered"),
         ),
-        MarkError::NoSuchSavepoint => (
-            FaultCode::TransactionRolledBack,
-            format!("{file}:{at} rolls back to a savepoint that the log never set"),
-        ),
+        MarkError::NoSuchSavepoint => {
+            (FaultCode::TransactionRolledBack, format!("{file}:{at} rolls back to a savepoint that the log never set"))
+        }
     };
     Fault::new(code, Component::Input, text)
 }

@@ -65,31 +65,75 @@ pub enum Wire {
     U64,
     F32,
     F64,
-    DecimalSmall { precision: u8, scale: u8, size: u8 },
-    DecimalBig { precision: u8, scale: u8, size: u8 },
+    DecimalSmall {
+        precision: u8,
+        scale: u8,
+        size: u8,
+    },
+    DecimalBig {
+        precision: u8,
+        scale: u8,
+        size: u8,
+    },
     Year,
     Date,
     TimeOld,
     DateTimeOld,
     TimestampOld,
-    Time { digits: u8 },
-    DateTime { digits: u8 },
-    Timestamp { digits: u8 },
-    Bit { bytes: u8 },
-    Enum { bytes: u8 },
-    Set { bytes: u8 },
+    Time {
+        digits: u8,
+    },
+    DateTime {
+        digits: u8,
+    },
+    Timestamp {
+        digits: u8,
+    },
+    Bit {
+        bytes: u8,
+    },
+    Enum {
+        bytes: u8,
+    },
+    Set {
+        bytes: u8,
+    },
     /// Text behind a length of so many bytes.
-    Text { prefix: u8, charset: Charset },
-    Bytes { prefix: u8 },
+    Text {
+        prefix: u8,
+        charset: Charset,
+    },
+    Bytes {
+        prefix: u8,
+    },
     /// BINARY(n): trailing zero bytes were cut off and are put back.
-    FixedBytes { prefix: u8, len: u8 },
-    Uuid { prefix: u8 },
-    Inet { prefix: u8, len: u8 },
-    Json { prefix: u8 },
-    Geometry { prefix: u8 },
-    Vector { prefix: u8 },
-    CompressedText { prefix: u8, charset: Charset },
-    CompressedBytes { prefix: u8 },
+    FixedBytes {
+        prefix: u8,
+        len: u8,
+    },
+    Uuid {
+        prefix: u8,
+    },
+    Inet {
+        prefix: u8,
+        len: u8,
+    },
+    Json {
+        prefix: u8,
+    },
+    Geometry {
+        prefix: u8,
+    },
+    Vector {
+        prefix: u8,
+    },
+    CompressedText {
+        prefix: u8,
+        charset: Charset,
+    },
+    CompressedBytes {
+        prefix: u8,
+    },
 }
 
 /// One column of a layout.
@@ -179,7 +223,11 @@ fn key_cells(map: &TableMap, facts: Option<&TableFacts>, cell_of: &[Option<u16>]
         (_, Some(facts)) => &facts.key,
         _ => &[],
     };
-    wanted.iter().map(|index| cell_of.get(*index as usize).copied().flatten()).collect::<Option<_>>().unwrap_or_default()
+    wanted
+        .iter()
+        .map(|index| cell_of.get(*index as usize).copied().flatten())
+        .collect::<Option<_>>()
+        .unwrap_or_default()
 }
 
 /// The wire form and the logical type of one column.
@@ -213,9 +261,7 @@ fn wire_form(column: &MapColumn, known: Option<&ColumnFacts>) -> Option<(Wire, L
             (1..=64).contains(&width).then_some((Wire::Bit { bytes }, LogicalType::Bit { width }))?
         }
         code::ENUM | code::SET => members(column, known)?,
-        code::VARCHAR | code::VAR_STRING => {
-            text(if column.meta > 255 { 2 } else { 1 }, column, known, None)
-        }
+        code::VARCHAR | code::VAR_STRING => text(if column.meta > 255 { 2 } else { 1 }, column, known, None),
         code::STRING => {
             let prefix = if column.meta > 255 { 2 } else { 1 };
             text(prefix, column, known, Some(column.meta))

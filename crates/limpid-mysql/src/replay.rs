@@ -75,18 +75,18 @@ impl LogFile {
 
     fn event(&mut self) -> Result<Fed, Fault> {
         let rest = &self.bytes[self.pos..];
-        let head = EventHead::parse(rest).ok_or_else(|| malformed(format!("the log ends inside an event at {}", self.pos)))?;
+        let head =
+            EventHead::parse(rest).ok_or_else(|| malformed(format!("the log ends inside an event at {}", self.pos)))?;
         let event = (head.size as usize >= EventHead::SIZE).then(|| rest.get(..head.size as usize)).flatten();
         let event = event.ok_or_else(|| malformed(format!("the log ends inside an event at {}", self.pos)))?;
         if head.kind == number::FORMAT_DESCRIPTION {
-            let format = Format::parse(&event[EventHead::SIZE..]).ok_or_else(|| malformed("the log's format event cannot be read".into()))?;
+            let format = Format::parse(&event[EventHead::SIZE..])
+                .ok_or_else(|| malformed("the log's format event cannot be read".into()))?;
             self.checksum = format.checksum;
         }
         let body = if self.checksum { checksum::verified(event, self.pos as u64)? } else { event };
-        let place = Place {
-            block: self.assembler.next_block(),
-            offset: (self.pos - self.open + EventHead::SIZE) as u32,
-        };
+        let place =
+            Place { block: self.assembler.next_block(), offset: (self.pos - self.open + EventHead::SIZE) as u32 };
         let fed = self.assembler.feed(&head, place, &body[EventHead::SIZE..])?;
         self.pos += head.size as usize;
         Ok(fed)

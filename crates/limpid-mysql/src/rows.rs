@@ -94,13 +94,7 @@ fn fault_of(error: RowError, batch: &Batch, at: u64, table: usize) -> (Fault, bo
 }
 
 impl RowsDecoder {
-    fn event(
-        &self,
-        batch: &mut Batch,
-        event: u32,
-        layout: &Layout,
-        tally: &mut DecodeTally,
-    ) -> Result<(), RowError> {
+    fn event(&self, batch: &mut Batch, event: u32, layout: &Layout, tally: &mut DecodeTally) -> Result<(), RowError> {
         let header = batch.events[event as usize];
         if header.kind == TRUNCATE_KIND {
             push_truncate(batch, event);

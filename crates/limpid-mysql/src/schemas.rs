@@ -245,17 +245,17 @@ impl Schemas {
             return None;
         }
         let key_seed = limpid_model::key_seed(name);
-        let schema =
-            TableSchema { name: name.clone(), version: 0, columns: Vec::new(), key: [].into(), key_seed };
+        let schema = TableSchema { name: name.clone(), version: 0, columns: Vec::new(), key: [].into(), key_seed };
         Some((Arc::new(schema), Arc::new(Layout { columns: Vec::new(), json_columns: 0 })))
     }
 }
 
 fn mismatch_fault(mismatch: &Mismatch, name: &TableName) -> Fault {
     let (code, text) = match mismatch {
-        Mismatch::Unknown => {
-            (FaultCode::TableSchemaUnknown, "the log does not name its columns and nothing else is known of them".into())
-        }
+        Mismatch::Unknown => (
+            FaultCode::TableSchemaUnknown,
+            "the log does not name its columns and nothing else is known of them".into(),
+        ),
         Mismatch::Differs { log_columns, known_columns } => (
             FaultCode::TableSchemaMismatch,
             format!("the log has {log_columns} columns where {known_columns} are known"),

@@ -79,7 +79,10 @@ impl ServerFacts {
             client.query(facts_query(flavor)).map_err(|error| error.into_fault("read the settings", &endpoint))?;
         let row = rows.into_iter().next().unwrap_or_default();
         let text = |index: usize| {
-            row.get(index).cloned().flatten().map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+            row.get(index)
+                .cloned()
+                .flatten()
+                .map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
         };
         Ok(Self {
             flavor,
@@ -159,7 +162,11 @@ pub fn head(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) 
 }
 
 fn status_query(facts: &ServerFacts) -> &'static str {
-    if facts.flavor == Flavor::MySql && facts.version >= 8_0200 { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" }
+    if facts.flavor == Flavor::MySql && facts.version >= 8_0200 {
+        "SHOW BINARY LOG STATUS"
+    } else {
+        "SHOW MASTER STATUS"
+    }
 }
 
 /// All definitions, out of `information_schema`.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{ChangeStream, Decode, Head, HeadSeen, JsonText, Next, Source, StartPoint, StreamEvent, Until};
+use limpid_connector::{ChangeStream, Decode, Head, JsonText, Next, Source, StartPoint, StreamEvent, Until};
 use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
 
 use crate::assemble::{Assembler, Fed, Finish, Place};
@@ -16,6 +16,7 @@ use crate::checksum;
 use crate::client::{Client, ConnectOptions, server_error, server_error_text};
 use crate::dump::{self, DumpFrom, DumpOptions};
 use crate::events::{EventHead, Format, number};
+use crate::head::LogHead;
 use crate::history::History;
 use crate::intake::{Filled, Frame, Intake};
 use crate::lookahead;
@@ -117,16 +118,16 @@ impl Source for MySqlSource {
         facts.check(&connect.endpoint(), self.options.accept_partial_images)?;
         let (position, definitions) = self.begin(&mut client, &facts, from, history)?;
         let until = match until {
-            Until::Forever => End::Never,
-            Until::CaughtUp => End::LogEnd,
-            Until::Position(text) => End::At(LogPosition::parse(text, facts.flavor).ok_or_else(|| {
+            Until::Forever => StopAt::Never,
+            Until::CaughtUp => StopAt::EndOfLog,
+            Until::Position(text) => StopAt::Position(LogPosition::parse(text, facts.flavor).ok_or_else(|| {
                 Fault::new(FaultCode::PositionInvalid, Component::Input, format!("{text:?} is no position"))
             })?),
         };
         let dump = DumpOptions {
             flavor: facts.flavor,
             server_id: self.options.server_id,
-            non_block: until == End::LogEnd,
+            non_block: until == StopAt::EndOfLog,
             heartbeat: HEARTBEAT,
         };
         let from = dump_from(&position)?;
@@ -158,9 +159,7 @@ impl Source for MySqlSource {
     }
 
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
-        let mut client = Client::connect(&self.options.connect)?;
-        let facts = ServerFacts::read(&mut client)?;
-        Ok(Box::new(LogHead { client, facts, connect: self.options.connect.clone() }))
+        Ok(Box::new(LogHead::open(&self.options.connect)?))
     }
 
     fn endpoint(&self) -> String {
@@ -199,11 +198,11 @@ fn check_reachable(
     connect: &ConnectOptions,
     position: &LogPosition,
 ) -> Result<(), Fault> {
-    let fault = |code, text: &str| {
-        Err(Fault::new(code, Component::Input, text).about(connect.endpoint()))
-    };
+    let fault = |code, text: &str| Err(Fault::new(code, Component::Input, text).about(connect.endpoint()));
     match &position.gtids {
-        Some(_) if !facts.gtids => fault(FaultCode::PositionInvalid, "a GTID position needs gtid_mode=ON on the server"),
+        Some(_) if !facts.gtids => {
+            fault(FaultCode::PositionInvalid, "a GTID position needs gtid_mode=ON on the server")
+        }
         Some(set) if facts.flavor == Flavor::MySql => {
             let head = server::head(client, facts, connect)?;
             if !head.gtids.as_ref().is_some_and(|head| set.is_subset(head)) {
@@ -236,10 +235,10 @@ fn check_reachable(
 
 /// The end that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
+enum StopAt {
     Never,
-    LogEnd,
-    At(LogPosition),
+    EndOfLog,
+    Position(LogPosition),
 }
 
 struct MySqlStream {
@@ -248,7 +247,7 @@ struct MySqlStream {
     checksum: bool,
     decoder: Arc<RowsDecoder>,
     opened_at: Position,
-    until: End,
+    until: StopAt,
     ended: bool,
     silent: Duration,
     dump: DumpOptions,
@@ -268,12 +267,8 @@ impl ChangeStream for MySqlStream {
                     self.take(batch);
                     return Ok(Next::Batch);
                 }
-                Some(Finish::Settled(fed)) => {
-                    if self.after(fed, batch)? {
-                        return Ok(Next::Batch);
-                    }
-                }
-                None => {}
+                Some(Finish::Settled(fed)) if self.after(fed, batch)? => return Ok(Next::Batch),
+                Some(Finish::Settled(_)) | None => {}
             }
             match self.intake.next() {
                 Frame::Event { offset, len } => {
@@ -362,7 +357,7 @@ impl MySqlStream {
                 Ok(false)
             }
             Fed::Boundary => {
-                if let End::At(end) = &self.until
+                if let StopAt::Position(end) = &self.until
                     && self.assembler.position().reaches(end)
                 {
                     self.ended = true;
@@ -432,7 +427,9 @@ impl MySqlStream {
             1236 if has(&["same server_id", "same server_uuid", "same server-id"]) => {
                 (FaultCode::SourceServerIdClash, "another replica with this server id connected")
             }
-            1236 if has(&["diverged", "higher sequence numbers", "not in the master's binlog"]) && !has(&["purged"]) => {
+            1236 if has(&["diverged", "higher sequence numbers", "not in the master's binlog"])
+                && !has(&["purged"]) =>
+            {
                 (FaultCode::SourceChanged, "the server's log never held the position")
             }
             1236 if has(&["purged", "could not find", "first log", "no longer", "missing", "not found"]) => {
@@ -465,45 +462,4 @@ fn feed(assembler: &mut Assembler, checksum: &mut bool, event: &[u8], place: Pla
     let event = if *checksum { checksum::verified(event, head.next as u64)? } else { event };
     let body = event.get(EventHead::SIZE..).ok_or_else(malformed)?;
     assembler.feed(&head, place, body)
-}
-
-/// Watches the end of the log on a connection of its own.
-struct LogHead {
-    client: Client,
-    facts: ServerFacts,
-    connect: ConnectOptions,
-}
-
-impl Head for LogHead {
-    fn look(&mut self, from: &Position) -> Result<HeadSeen, Fault> {
-        let head = server::head(&mut self.client, &self.facts, &self.connect)?;
-        let from: Option<&LogPosition> = from.downcast();
-        let lag_bytes = match from {
-            Some(from) if from.file == head.file => head.offset.saturating_sub(from.offset),
-            Some(from) if !from.file.is_empty() => self.bytes_between(from, &head)?,
-            _ => 0,
-        };
-        Ok(HeadSeen { position: Position::new(head), lag_bytes })
-    }
-}
-
-impl LogHead {
-    /// Across files: the rest of ours, whole ones between, the head's part.
-    fn bytes_between(&mut self, from: &LogPosition, head: &LogPosition) -> Result<u64, Fault> {
-        let files = server::logs(&mut self.client, &self.connect)?;
-        let mut sum = 0;
-        let mut inside = false;
-        for (file, size) in &files {
-            if **file == *head.file {
-                return Ok(sum + head.offset);
-            }
-            if **file == *from.file {
-                inside = true;
-                sum += size.saturating_sub(from.offset);
-            } else if inside {
-                sum += size;
-            }
-        }
-        Ok(sum)
-    }
 }

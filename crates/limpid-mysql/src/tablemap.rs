@@ -18,7 +18,6 @@ pub mod code {
     pub const LONG: u8 = 3;
     pub const FLOAT: u8 = 4;
     pub const DOUBLE: u8 = 5;
-    pub const NULL: u8 = 6;
     pub const TIMESTAMP: u8 = 7;
     pub const LONGLONG: u8 = 8;
     pub const INT24: u8 = 9;

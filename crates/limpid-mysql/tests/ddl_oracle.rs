@@ -70,7 +70,8 @@ fn run_corpus(session: Session, flavor: Flavor, skipped: &str) {
 
 /// `LIMPID_DDL_STEPS` and `LIMPID_DDL_SEED` ask for a longer or another run.
 fn run_random(session: Session, flavor: Flavor) {
-    let setting = |name: &str, absent: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(absent);
+    let setting =
+        |name: &str, absent: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(absent);
     let (steps, seed) = (setting("LIMPID_DDL_STEPS", 200), setting("LIMPID_DDL_SEED", 1));
     let mut oracle = Oracle::new(session, flavor);
     oracle.settles_doubts = true;
@@ -175,7 +176,9 @@ impl Oracle {
     }
 
     fn tables(&self) -> random::Tables {
-        let names = |table: &TableDefinition| table.columns.iter().map(|column| column.name.clone()).filter(|name| !name.is_empty()).collect();
+        let names = |table: &TableDefinition| {
+            table.columns.iter().map(|column| column.name.clone()).filter(|name| !name.is_empty()).collect()
+        };
         self.history.tables().map(|(name, table)| (name.table.to_string(), names(table))).collect()
     }
 

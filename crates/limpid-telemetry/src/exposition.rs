@@ -93,7 +93,8 @@ impl Exposition {
 
     fn exemplar(&mut self, Exemplar { trace_id, value, wall_micros }: Exemplar) {
         let at = wall_micros as f64 / 1e6;
-        write!(self.out, " # {{trace_id=\"{trace_id:032x}\"}} {} {at:.3}", go_float(value)).expect("a string takes all");
+        write!(self.out, " # {{trace_id=\"{trace_id:032x}\"}} {} {at:.3}", go_float(value))
+            .expect("a string takes all");
     }
 
     /// Name and labels of a sample, after the metric's head if it is the first.
@@ -172,10 +173,14 @@ mod tests {
             page.finish()
         };
         let text = page(Format::Text);
-        assert!(text.contains("# TYPE gravity_input_emitter_counter counter\ngravity_input_emitter_counter{pipeline=\"p\"} 7\n"));
+        assert!(text.contains(
+            "# TYPE gravity_input_emitter_counter counter\ngravity_input_emitter_counter{pipeline=\"p\"} 7\n"
+        ));
         assert!(text.contains("# TYPE gravity_error_total counter\n") && !text.contains("# EOF"));
         let open = page(Format::OpenMetrics);
-        assert!(open.contains("# TYPE gravity_input_emitter_counter unknown\ngravity_input_emitter_counter{pipeline=\"p\"} 7\n"));
+        assert!(open.contains(
+            "# TYPE gravity_input_emitter_counter unknown\ngravity_input_emitter_counter{pipeline=\"p\"} 7\n"
+        ));
         assert!(open.contains("# TYPE gravity_error counter\ngravity_error_total{pipeline=\"p\"} 1\n"));
         assert!(open.ends_with("\n# EOF\n"));
     }
@@ -205,7 +210,9 @@ mod tests {
         page.value(&catalogue::SCHEDULER_NR_WORKER, "pipeline=\"p\"", 1.0);
         let page = page.finish();
         assert!(page.contains("# UNIT limpid_freshness_seconds seconds\n"));
-        assert!(page.contains("# TYPE process_cpu_seconds counter\n# UNIT process_cpu_seconds seconds\nprocess_cpu_seconds_total 1.5\n"));
+        assert!(page.contains(
+            "# TYPE process_cpu_seconds counter\n# UNIT process_cpu_seconds seconds\nprocess_cpu_seconds_total 1.5\n"
+        ));
         assert!(!page.contains("# UNIT gravity_scheduler_nr_worker"));
     }
 }

@@ -279,7 +279,6 @@ mod tests {
     #[test]
     fn a_sum_loses_nothing_between_threads() {
         let histogram = Histogram::of(&INPUT_LATENCY);
-        #[expect(clippy::disallowed_methods, reason = "the test is about threads")]
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..1000).for_each(|_| histogram.observe(0.25, 1)));

@@ -187,9 +187,7 @@ impl Ring {
                 let origin = txn.origin.and_then(|origin| origins.get(origin as usize));
                 let (id, tag) = match origin {
                     None => (TxnId::Anonymous, None),
-                    Some(Origin::Uuid(sid, tag)) => {
-                        (TxnId::Uuid { sid: *sid, gno: txn.number, tag: 0 }, tag.clone())
-                    }
+                    Some(Origin::Uuid(sid, tag)) => (TxnId::Uuid { sid: *sid, gno: txn.number, tag: 0 }, tag.clone()),
                     Some(Origin::Domain(domain, server)) => {
                         (TxnId::Domain { domain: *domain, server: *server, seq: txn.number }, None)
                     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use limpid_codec as codec;
 use limpid_config::{
-    self as config, ConfigFault, Connectors, Encodes, FormatSpec, PipelineSpec, Section, SinkKind, SourceKind, Start,
+    self as config, Complaint, ConfigFault, Connectors, Encodes, FormatSpec, PipelineSpec, Section, SinkKind,
+    SourceKind, Start,
 };
 use limpid_connector::{Clock, JsonText, Sink, Source, StartPoint};
 use limpid_engine::EncoderFactory;
@@ -87,24 +88,29 @@ pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Unmade> {
         Start::Earliest => StartPoint::Earliest,
         Start::Position(text) => StartPoint::At(text.clone()),
     };
-    let encoders = spec.sink.format.as_ref().map(|format| encoders(spec, format, &topic));
+    let encoders = spec.sink.format.as_ref().map(|format| encoders(spec, format, &topic)).transpose()?;
     Ok(Made { source: Box::new(MySqlSource::new(source)), sink, encoders, start, selection })
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.
-fn encoders(spec: &PipelineSpec, format: &FormatSpec, topic: &str) -> EncoderFactory {
-    let template = codec::TopicTemplate::parse(topic).expect("the sink's section refuses what is no template");
+fn encoders(spec: &PipelineSpec, format: &FormatSpec, topic: &str) -> Result<EncoderFactory, Vec<ConfigFault>> {
+    let refused = |key: &str, words: String| vec![spec.sink.section.fault(key, Complaint::bad_value(words))];
+    let template =
+        codec::TopicTemplate::parse(topic).map_err(|error| refused("topic", format!("is refused: {error}")))?;
     let topics = Arc::new(codec::TopicRegistry::new(template));
-    let options = debezium_options(spec, format);
-    Arc::new(move |connector| {
+    let options = debezium_options(spec, format)
+        .map_err(|error| refused("message-key-columns", format!("is refused: {error}")))?;
+    Ok(Arc::new(move |connector| {
         let mut options = options.clone();
-        options.connector =
-            if connector == "mariadb" { codec::Connector::MariaDb } else { codec::Connector::MySql };
+        options.connector = if connector == "mariadb" { codec::Connector::MariaDb } else { codec::Connector::MySql };
         Box::new(codec::DebeziumEncoder::new(options, Arc::clone(&topics)))
-    })
+    }))
 }
 
-fn debezium_options(spec: &PipelineSpec, format: &FormatSpec) -> codec::DebeziumOptions {
+fn debezium_options(
+    spec: &PipelineSpec,
+    format: &FormatSpec,
+) -> Result<codec::DebeziumOptions, codec::MessageKeyError> {
     let mut skipped = codec::SkippedOperations::NONE;
     for (wanted, operation) in [
         (format.skipped_operations.create, codec::SkippedOperations::CREATE),
@@ -116,7 +122,7 @@ fn debezium_options(spec: &PipelineSpec, format: &FormatSpec) -> codec::Debezium
             skipped = skipped.and(operation);
         }
     }
-    codec::DebeziumOptions {
+    Ok(codec::DebeziumOptions {
         compat: match format.compat {
             config::Compat::V3_5 => codec::Compat::V3_5,
             config::Compat::V3_7 => codec::Compat::V3_7,
@@ -149,7 +155,7 @@ fn debezium_options(spec: &PipelineSpec, format: &FormatSpec) -> codec::Debezium
         },
         tombstones: format.tombstones,
         skipped_operations: skipped,
-        message_key_columns: codec::MessageKey::parse_all(&format.message_key_columns).unwrap_or_default(),
+        message_key_columns: codec::MessageKey::parse_all(&format.message_key_columns)?,
         ..codec::DebeziumOptions::new(spec.name.clone(), codec::Connector::MySql)
-    }
+    })
 }

@@ -3,7 +3,6 @@
 //! Owns: the crash cases. Does not own: the harness (`limpid-e2e`).
 //!
 //! Invariant: the oracle is the table's own SELECT and Apache's console consumer.
-#![expect(clippy::disallowed_methods, reason = "drives real processes on the real clock; nothing here is simulated")]
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -72,6 +72,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["limpid-model", "limpid-connector", "limpid-codec", "limpid-mysql", "limpid-kafka", "limpid-engine"],
     ),
     // An oracle that linked the product could share its mistakes.
+    ("limpid-e2e", &["limpid-stack", "limpid-engine"]),
     ("limpid-stack", &[]),
     ("xtask", &["limpid-stack"]),
 ];

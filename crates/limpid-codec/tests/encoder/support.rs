@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use limpid_codec::{Connector, DebeziumEncoder, DebeziumOptions, TopicRegistry, TopicTemplate};
-use limpid_connector::{Encode, EncodeTally, EncodedBatch};
+use limpid_codec::{Encode, EncodeTally, EncodedBatch};
 use limpid_model::{
     Batch, Cell, CellKind, Column, CommitTime, EventHeader, LogicalType, NONE, Op, PipelineName, RowHeader, TableName,
     TableSchema, TxnHeader, TxnId, key_seed,
@@ -157,7 +157,7 @@ pub fn encode(encoder: &mut DebeziumEncoder, builder: Builder) -> Encoded {
 }
 
 impl Encoded {
-    fn text(&self, span: limpid_connector::Span) -> String {
+    fn text(&self, span: limpid_codec::Span) -> String {
         self.out.get(span).map_or("-".to_owned(), |bytes| String::from_utf8(bytes.to_vec()).expect("records are UTF-8"))
     }
 

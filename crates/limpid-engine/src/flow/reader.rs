@@ -47,11 +47,8 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         }
         batch.times.queued = shared.clock.nanos();
         shared.observer.blocked(batch.times.queued);
-        let raw = Raw {
-            encoded: std::mem::replace(&mut encoded, shared.take_spare()),
-            events: stream.take_events(),
-            taken,
-        };
+        let raw =
+            Raw { encoded: std::mem::replace(&mut encoded, shared.take_spare()), events: stream.take_events(), taken };
         if out.send(raw).is_err() {
             return Ok(Ended::Stopped);
         }

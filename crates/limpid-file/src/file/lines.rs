@@ -59,6 +59,11 @@ impl LineFile {
         Ok(Self { file, end, synced: end, born_micros })
     }
 
+    /// The first line is about to come: an empty file does not age.
+    pub(super) fn begin(&mut self, now_micros: i64) {
+        self.born_micros = now_micros;
+    }
+
     /// Writes behind the last line.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.file.write_all_at(lines, self.end)?;

@@ -9,13 +9,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Renames `path` to `path.<UTC time>-<n>`, such as `rows.jsonl.20260724T081500Z-0`. Names sort in the order of their
-/// making, up to ten within one second. The writer's own lock keeps others from taking the same name meanwhile.
+/// Renames `path` to `path.<UTC time>-<n>`, such as `rows.jsonl.20260724T081500Z-000`. Names sort in the order of
+/// their making, up to a thousand within one second. The writer's own lock keeps others from taking the same name meanwhile.
 pub(super) fn put_aside(path: &Path, now_micros: i64) -> io::Result<PathBuf> {
     let stamp = stamp(now_micros);
     for number in 0u32.. {
         let mut name = OsString::from(path);
-        name.push(format!(".{stamp}-{number}"));
+        name.push(format!(".{stamp}-{number:03}"));
         let aside = PathBuf::from(name);
         if aside.symlink_metadata().is_err() {
             fs::rename(path, &aside)?;

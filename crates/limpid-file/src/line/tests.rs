@@ -91,7 +91,8 @@ fn what_is_no_json_is_kept_as_base64() {
 fn a_header_has_its_name_and_value_and_a_record_without_destination_null() {
     let headers = vec![("__debezium.newkey".to_owned(), Some(b"{\"id\":2}".to_vec())), ("a\"b".to_owned(), None)];
     let record = Record { topic: None, key: None, value: None, headers };
-    let expected = "{\"topic\":null,\"key\":null,\"value\":null,\"headers\":{\"__debezium.newkey\":{\"id\":2},\"a\\\"b\":null}}\n";
+    let expected =
+        "{\"topic\":null,\"key\":null,\"value\":null,\"headers\":{\"__debezium.newkey\":{\"id\":2},\"a\\\"b\":null}}\n";
     assert_eq!(lines(&batch(&[record])), expected);
 }
 
@@ -109,9 +110,8 @@ fn payload() -> impl Strategy<Value = Option<Vec<u8>>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let headers = prop::collection::btree_map("[a-z.\"\\n]{0,6}", payload(), 0..3);
-    (prop::option::of("[A-Za-z0-9._\\n\"-]{0,9}"), payload(), payload(), headers).prop_map(
-        |(topic, key, value, headers)| Record { topic, key, value, headers: headers.into_iter().collect() },
-    )
+    (prop::option::of("[A-Za-z0-9._\\n\"-]{0,9}"), payload(), payload(), headers)
+        .prop_map(|(topic, key, value, headers)| Record { topic, key, value, headers: headers.into_iter().collect() })
 }
 
 /// What a line must hold, by another way: parse the payload, or take base64 off.

@@ -39,13 +39,19 @@ impl Ticket {
     }
 }
 
+/// Records that are looked at together, so that those of one topic go in one call although others stand between them.
+/// Their messages are 18 KiB, which stay in the first cache.
+pub(super) const WINDOW: usize = 256;
+
 /// One batch under way.
 #[derive(Debug)]
 pub(super) struct Slot {
     batch: Box<EncodedBatch>,
     targets: Vec<Target>,
-    /// First record not yet given to librdkafka.
+    /// First record of the window: all before it were given to librdkafka, or dropped.
     next: usize,
+    /// The same for records of the window, one bit each.
+    done: [u64; WINDOW / 64],
     unacked: u32,
     delivered: Vec<Delivered>,
 }
@@ -55,18 +61,48 @@ impl Slot {
         &self.batch
     }
 
-    pub fn next(&self) -> usize {
-        self.next
+    /// The first record that is neither sent nor dropped. Moves the window on.
+    pub fn first_pending(&mut self) -> Option<usize> {
+        loop {
+            let length = self.batch.records.len().saturating_sub(self.next).min(WINDOW);
+            let mut words = self.done.iter().enumerate();
+            let found =
+                words.find_map(|(word, bits)| (*bits != u64::MAX).then(|| word * 64 + bits.trailing_ones() as usize));
+            match found.filter(|index| *index < length) {
+                Some(index) => return Some(self.next + index),
+                None => {
+                    self.next += length;
+                    self.done = Default::default();
+                }
+            }
+            if length == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// Records of the window from `first` on that are neither sent nor dropped, with their numbers.
+    pub fn pending(&self, first: usize) -> impl Iterator<Item = (usize, &RecordSpan)> {
+        let window = self.batch.records.iter().enumerate().take(self.next + WINDOW).skip(first);
+        window.filter(|(index, _)| {
+            let place = index - self.next;
+            self.done[place / 64] & 1 << (place % 64) == 0
+        })
+    }
+
+    /// The record is sent or dropped.
+    pub fn mark(&mut self, index: usize) {
+        let place = index.checked_sub(self.next).filter(|place| *place < WINDOW).expect("a record of the window");
+        self.done[place / 64] |= 1 << (place % 64);
+    }
+
+    /// So many records were sent.
+    pub fn sent(&mut self, records: u32) {
+        self.unacked += records;
     }
 
     pub fn target(&self, record: &RecordSpan) -> Target {
         self.targets.get(record.table as usize).copied().unwrap_or(Target::Nowhere)
-    }
-
-    /// Records up to `next` were given to librdkafka or dropped; `sent` of them were given.
-    pub fn advance(&mut self, next: usize, sent: u32) {
-        self.next = next;
-        self.unacked += sent;
     }
 
     /// Drops what is still to be sent of this table, whatever its version.
@@ -131,7 +167,7 @@ impl Flight {
     pub fn add(&mut self, batch: Box<EncodedBatch>, targets: Vec<Target>) {
         assert!(self.has_room(), "asked before whether there is room");
         self.bytes += batch.bytes.len() as u64;
-        let slot = Slot { batch, targets, next: 0, unacked: 0, delivered: Vec::new() };
+        let slot = Slot { batch, targets, next: 0, done: Default::default(), unacked: 0, delivered: Vec::new() };
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u16
@@ -208,14 +244,38 @@ mod tests {
         let mut flight = Flight::default();
         flight.add(batch(4), vec![Target::Nowhere]);
         assert!(!flight.has_room(), "one at a time is being sent");
-        flight.slot(0).advance(3, 3);
+        let slot = flight.slot(0);
+        [0, 1, 3].into_iter().for_each(|index| slot.mark(index));
+        slot.sent(3);
+        assert_eq!(slot.first_pending(), Some(2));
         assert!(flight.acked(0, run(1, (7, 8))).is_none() && flight.acked(0, run(0, (5, 5))).is_none());
-        assert!(!flight.has_room(), "the fourth is not sent");
-        flight.slot(0).advance(4, 1);
-        assert!(flight.sent(0).is_none());
+        let slot = flight.slot(0);
+        slot.mark(2);
+        slot.sent(1);
+        assert_eq!(slot.first_pending(), None);
+        assert!(flight.sent(0).is_none(), "sent, and not acknowledged");
         let (_, delivered) = flight.acked(0, run(1, (9, 9))).unwrap();
         assert_eq!(delivered, [run(1, (7, 9)), run(0, (5, 5))]);
         assert!(flight.is_empty() && flight.bytes() == 0 && flight.has_room());
+    }
+
+    #[test]
+    fn the_window_moves_over_every_record_once() {
+        for records in [1, 63, 64, 255, 256, 257, 700] {
+            let mut flight = Flight::default();
+            flight.add(batch(records), vec![Target::Nowhere]);
+            let slot = flight.slot(0);
+            let mut seen = Vec::new();
+            while let Some(first) = slot.first_pending() {
+                // Every second, then those between.
+                let taken: Vec<usize> = slot.pending(first).map(|(index, _)| index).step_by(2).collect();
+                taken.iter().for_each(|index| slot.mark(*index));
+                seen.extend(taken);
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, (0..records).collect::<Vec<_>>());
+            assert!(flight.sent(0).is_some());
+        }
     }
 
     #[test]
@@ -223,6 +283,7 @@ mod tests {
         let mut flight = Flight::default();
         for _ in 0..3 {
             flight.add(batch(0), Vec::new());
+            assert_eq!(flight.slot(0).first_pending(), None);
             assert!(flight.sent(0).is_some());
         }
         assert_eq!(flight.slots.len(), 1);

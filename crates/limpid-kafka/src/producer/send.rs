@@ -12,7 +12,7 @@ use limpid_model::FaultCode;
 use rdkafka_sys as rd;
 
 use super::client::{Client, Code};
-use super::flight::{Slot, Target, Ticket};
+use super::flight::{Slot, Target, Ticket, WINDOW};
 use super::{Outcome, Producer, Topic, durable, opaque};
 use crate::faults::{self, Said};
 
@@ -26,10 +26,6 @@ mod raw {
         pub fn rd_kafka_error_code(error: *const rd::rd_kafka_error_t) -> c_int;
     }
 }
-
-/// Messages handed over in one call: 18 KiB of them, which stay in the first cache, and a call's own cost (two clock
-/// readings, two locks) divided by as many.
-const MESSAGES_MAX: usize = 256;
 
 /// The array that a call takes; filled and emptied within [`Producer::send`].
 #[derive(Debug, Default)]
@@ -52,15 +48,15 @@ impl Producer {
         let Some(number) = self.flight.sending() else { return };
         while out.broken.is_none() {
             let slot = self.flight.slot(number);
-            let next = slot.next();
-            let Some(record) = slot.batch().records.get(next).copied() else {
+            let Some(first) = slot.first_pending() else {
                 let whole = self.flight.sent(number);
                 out.events.extend(whole.map(durable));
                 return;
             };
+            let record = slot.batch().records[first];
             let handed = match slot.target(&record) {
                 Target::Nowhere => {
-                    slot.advance(next + 1, 0);
+                    slot.mark(first);
                     Handed::All
                 }
                 Target::Topic { record_bytes_max, .. } if is_over(slot.batch(), &record, record_bytes_max) => {
@@ -68,9 +64,9 @@ impl Producer {
                     Handed::All
                 }
                 Target::Topic { topic, .. } if record.headers.1 > 0 => {
-                    self.send_with_headers(number, topic, next, &record, out)
+                    self.send_with_headers(number, topic, first, &record, out)
                 }
-                Target::Topic { topic, .. } => self.send_run(number, topic, next, out),
+                Target::Topic { topic, .. } => self.send_run(number, topic, first, out),
             };
             if matches!(handed, Handed::Full) {
                 return;
@@ -78,38 +74,43 @@ impl Producer {
         }
     }
 
-    /// Sends the records from `next` on that go to this topic and have no headers, in one call.
-    fn send_run(&mut self, number: u16, topic: u16, next: usize, out: &mut Outcome) -> Handed {
+    /// Sends the records of the window from `first` on that go to this topic, up to one with headers, in one call.
+    fn send_run(&mut self, number: u16, topic: u16, first: usize, out: &mut Outcome) -> Handed {
         let slot = self.flight.slot(number);
         let messages = &mut self.messages.0;
-        fill(messages, slot, number, topic, next);
-        let count = messages.len();
-        let (topic, name) = &self.topics[topic as usize];
+        fill(messages, slot, number, topic, first);
+        let count = i32::try_from(messages.len()).expect("no more than a window");
         // SAFETY: client and topic live. Keys are copied by the call; values are not, and stay where they are until
         // reported, as the batch is in `flight` (see the invariant of `producer`). The array has the length told.
         unsafe {
-            let unassigned = -1;
-            rd::rd_kafka_produce_batch(topic.0.as_ptr(), unassigned, 0, messages.as_mut_ptr(), count as i32);
+            const UNASSIGNED: i32 = -1;
+            let topic = self.topics[topic as usize].0.0.as_ptr();
+            rd::rd_kafka_produce_batch(topic, UNASSIGNED, 0, messages.as_mut_ptr(), count);
         }
-        let (mut taken, mut end, mut refused) = (0, next + count, None);
-        for (index, message) in messages.iter().enumerate() {
+        let (mut taken, mut is_full, mut refused) = (0, false, None);
+        for message in messages.iter() {
+            let index = Ticket::from_bits(message._private.addr()).record as usize;
             // SAFETY: the message is ours; the code is read as the number it is in C.
             match Code(unsafe { (&raw const message.err).cast::<i32>().read() }) {
-                Code::OK => taken += 1,
+                Code::OK => {
+                    taken += 1;
+                    slot.mark(index);
+                }
                 // All after it are refused for the same reason.
                 Code::QUEUE_FULL => {
-                    end = next + index;
+                    is_full = true;
                     break;
                 }
-                code => refused = refused.or(Some((next + index, code))),
+                code => {
+                    slot.mark(index);
+                    refused = refused.or(Some((index, code)));
+                }
             }
         }
         messages.clear();
-        slot.advance(end, taken);
-        let is_full = end < next + count;
-        let name = name.clone();
+        slot.sent(taken);
         if let Some((index, code)) = refused {
-            self.not_taken(number, index, &name, code, out);
+            self.not_taken(number, index, topic, code, out);
         }
         if is_full { Handed::Full } else { Handed::All }
     }
@@ -118,36 +119,39 @@ impl Producer {
         &mut self,
         number: u16,
         topic: u16,
-        next: usize,
+        index: usize,
         record: &RecordSpan,
         out: &mut Outcome,
     ) -> Handed {
         let slot = self.flight.slot(number);
-        let (topic, name) = &self.topics[topic as usize];
-        let ticket = Ticket { slot: number, table: record.table, record: next as u32 };
+        let to = &self.topics[topic as usize].0;
+        let ticket = Ticket { slot: number, table: record.table, record: index as u32 };
         let batch = slot.batch();
         let headers = Headers::of(batch, record);
-        let sent = one(&self.client, topic, 0, batch.get(record.key), batch.get(record.value), ticket, Some(headers));
+        let sent = one(&self.client, to, 0, batch.get(record.key), batch.get(record.value), ticket, Some(headers));
         match sent {
-            Ok(()) => slot.advance(next + 1, 1),
+            Ok(()) => {
+                slot.mark(index);
+                slot.sent(1);
+            }
             Err(Code::QUEUE_FULL) => return Handed::Full,
             Err(code) => {
-                slot.advance(next + 1, 0);
-                let name = name.clone();
-                self.not_taken(number, next, &name, code, out);
+                slot.mark(index);
+                self.not_taken(number, index, topic, code, out);
             }
         }
         Handed::All
     }
 
     /// librdkafka itself refused a record.
-    fn not_taken(&mut self, number: u16, index: usize, topic: &str, code: Code, out: &mut Outcome) {
+    fn not_taken(&mut self, number: u16, index: usize, topic: u16, code: Code, out: &mut Outcome) {
         let record = self.flight.slot(number).batch().records.get(index).copied();
         match (code, record) {
             (Code::MSG_SIZE_TOO_LARGE, Some(record)) => self.over_limit(number, &record, None, out),
             (code, _) => {
                 out.fatal = out.fatal.take().or_else(|| self.client.fatal());
-                out.broken.get_or_insert_with(|| faults::of_delivery(topic, code));
+                let name = &self.topics[topic as usize].1;
+                out.broken.get_or_insert_with(|| faults::of_delivery(name, code));
             }
         }
     }
@@ -161,19 +165,19 @@ impl Producer {
     }
 }
 
-/// Fills `messages` with the run of records from `next` on that go to `topic` and have no headers.
-fn fill(messages: &mut Vec<rd::rd_kafka_message_t>, slot: &Slot, number: u16, topic: u16, next: usize) {
+/// Fills `messages` with the records of the window from `first` on that go to `topic`, up to one that must go by
+/// another way: order holds within a topic.
+fn fill(messages: &mut Vec<rd::rd_kafka_message_t>, slot: &Slot, number: u16, topic: u16, first: usize) {
     let batch = slot.batch();
-    messages.reserve(MESSAGES_MAX);
-    for (index, record) in batch.records.iter().enumerate().skip(next).take(MESSAGES_MAX) {
-        let fits = match slot.target(record) {
-            Target::Topic { topic: other, record_bytes_max } => {
-                other == topic && record.headers.1 == 0 && !is_over(batch, record, record_bytes_max)
+    messages.reserve(WINDOW);
+    for (index, record) in slot.pending(first) {
+        match slot.target(record) {
+            Target::Topic { topic: other, record_bytes_max } if other == topic => {
+                if record.headers.1 > 0 || is_over(batch, record, record_bytes_max) {
+                    break;
+                }
             }
-            Target::Nowhere => false,
-        };
-        if !fits {
-            break;
+            Target::Topic { .. } | Target::Nowhere => continue,
         }
         let ((key, key_len), (payload, len)) = (pointer(batch.get(record.key)), pointer(batch.get(record.value)));
         let ticket = Ticket { slot: number, table: record.table, record: index as u32 };

@@ -8,6 +8,9 @@ use limpid_stack::kafka::{Isolation, Record};
 use crate::batches::{Builder, Driver};
 use crate::shared;
 
+/// A record's key and value.
+type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 #[test]
 fn keys_values_headers_and_tombstones_arrive_byte_for_byte() {
     let Some(server) = shared() else { return };
@@ -28,7 +31,7 @@ fn keys_values_headers_and_tombstones_arrive_byte_for_byte() {
     assert_eq!(driver.records(), 6);
     let records = server.consume("bytes", Isolation::ReadCommitted).unwrap();
     let shown: Vec<_> = records.iter().map(|record| (record.key.as_deref(), record.value.as_deref())).collect();
-    let expected: [(Option<&[u8]>, Option<&[u8]>); 6] = [
+    let expected: [Pair<'_>; 6] = [
         (Some(b"k"), Some(&every_byte)),
         (Some(&every_byte), None),
         (None, Some(b"")),

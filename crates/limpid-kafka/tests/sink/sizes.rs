@@ -76,6 +76,31 @@ fn the_size_that_is_compared_with_the_limit_is_the_brokers() {
     }
 }
 
+/// A topic with one record of one batch: the broker's file is as long as the batch.
+#[test]
+fn the_size_told_of_a_record_is_its_size_in_the_brokers_log() {
+    let Some(server) = shared() else { return };
+    server.create_topic("refusing", 1, &[("max.message.bytes", "60")]).unwrap();
+    let all_headers = [("name", Some(&b"value"[..])), ("null", None)];
+    let shapes = [(Some(1), Some(1), 0), (None, Some(700), 0), (Some(64), None, 1), (Some(9000), Some(70_000), 2)];
+    for (key, value, headers) in shapes {
+        let topic = format!("weighed-{}", key.unwrap_or(0));
+        let mut driver = Driver::open(uncompressed(server.bootstrap()));
+        for (seq, topic) in [topic.as_str(), "refusing"].into_iter().enumerate() {
+            let mut batch = Builder::new(seq as u64);
+            let table = batch.table("t", topic);
+            let bytes = |length: Option<usize>| length.map(|length| vec![b'x'; length]);
+            batch.with_headers(table, bytes(key).as_deref(), bytes(value).as_deref(), &all_headers[..headers]);
+            driver.write(batch.build()).unwrap();
+            driver.until_durable(seq + 1).unwrap();
+        }
+        let log = server.dir().join(format!("data/{topic}-0/00000000000000000000.log"));
+        let weighed = std::fs::metadata(log).unwrap().len();
+        let told = format!("a record of {weighed} bytes is over the topic's limit of 60");
+        assert_eq!(driver.table_faults[0].1.to_string(), told);
+    }
+}
+
 #[test]
 fn a_record_that_only_the_broker_finds_too_large_is_the_same_fault() {
     let Some(server) = shared() else { return };

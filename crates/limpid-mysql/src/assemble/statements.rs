@@ -19,8 +19,8 @@ impl Assembler {
                 group.thread = statement.thread;
                 Ok(Fed::More)
             }
-            Class::Commit => self.end_group(head, Ending::Committed),
-            Class::Rollback => self.end_group(head, Ending::RolledBack),
+            Class::Commit => self.end_group(Ending::Committed),
+            Class::Rollback => self.end_group(Ending::RolledBack),
             Class::Savepoint(name) => {
                 let marked = self.group_at(at).marks.savepoint(name.as_bytes(), at);
                 marked.map(|()| Fed::More).map_err(|error| mark_fault(error, &self.file, at))
@@ -41,12 +41,12 @@ impl Assembler {
                 if self.group.as_ref().is_none_or(|group| group.txn.is_none()) && !self.schemas.forget_prepared(&xid) {
                     self.schemas.doubt(FaultCode::XaNotSupported, format!("XA COMMIT at {}:{at}", self.file));
                 }
-                self.end_group(head, Ending::Committed)
+                self.end_group(Ending::Committed)
             }
-            Class::XaCommit { one_phase: true, .. } => self.end_group(head, Ending::Committed),
+            Class::XaCommit { one_phase: true, .. } => self.end_group(Ending::Committed),
             Class::XaRollback(xid) => {
                 self.schemas.forget_prepared(&xid);
-                self.end_group(head, Ending::Committed)
+                self.end_group(Ending::Committed)
             }
             Class::Other => self.other_statement(head, at, statement),
         }
@@ -70,7 +70,7 @@ impl Assembler {
         if !matches!(phase, Some(AlterPhase::Start | AlterPhase::Rollback)) {
             self.apply(head, at, &statement);
         }
-        if alone { self.end_group(head, Ending::Committed) } else { Ok(Fed::More) }
+        if alone { self.end_group(Ending::Committed) } else { Ok(Fed::More) }
     }
 
     fn apply(&mut self, head: &EventHead, at: u64, statement: &Statement<'_>) {

@@ -163,16 +163,13 @@ fn authenticate(
 }
 
 fn start(plugin: &AuthPlugin<'_>, options: &ConnectOptions) -> Result<AuthProc, Fault> {
-    let known = matches!(
-        plugin,
-        AuthPlugin::MysqlNativePassword | AuthPlugin::CachingSha2Password | AuthPlugin::Ed25519
-    );
+    let known =
+        matches!(plugin, AuthPlugin::MysqlNativePassword | AuthPlugin::CachingSha2Password | AuthPlugin::Ed25519);
     let init = known.then(|| plugin.init().ok()).flatten();
     init.ok_or_else(|| {
         let name = String::from_utf8_lossy(plugin.as_bytes()).into_owned();
-        refusal(options).help(format!(
-            "give the account mysql_native_password, caching_sha2_password or ed25519 instead of {name}"
-        ))
+        refusal(options)
+            .help(format!("give the account mysql_native_password, caching_sha2_password or ed25519 instead of {name}"))
     })
 }
 

@@ -5,7 +5,7 @@
 //! Invariant: every blocking call is bounded by a time-out once one was set.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,17 +64,6 @@ impl Socket {
         // Only a zero duration is refused, and none is ever passed.
         if let Ok(tcp) = self.tcp() {
             let _ = tcp.set_read_timeout(time);
-        }
-    }
-
-    /// The same TCP connection, to be shut from another thread.
-    pub fn tcp_handle(&self) -> io::Result<TcpStream> {
-        self.tcp()?.try_clone()
-    }
-
-    pub fn shutdown(&self) {
-        if let Ok(tcp) = self.tcp() {
-            let _ = tcp.shutdown(Shutdown::Both);
         }
     }
 

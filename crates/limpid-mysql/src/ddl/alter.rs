@@ -8,7 +8,7 @@
 use limpid_model::TableName;
 
 use super::column;
-use super::cursor::{Cursor, is_word};
+use super::cursor::Cursor;
 use super::effect::{Alteration, CharsetClause, Effect, Position, RowsChange, TableOptions};
 use super::key::{self, Element};
 use super::native;
@@ -119,9 +119,8 @@ const WITHOUT_TRACE: &[&str] =
     &["ALGORITHM", "DISABLE", "ENABLE", "LOCK", "SECONDARY_LOAD", "SECONDARY_UNLOAD", "WITHOUT"];
 
 /// First words of clauses about partitions that move no row away.
-const PARTITION_WORDS: &[&str] = &[
-    "ANALYZE", "CHECK", "COALESCE", "OPTIMIZE", "PARTITION", "REBUILD", "REMOVE", "REORGANIZE", "REPAIR", "UPGRADE",
-];
+const PARTITION_WORDS: &[&str] =
+    &["ANALYZE", "CHECK", "COALESCE", "OPTIMIZE", "PARTITION", "REBUILD", "REMOVE", "REORGANIZE", "REPAIR", "UPGRADE"];
 
 fn position(cursor: &mut Cursor<'_>) -> Position {
     if cursor.eat_word("FIRST") {
@@ -161,7 +160,11 @@ fn add_list(cursor: &mut Cursor<'_>, draft: &mut Draft<'_>, if_not_exists: bool)
         draft.push(None);
     }
     let columns = body.columns.into_iter();
-    draft.alterations.extend(columns.map(|column| Alteration::AddColumn { column, position: Position::Last, if_not_exists }));
+    draft.alterations.extend(columns.map(|column| Alteration::AddColumn {
+        column,
+        position: Position::Last,
+        if_not_exists,
+    }));
     draft.alterations.extend(body.keys.into_iter().map(Alteration::AddKey));
 }
 
@@ -196,9 +199,7 @@ fn drop(cursor: &mut Cursor<'_>, draft: &mut Draft<'_>) {
     if cursor.eat_words(&["SYSTEM", "VERSIONING"]) {
         return draft.push(Some(Alteration::DropSystemVersioning));
     }
-    if cursor.at_word("PERIOD") && is_word(cursor.ahead(), "FOR") {
-        cursor.eat_words(&["PERIOD", "FOR"]);
-        cursor.eat_words(&["IF", "EXISTS"]);
+    if table::eat_period_for(cursor) {
         let name = cursor.name();
         return draft.push(name.map(|name| Alteration::DropPeriod { name }));
     }
@@ -332,7 +333,9 @@ fn rows_moved(cursor: &mut Cursor<'_>, draft: &mut Draft<'_>) -> bool {
 /// Table options, which may follow each other without commas.
 fn options(cursor: &mut Cursor<'_>, draft: &mut Draft<'_>) {
     let mut options = TableOptions::default();
-    let known = matches!(cursor.ahead(), Token::Punct(b'=')) || cursor.at_any(OPTIONS) || matches!(cursor.token(), Token::Punct(_));
+    let known = matches!(cursor.ahead(), Token::Punct(b'='))
+        || cursor.at_any(OPTIONS)
+        || matches!(cursor.token(), Token::Punct(_));
     while !cursor.at_end() && !cursor.at_punct(b',') && !cursor.at_punct(b')') {
         if !table::option(cursor, &mut options) {
             cursor.skip_item();
@@ -347,8 +350,32 @@ fn options(cursor: &mut Cursor<'_>, draft: &mut Draft<'_>) {
 
 /// Options that may stand without `=`.
 const OPTIONS: &[&str] = &[
-    "AUTO_INCREMENT", "AVG_ROW_LENGTH", "CHECKSUM", "COMMENT", "COMPRESSION", "CONNECTION", "DATA", "DEFAULT",
-    "DELAY_KEY_WRITE", "ENCRYPTION", "INDEX", "INSERT_METHOD", "KEY_BLOCK_SIZE", "MAX_ROWS", "MIN_ROWS", "NOT",
-    "PACK_KEYS", "PAGE_CHECKSUM", "PASSWORD", "ROW_FORMAT", "STATS_AUTO_RECALC", "STATS_PERSISTENT",
-    "STATS_SAMPLE_PAGES", "STORAGE", "TABLESPACE", "TRANSACTIONAL", "UNION", "WITH",
+    "AUTO_INCREMENT",
+    "AVG_ROW_LENGTH",
+    "CHECKSUM",
+    "COMMENT",
+    "COMPRESSION",
+    "CONNECTION",
+    "DATA",
+    "DEFAULT",
+    "DELAY_KEY_WRITE",
+    "ENCRYPTION",
+    "INDEX",
+    "INSERT_METHOD",
+    "KEY_BLOCK_SIZE",
+    "MAX_ROWS",
+    "MIN_ROWS",
+    "NOT",
+    "PACK_KEYS",
+    "PAGE_CHECKSUM",
+    "PASSWORD",
+    "ROW_FORMAT",
+    "STATS_AUTO_RECALC",
+    "STATS_PERSISTENT",
+    "STATS_SAMPLE_PAGES",
+    "STORAGE",
+    "TABLESPACE",
+    "TRANSACTIONAL",
+    "UNION",
+    "WITH",
 ];

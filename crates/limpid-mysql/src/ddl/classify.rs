@@ -29,7 +29,10 @@ pub enum Class {
     XaStart(Xid),
     XaEnd(Xid),
     XaPrepare(Xid),
-    XaCommit { xid: Xid, one_phase: bool },
+    XaCommit {
+        xid: Xid,
+        one_phase: bool,
+    },
     XaRollback(Xid),
     /// Everything else.
     Other,

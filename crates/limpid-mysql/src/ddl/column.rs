@@ -5,7 +5,7 @@
 //!
 //! Invariant: stops before the `,`, `)`, FIRST or AFTER that ends the definition.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, is_word};
 use super::effect::{ColumnSpec, DeclaredType, Generated, KeyKind, KeyPartSpec, KeySpec, VersioningRole};
 use super::native::{self, NativeType};
 use super::{Flavor, ScanContext};
@@ -27,7 +27,11 @@ pub(super) fn scan(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>) -> Option<(Co
 }
 
 /// Behind a column's name.
-pub(super) fn definition(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>, name: String) -> Option<(ColumnSpec, Vec<KeySpec>)> {
+pub(super) fn definition(
+    cursor: &mut Cursor<'_>,
+    ctx: &ScanContext<'_>,
+    name: String,
+) -> Option<(ColumnSpec, Vec<KeySpec>)> {
     let declared = native::parse(cursor, ctx)?;
     let mut draft = Draft {
         spec: ColumnSpec {
@@ -45,10 +49,19 @@ pub(super) fn definition(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>, name: S
     if draft.spec.declared.serial {
         draft.serial();
     }
-    while !cursor.at_end() && !cursor.at_punct(b',') && !cursor.at_punct(b')') && !cursor.at_any(&["FIRST", "AFTER"]) {
+    while !ends(cursor) {
         attribute(cursor, ctx, &mut draft);
     }
     Some(draft.finish(ctx))
+}
+
+/// Behind the last attribute: partitions may follow in ALTER TABLE, with KEY among their words.
+fn ends(cursor: &Cursor<'_>) -> bool {
+    cursor.at_end()
+        || cursor.at_punct(b',')
+        || cursor.at_punct(b')')
+        || cursor.at_any(&["FIRST", "AFTER", "PARTITION"])
+        || (cursor.at_word("REMOVE") && is_word(cursor.ahead(), "PARTITIONING"))
 }
 
 impl Draft {
@@ -209,9 +222,33 @@ fn versioning(cursor: &mut Cursor<'_>, draft: &mut Draft) -> bool {
 
 /// Words that cannot go on with a default's expression outside parentheses.
 const AFTER_DEFAULT: &[&str] = &[
-    "NOT", "NULL", "AUTO_INCREMENT", "PRIMARY", "UNIQUE", "KEY", "COMMENT", "COLLATE", "COLUMN_FORMAT", "STORAGE",
-    "GENERATED", "AS", "ON", "REFERENCES", "CHECK", "CONSTRAINT", "INVISIBLE", "VISIBLE", "SRID", "REF_SYSTEM_ID",
-    "COMPRESSED", "WITH", "WITHOUT", "FIRST", "AFTER", "ENGINE_ATTRIBUTE", "SECONDARY_ENGINE_ATTRIBUTE",
+    "NOT",
+    "NULL",
+    "AUTO_INCREMENT",
+    "PRIMARY",
+    "UNIQUE",
+    "KEY",
+    "COMMENT",
+    "COLLATE",
+    "COLUMN_FORMAT",
+    "STORAGE",
+    "GENERATED",
+    "AS",
+    "ON",
+    "REFERENCES",
+    "CHECK",
+    "CONSTRAINT",
+    "INVISIBLE",
+    "VISIBLE",
+    "SRID",
+    "REF_SYSTEM_ID",
+    "COMPRESSED",
+    "WITH",
+    "WITHOUT",
+    "FIRST",
+    "AFTER",
+    "ENGINE_ATTRIBUTE",
+    "SECONDARY_ENGINE_ATTRIBUTE",
 ];
 
 /// Behind DEFAULT. MariaDB takes expressions without parentheses.

@@ -80,7 +80,9 @@ fn create_table(mut cursor: Cursor<'_>, ctx: &ScanContext<'_>, mut mode: Mode) -
     if selects {
         // In a row-format log the server writes the columns out and the rows as events; this one does neither.
         statement.written.push(table.clone());
-        statement.doubts.push(Doubt { table: Some(table), reason: "CREATE TABLE ... SELECT does not list its columns" });
+        statement
+            .doubts
+            .push(Doubt { table: Some(table), reason: "CREATE TABLE ... SELECT does not list its columns" });
     } else if doubtful {
         statement.doubts.push(Doubt { table: Some(table), reason: "a part of CREATE TABLE was not understood" });
     }
@@ -109,7 +111,7 @@ fn options(cursor: &mut Cursor<'_>) -> (TableOptions, bool) {
             continue;
         }
         let behind_as = cursor.eat_word("AS");
-        if cursor.at_any(&["SELECT", "WITH"]) || begins_select_behind(cursor, behind_as) {
+        if cursor.at_any(&["SELECT", "WITH", "VALUES", "TABLE"]) || begins_select_behind(cursor, behind_as) {
             return (options, true);
         }
         cursor.skip_item();
@@ -119,7 +121,7 @@ fn options(cursor: &mut Cursor<'_>) -> (TableOptions, bool) {
 
 fn begins_select_behind(cursor: &Cursor<'_>, behind_as: bool) -> bool {
     let parenthesis = cursor.at_punct(b'(') && is_word(cursor.ahead(), "SELECT");
-    parenthesis || (behind_as && (cursor.at_any(&["VALUES", "TABLE"]) || cursor.at_punct(b'(')))
+    parenthesis || (behind_as && cursor.at_punct(b'('))
 }
 
 fn sequence(mut cursor: Cursor<'_>, ctx: &ScanContext<'_>, mut mode: Mode) -> Statement {

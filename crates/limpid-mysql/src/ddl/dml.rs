@@ -151,8 +151,24 @@ fn alias(cursor: &mut Cursor<'_>) -> Option<String> {
     }
     let named = cursor.eat_word("AS");
     let clause = &[
-        "SET", "WHERE", "JOIN", "INNER", "LEFT", "RIGHT", "CROSS", "NATURAL", "STRAIGHT_JOIN", "ON", "USING", "USE",
-        "FORCE", "IGNORE", "ORDER", "LIMIT", "FULL", "FOR",
+        "SET",
+        "WHERE",
+        "JOIN",
+        "INNER",
+        "LEFT",
+        "RIGHT",
+        "CROSS",
+        "NATURAL",
+        "STRAIGHT_JOIN",
+        "ON",
+        "USING",
+        "USE",
+        "FORCE",
+        "IGNORE",
+        "ORDER",
+        "LIMIT",
+        "FULL",
+        "FOR",
     ];
     if !named && cursor.at_any(clause) { None } else { cursor.identifier() }
 }

@@ -12,9 +12,19 @@ use super::native::NativeType;
 /// One step of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    CreateDatabase { name: String, or_replace: bool, if_not_exists: bool, charset: CharsetClause },
-    AlterDatabase { name: String, charset: CharsetClause },
-    DropDatabase { name: String },
+    CreateDatabase {
+        name: String,
+        or_replace: bool,
+        if_not_exists: bool,
+        charset: CharsetClause,
+    },
+    AlterDatabase {
+        name: String,
+        charset: CharsetClause,
+    },
+    DropDatabase {
+        name: String,
+    },
     CreateTable {
         table: TableName,
         or_replace: bool,
@@ -27,17 +37,44 @@ pub enum Effect {
         /// `... AS SELECT`: there are columns that the text does not list.
         selects: bool,
     },
-    CreateTableLike { table: TableName, like: TableName, or_replace: bool, if_not_exists: bool },
-    AlterTable { table: TableName, if_exists: bool, alterations: Vec<Alteration> },
-    DropTable { table: TableName, if_exists: bool },
-    RenameTable { from: TableName, to: TableName, if_exists: bool },
-    TruncateTable { table: TableName },
+    CreateTableLike {
+        table: TableName,
+        like: TableName,
+        or_replace: bool,
+        if_not_exists: bool,
+    },
+    AlterTable {
+        table: TableName,
+        if_exists: bool,
+        alterations: Vec<Alteration>,
+    },
+    DropTable {
+        table: TableName,
+        if_exists: bool,
+    },
+    RenameTable {
+        from: TableName,
+        to: TableName,
+        if_exists: bool,
+    },
+    TruncateTable {
+        table: TableName,
+    },
     /// A sequence is a table of one row whose changes are logged, and is never captured.
-    CreateSequence { table: TableName, or_replace: bool, if_not_exists: bool },
+    CreateSequence {
+        table: TableName,
+        or_replace: bool,
+        if_not_exists: bool,
+    },
     /// The table is the session's own, and its changes are not logged as rows.
-    TemporaryTable { table: TableName },
+    TemporaryTable {
+        table: TableName,
+    },
     /// Rows came or went without row events.
-    RowsChanged { table: TableName, how: RowsChange },
+    RowsChanged {
+        table: TableName,
+        how: RowsChange,
+    },
 }
 
 /// How rows changed that no row event tells.
@@ -50,8 +87,6 @@ pub enum RowsChange {
     ConvertedPartition,
     /// DISCARD or IMPORT of a tablespace.
     Tablespace,
-    /// DELETE HISTORY, or another statement that only history rows feel.
-    History,
 }
 
 /// `CHARACTER SET` and `COLLATE` as they were written.
@@ -187,21 +222,51 @@ pub enum Position {
 /// One clause of ALTER TABLE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alteration {
-    AddColumn { column: ColumnSpec, position: Position, if_not_exists: bool },
+    AddColumn {
+        column: ColumnSpec,
+        position: Position,
+        if_not_exists: bool,
+    },
     /// CHANGE, and MODIFY with equal names. `Position::Last`: where it is.
-    ChangeColumn { from: String, column: ColumnSpec, position: Position, if_exists: bool },
-    DropColumn { name: String, if_exists: bool },
-    RenameColumn { from: String, to: String, if_exists: bool },
+    ChangeColumn {
+        from: String,
+        column: ColumnSpec,
+        position: Position,
+        if_exists: bool,
+    },
+    DropColumn {
+        name: String,
+        if_exists: bool,
+    },
+    RenameColumn {
+        from: String,
+        to: String,
+        if_exists: bool,
+    },
     /// `ALTER COLUMN .. SET INVISIBLE | VISIBLE`
-    SetInvisible { name: String, invisible: bool },
+    SetInvisible {
+        name: String,
+        invisible: bool,
+    },
     AddKey(KeySpec),
     DropPrimaryKey,
-    DropKey { name: String, if_exists: bool },
+    DropKey {
+        name: String,
+        if_exists: bool,
+    },
     /// A key, a check or a foreign key.
-    DropConstraint { name: String },
-    RenameKey { from: String, to: String, if_exists: bool },
+    DropConstraint {
+        name: String,
+    },
+    RenameKey {
+        from: String,
+        to: String,
+        if_exists: bool,
+    },
     AddPeriod(Period),
-    DropPeriod { name: String },
+    DropPeriod {
+        name: String,
+    },
     ConvertCharset(CharsetClause),
     Options(TableOptions),
     AddSystemVersioning,

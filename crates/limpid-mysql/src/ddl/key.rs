@@ -22,11 +22,11 @@ pub(super) enum Element {
 
 /// At an element, of CREATE TABLE or behind ADD.
 pub(super) fn element(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>) -> Element {
-    let begins_key = cursor.at_any(&[
-        "CONSTRAINT", "PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK",
-    ]);
+    let begins_key =
+        cursor.at_any(&["CONSTRAINT", "PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK"]);
     let ahead = cursor.ahead();
-    let vector = cursor.at_word("VECTOR") && (is_word(ahead, "INDEX") || is_word(ahead, "KEY") || ahead == Token::Punct(b'('));
+    let vector =
+        cursor.at_word("VECTOR") && (is_word(ahead, "INDEX") || is_word(ahead, "KEY") || ahead == Token::Punct(b'('));
     if !begins_key && !vector {
         return Element::Other;
     }

@@ -6,10 +6,14 @@
 //! Invariant: what two spellings of one type have in common is all that is kept, so that a definition and the
 //! catalogue's text of it give equal values. Display widths are dropped where nothing shows them.
 
+mod modifier;
+
 use super::ScanContext;
 use super::cursor::Cursor;
 use super::effect::{CharsetClause, DeclaredType};
 use super::token::Token;
+
+pub(super) use modifier::{charset_name, modifier};
 
 /// The four sizes of TEXT and BLOB: how many bytes their lengths take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,41 +57,97 @@ pub enum GeometryKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NativeType {
     /// `bits` is 8, 16, 24, 32 or 64. `zerofill` is the display width then.
-    Int { bits: u8, unsigned: bool, zerofill: Option<u8>, tinyint1: bool },
+    Int {
+        bits: u8,
+        unsigned: bool,
+        zerofill: Option<u8>,
+        tinyint1: bool,
+    },
     /// `digits`: (M, D), which rounds values.
-    Float { digits: Option<(u8, u8)>, unsigned: bool, zerofill: bool },
-    Double { digits: Option<(u8, u8)>, unsigned: bool, zerofill: bool },
-    Decimal { precision: u8, scale: u8, unsigned: bool, zerofill: bool },
-    Bit { width: u8 },
+    Float {
+        digits: Option<(u8, u8)>,
+        unsigned: bool,
+        zerofill: bool,
+    },
+    Double {
+        digits: Option<(u8, u8)>,
+        unsigned: bool,
+        zerofill: bool,
+    },
+    Decimal {
+        precision: u8,
+        scale: u8,
+        unsigned: bool,
+        zerofill: bool,
+    },
+    Bit {
+        width: u8,
+    },
     /// In characters.
-    Char { length: u32 },
-    Varchar { length: u32, compressed: bool },
-    Text { size: TextSize, compressed: bool },
-    Binary { length: u32 },
-    Varbinary { length: u32, compressed: bool },
-    Blob { size: TextSize, compressed: bool },
+    Char {
+        length: u32,
+    },
+    Varchar {
+        length: u32,
+        compressed: bool,
+    },
+    Text {
+        size: TextSize,
+        compressed: bool,
+    },
+    Binary {
+        length: u32,
+    },
+    Varbinary {
+        length: u32,
+        compressed: bool,
+    },
+    Blob {
+        size: TextSize,
+        compressed: bool,
+    },
     Date,
-    Time { fsp: u8 },
-    DateTime { fsp: u8 },
-    Timestamp { fsp: u8 },
+    Time {
+        fsp: u8,
+    },
+    DateTime {
+        fsp: u8,
+    },
+    Timestamp {
+        fsp: u8,
+    },
     Year,
-    Enum { members: Vec<String> },
-    Set { members: Vec<String> },
+    Enum {
+        members: Vec<String>,
+    },
+    Set {
+        members: Vec<String>,
+    },
     /// MySQL's; MariaDB's JSON is LONGTEXT.
     Json,
-    Geometry { kind: GeometryKind, srid: Option<u32> },
+    Geometry {
+        kind: GeometryKind,
+        srid: Option<u32>,
+    },
     Uuid,
     Inet4,
     Inet6,
-    Vector { dimensions: u32 },
+    Vector {
+        dimensions: u32,
+    },
     /// A type that this version does not know, by its name.
-    Unknown { name: String },
+    Unknown {
+        name: String,
+    },
 }
 
 impl NativeType {
     /// Whether a column of this type has a character set.
     pub fn is_text(&self) -> bool {
-        matches!(self, Self::Char { .. } | Self::Varchar { .. } | Self::Text { .. } | Self::Enum { .. } | Self::Set { .. })
+        matches!(
+            self,
+            Self::Char { .. } | Self::Varchar { .. } | Self::Text { .. } | Self::Enum { .. } | Self::Set { .. }
+        )
     }
 }
 
@@ -140,8 +200,18 @@ fn clamp<T: TryFrom<u64>>(value: u64, max: T) -> T {
 }
 
 const INTS: &[(&str, u8)] = &[
-    ("INT", 32), ("BIGINT", 64), ("TINYINT", 8), ("SMALLINT", 16), ("MEDIUMINT", 24), ("INTEGER", 32),
-    ("INT1", 8), ("INT2", 16), ("INT3", 24), ("INT4", 32), ("INT8", 64), ("MIDDLEINT", 24),
+    ("INT", 32),
+    ("BIGINT", 64),
+    ("TINYINT", 8),
+    ("SMALLINT", 16),
+    ("MEDIUMINT", 24),
+    ("INTEGER", 32),
+    ("INT1", 8),
+    ("INT2", 16),
+    ("INT3", 24),
+    ("INT4", 32),
+    ("INT8", 64),
+    ("MIDDLEINT", 24),
 ];
 
 fn numeric(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>, declared: &mut DeclaredType) -> Option<NativeType> {
@@ -240,7 +310,11 @@ fn textual(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>, declared: &mut Declar
     if cursor.eat_any(&["CHAR", "CHARACTER", "NCHAR"]) {
         let varying = cursor.eat_any(&["VARYING", "VARCHAR", "VARCHARACTER"]);
         let length = length(cursor, 1);
-        return Some(if varying { NativeType::Varchar { length, compressed: false } } else { NativeType::Char { length } });
+        return Some(if varying {
+            NativeType::Varchar { length, compressed: false }
+        } else {
+            NativeType::Char { length }
+        });
     }
     if cursor.eat_any(&["VARCHAR", "NVARCHAR", "VARCHARACTER", "VARCHAR2"]) {
         return Some(NativeType::Varchar { length: length(cursor, 1), compressed: false });
@@ -259,7 +333,11 @@ fn textual(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>, declared: &mut Declar
         cursor.eat_any(&["VARCHAR", "VARCHARACTER"]);
         let size = TextSize::Medium;
         let compressed = false;
-        return Some(if binary { NativeType::Blob { size, compressed } } else { NativeType::Text { size, compressed } });
+        return Some(if binary {
+            NativeType::Blob { size, compressed }
+        } else {
+            NativeType::Text { size, compressed }
+        });
     }
     sized(cursor, ctx, declared)
 }
@@ -357,87 +435,4 @@ fn members(cursor: &mut Cursor<'_>) -> Vec<String> {
         cursor.skip_item();
     }
     members
-}
-
-/// One attribute that belongs to the type. Returns false, without a step, at anything else.
-pub(super) fn modifier(cursor: &mut Cursor<'_>, declared: &mut DeclaredType) -> bool {
-    if cursor.eat_word("UNSIGNED") {
-        set_unsigned(&mut declared.native);
-    } else if cursor.eat_word("ZEROFILL") {
-        set_zerofill(declared);
-    } else if cursor.eat_word("SIGNED") {
-    } else if let Some(name) = charset_name(cursor) {
-        declared.charset.charset = Some(name);
-    } else if cursor.eat_word("ASCII") {
-        declared.charset.charset = Some("latin1".to_owned());
-    } else if cursor.eat_word("UNICODE") {
-        declared.charset.charset = Some("ucs2".to_owned());
-    } else if cursor.eat_word("BYTE") {
-        declared.charset.charset = Some("binary".to_owned());
-    } else if cursor.eat_word("BINARY") {
-        declared.charset.binary = true;
-    } else if cursor.at_word("COMPRESSED") {
-        cursor.bump();
-        if cursor.eat_punct(b'=') {
-            cursor.bump();
-        }
-        set_compressed(&mut declared.native);
-    } else {
-        return false;
-    }
-    true
-}
-
-/// `CHARACTER SET x`, `CHAR SET x`, `CHARSET x`, each with an optional `=`.
-pub(super) fn charset_name(cursor: &mut Cursor<'_>) -> Option<String> {
-    let mut copy = *cursor;
-    let found = copy.eat_word("CHARSET") || (copy.eat_any(&["CHARACTER", "CHAR"]) && copy.eat_word("SET"));
-    if !found {
-        return None;
-    }
-    copy.eat_punct(b'=');
-    let name = copy.name()?.to_lowercase();
-    *cursor = copy;
-    Some(name)
-}
-
-fn set_unsigned(native: &mut NativeType) {
-    match native {
-        NativeType::Int { unsigned, .. }
-        | NativeType::Float { unsigned, .. }
-        | NativeType::Double { unsigned, .. }
-        | NativeType::Decimal { unsigned, .. } => *unsigned = true,
-        _ => {}
-    }
-}
-
-/// ZEROFILL makes UNSIGNED.
-fn set_zerofill(declared: &mut DeclaredType) {
-    set_unsigned(&mut declared.native);
-    match &mut declared.native {
-        NativeType::Int { bits, zerofill, .. } => {
-            let widest = match bits {
-                8 => 3,
-                16 => 5,
-                24 => 8,
-                32 => 10,
-                _ => 20,
-            };
-            *zerofill = Some(declared.display_width.unwrap_or(widest));
-        }
-        NativeType::Float { zerofill, .. } | NativeType::Double { zerofill, .. } | NativeType::Decimal { zerofill, .. } => {
-            *zerofill = true;
-        }
-        _ => {}
-    }
-}
-
-fn set_compressed(native: &mut NativeType) {
-    match native {
-        NativeType::Varchar { compressed, .. }
-        | NativeType::Varbinary { compressed, .. }
-        | NativeType::Text { compressed, .. }
-        | NativeType::Blob { compressed, .. } => *compressed = true,
-        _ => {}
-    }
 }

@@ -5,13 +5,13 @@
 //!
 //! Invariant: an element that cannot be read is skipped to its comma, and the body says so.
 
+use super::ScanContext;
 use super::column;
-use super::cursor::{Cursor, is_word};
+use super::cursor::Cursor;
 use super::effect::{CharsetClause, ColumnSpec, KeySpec, Period, TableOptions};
 use super::key::{self, Element};
 use super::native;
 use super::token::Token;
-use super::ScanContext;
 
 /// What stands between a table's parentheses.
 #[derive(Default)]
@@ -57,12 +57,9 @@ fn element(cursor: &mut Cursor<'_>, ctx: &ScanContext<'_>, body: &mut Body) {
 
 /// `PERIOD FOR p (a, b)`; PERIOD alone may be a column.
 pub(super) fn period(cursor: &mut Cursor<'_>) -> Option<Period> {
-    if !(cursor.at_word("PERIOD") && is_word(cursor.ahead(), "FOR")) {
+    if !eat_period_for(cursor) {
         return None;
     }
-    cursor.bump();
-    cursor.bump();
-    cursor.eat_words(&["IF", "NOT", "EXISTS"]);
     let name = cursor.name()?;
     cursor.eat_punct(b'(');
     let start = cursor.name()?;
@@ -70,6 +67,20 @@ pub(super) fn period(cursor: &mut Cursor<'_>) -> Option<Period> {
     let end = cursor.name()?;
     cursor.eat_punct(b')');
     Some(Period { name, columns: [start, end] })
+}
+
+/// `PERIOD [IF [NOT] EXISTS] FOR`, or nothing.
+pub(super) fn eat_period_for(cursor: &mut Cursor<'_>) -> bool {
+    let mut copy = *cursor;
+    let found = copy.eat_word("PERIOD") && {
+        copy.eat_words(&["IF", "NOT", "EXISTS"]);
+        copy.eat_words(&["IF", "EXISTS"]);
+        copy.eat_word("FOR")
+    };
+    if found {
+        *cursor = copy;
+    }
+    found
 }
 
 /// One table option, if it is one that matters: `[DEFAULT] CHARSET`, `COLLATE`, `ENGINE`, `SEQUENCE`,

@@ -11,7 +11,10 @@ use std::collections::HashMap;
 
 use super::keys::{self, Occasion, PRIMARY};
 use super::{Charsets, ColumnDefinition, KeyPart, SystemVersioning, TableDefinition, TextCharset};
-use crate::ddl::{Alteration, CharsetClause, ColumnSpec, Flavor, KeyKind, KeyPartSpec, KeySpec, NativeType, Period, Position, VersioningRole};
+use crate::ddl::{
+    Alteration, CharsetClause, ColumnSpec, Flavor, KeyKind, KeyPartSpec, KeySpec, NativeType, Period, Position,
+    VersioningRole,
+};
 
 const UNKNOWN_COLUMN: &str = "ALTER TABLE names a column that the history does not know";
 const UNKNOWN_KEY: &str = "ALTER TABLE names a key that the history does not know";
@@ -29,7 +32,16 @@ pub(super) fn apply<'h>(
     alterations: &[Alteration],
     around: &'h Surroundings<'h>,
 ) -> (TableDefinition, Option<&'static str>) {
-    let mut work = Work { before: old, table: old.clone(), around, skipped: Vec::new(), converted: None, origins: HashMap::new(), added: Vec::new(), problem: None };
+    let mut work = Work {
+        before: old,
+        table: old.clone(),
+        around,
+        skipped: Vec::new(),
+        converted: None,
+        origins: HashMap::new(),
+        added: Vec::new(),
+        problem: None,
+    };
     work.options(alterations);
     work.columns(alterations);
     work.keys(alterations);
@@ -95,20 +107,18 @@ impl Work<'_> {
     /// Table options come first: added columns take the new character set.
     fn options(&mut self, alterations: &[Alteration]) {
         for alteration in alterations {
-            match alteration {
-                Alteration::Options(options) => {
-                    if let Some(engine) = &options.engine {
-                        self.table.engine.clone_from(engine);
-                    }
-                    if !options.charset.is_empty() {
-                        let above = if options.charset.charset.is_some() { &self.around.database } else { &self.table.charset };
-                        self.table.charset = self.around.charsets.resolve(&options.charset, above);
-                    }
-                    if options.system_versioning {
-                        self.add_versioning();
-                    }
+            if let Alteration::Options(options) = alteration {
+                if let Some(engine) = &options.engine {
+                    self.table.engine.clone_from(engine);
                 }
-                _ => {}
+                if !options.charset.is_empty() {
+                    let above =
+                        if options.charset.charset.is_some() { &self.around.database } else { &self.table.charset };
+                    self.table.charset = self.around.charsets.resolve(&options.charset, above);
+                }
+                if options.system_versioning {
+                    self.add_versioning();
+                }
             }
         }
         for alteration in alterations {
@@ -139,13 +149,13 @@ impl Work<'_> {
     fn convert(&mut self, clause: &CharsetClause) {
         let to = self.around.charsets.resolve(clause, &self.around.database);
         for column in &mut self.table.columns {
-            if let (true, Some(from)) = (column.native.is_text(), &column.charset) {
-                if !from.is_binary() {
-                    if !members_survive(&column.native, from, &to) {
-                        self.problem = Some("members of an ENUM or SET may become other bytes");
-                    }
-                    (column.native, column.charset) = self.around.charsets.convert(column.native.clone(), from, &to);
+            if let (true, Some(from)) = (column.native.is_text(), &column.charset)
+                && !from.is_binary()
+            {
+                if !members_survive(&column.native, from, &to) {
+                    self.problem = Some("members of an ENUM or SET may become other bytes");
                 }
+                (column.native, column.charset) = self.around.charsets.convert(column.native.clone(), from, &to);
             }
         }
         self.converted = Some(to);
@@ -237,9 +247,12 @@ impl Work<'_> {
     }
 
     fn move_column(&mut self, name: &str, position: &Position) {
-        let Some(from) = self.table.columns.iter().rposition(|column| {
-            column.hidden_for.is_none() && column.name.to_lowercase() == name.to_lowercase()
-        }) else {
+        let Some(from) = self
+            .table
+            .columns
+            .iter()
+            .rposition(|column| column.hidden_for.is_none() && column.name.to_lowercase() == name.to_lowercase())
+        else {
             // CHANGE IF EXISTS of a column that is not there.
             return;
         };
@@ -268,12 +281,7 @@ impl Work<'_> {
                 _ => {}
             }
         }
-        // Names are those before the statement: what is dropped cannot be renamed, what is renamed not dropped.
-        for alteration in alterations {
-            if let Alteration::RenameKey { from, to, if_exists } = alteration {
-                self.rename_key(from, to, *if_exists);
-            }
-        }
+        self.rename_keys(alterations);
         let shrunk = self.follow_columns();
         let added = self.added_keys(alterations);
         let rebuild = alterations.iter().any(|alteration| !matches!(alteration, Alteration::RenameTo(_)));
@@ -311,13 +319,26 @@ impl Work<'_> {
         }
     }
 
-    fn rename_key(&mut self, from: &str, to: &str, if_exists: bool) {
-        let Some(key) = keys::position(&self.table, from).and_then(|index| self.table.keys.get_mut(index)) else {
-            return self.doubt_unless(if_exists, UNKNOWN_KEY);
-        };
-        let old = std::mem::replace(&mut key.name, to.to_owned());
-        for column in self.table.columns.iter_mut().filter(|column| column.hidden_for.as_deref() == Some(&old)) {
-            column.hidden_for = Some(to.to_owned());
+    /// All by their names before the statement, so that two keys can change names.
+    fn rename_keys(&mut self, alterations: &[Alteration]) {
+        let mut renamed = Vec::new();
+        for alteration in alterations {
+            if let Alteration::RenameKey { from, to, if_exists } = alteration {
+                match keys::position(&self.table, from) {
+                    Some(index) => renamed.push((index, to)),
+                    None => self.doubt_unless(*if_exists, UNKNOWN_KEY),
+                }
+            }
+        }
+        let mut hidden = Vec::new();
+        for (index, to) in renamed {
+            let Some(key) = self.table.keys.get_mut(index) else { continue };
+            hidden.push((std::mem::replace(&mut key.name, to.clone()), to));
+        }
+        for owner in self.table.columns.iter_mut().filter_map(|column| column.hidden_for.as_mut()) {
+            if let Some((_, to)) = hidden.iter().find(|(old, _)| old == owner) {
+                owner.clone_from(to);
+            }
         }
     }
 

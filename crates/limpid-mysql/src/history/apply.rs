@@ -13,7 +13,9 @@ use limpid_model::TableName;
 use super::alter::{self, Surroundings};
 use super::keys::Occasion;
 use super::{Change, History, SystemVersioning, TableDefinition, keys};
-use crate::ddl::{Alteration, CharsetClause, ColumnSpec, Effect, KeySpec, Period, Statement, TableOptions, VersioningRole};
+use crate::ddl::{
+    Alteration, CharsetClause, ColumnSpec, Effect, KeySpec, Period, Statement, TableOptions, VersioningRole,
+};
 
 const UNKNOWN_TABLE: &str = "the statement changes a table that the history does not know";
 
@@ -166,7 +168,13 @@ impl History {
         }
     }
 
-    fn alter_table(&mut self, table: &TableName, if_exists: bool, alterations: &[Alteration], changes: &mut Vec<Change>) {
+    fn alter_table(
+        &mut self,
+        table: &TableName,
+        if_exists: bool,
+        alterations: &[Alteration],
+        changes: &mut Vec<Change>,
+    ) {
         let Some(definition) = self.tables.get(table) else {
             if !if_exists {
                 self.doubt(Some(table.clone()), UNKNOWN_TABLE, changes);

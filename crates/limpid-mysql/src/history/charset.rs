@@ -126,7 +126,12 @@ impl Charsets {
     }
 
     /// CONVERT TO CHARACTER SET: types grow so that as many characters fit as before.
-    pub(crate) fn convert(&self, native: NativeType, from: &TextCharset, to: &TextCharset) -> (NativeType, Option<TextCharset>) {
+    pub(crate) fn convert(
+        &self,
+        native: NativeType,
+        from: &TextCharset,
+        to: &TextCharset,
+    ) -> (NativeType, Option<TextCharset>) {
         let (old, new) = (self.bytes_max(from), self.bytes_max(to));
         let native = match native {
             NativeType::Text { size, compressed } if new > old => {

@@ -24,7 +24,11 @@ pub(super) enum Occasion<'o> {
     /// The definition before the statement, and whether the server prepares the keys anew, which ENABLE KEYS and a
     /// mere RENAME do not.
     /// `shrunk`: keys that lost a column with it, by name.
-    Alter { before: &'o TableDefinition, rebuild: bool, shrunk: &'o [String] },
+    Alter {
+        before: &'o TableDefinition,
+        rebuild: bool,
+        shrunk: &'o [String],
+    },
 }
 
 /// Adds keys to a table whose columns are settled, and puts all keys in order.
@@ -125,7 +129,10 @@ fn key(table: &mut TableDefinition, spec: &KeySpec, flavor: Flavor) -> Result<Ke
 
 /// The place of the key called `name`.
 pub(super) fn position(table: &TableDefinition, name: &str) -> Option<usize> {
-    table.keys.iter().position(|key| key.name.eq_ignore_ascii_case(name) || key.name.to_lowercase() == name.to_lowercase())
+    table
+        .keys
+        .iter()
+        .position(|key| key.name.eq_ignore_ascii_case(name) || key.name.to_lowercase() == name.to_lowercase())
 }
 
 fn column_name(part: &KeyPart) -> Option<String> {
@@ -224,13 +231,15 @@ fn without_redundant_indexes(table: &mut TableDefinition, specs: Vec<KeySpec>) -
     let begins_with = |long: &[String], short: &[String]| {
         short.len() <= long.len() && short.iter().zip(long).all(|(a, b)| a.eq_ignore_ascii_case(b))
     };
-    let spec_columns: Vec<Vec<String>> = specs.iter().map(|spec| spec.parts.iter().map(spec_column).collect()).collect();
+    let spec_columns: Vec<Vec<String>> =
+        specs.iter().map(|spec| spec.parts.iter().map(spec_column).collect()).collect();
     let serves = |kind: KeyKind| !matches!(kind, KeyKind::Fulltext | KeyKind::Spatial);
     table.keys.retain(|key| {
         let columns = whole_columns(key);
-        let covered = specs.iter().zip(&spec_columns).any(|(spec, long)| {
-            spec.kind != KeyKind::Foreign && serves(spec.kind) && begins_with(long, &columns)
-        });
+        let covered = specs
+            .iter()
+            .zip(&spec_columns)
+            .any(|(spec, long)| spec.kind != KeyKind::Foreign && serves(spec.kind) && begins_with(long, &columns));
         !(key.generated && covered)
     });
     let existing: Vec<Vec<String>> = table.keys.iter().filter(|key| serves(key.kind)).map(whole_columns).collect();
@@ -242,7 +251,8 @@ fn without_redundant_indexes(table: &mut TableDefinition, specs: Vec<KeySpec>) -
             other != index && serves(kind) && begins_with(long, short) && !first_of_equals
         };
         spec.kind != KeyKind::Foreign
-            || !(existing.iter().any(|long| begins_with(long, short)) || spec_columns.iter().enumerate().any(other_serves))
+            || !(existing.iter().any(|long| begins_with(long, short))
+                || spec_columns.iter().enumerate().any(other_serves))
     };
     specs.iter().enumerate().filter(|(index, spec)| keep(*index, spec)).map(|(_, spec)| spec.clone()).collect()
 }

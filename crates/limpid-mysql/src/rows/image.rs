@@ -5,6 +5,8 @@
 //! Invariant: either a whole image's cells were pushed, or an error says why not; cells never point outside their
 //! block.
 
+mod skip;
+
 use limpid_connector::{DecodeTally, JsonText};
 use limpid_model::{Cell, CellKind, EventHeader};
 
@@ -57,7 +59,18 @@ impl<'a, 't> ImageReader<'a, 't> {
         tally: &'t mut DecodeTally,
     ) -> Self {
         let (block, base) = (header.block, header.offset);
-        Self { layout, body, pos, block, base, json_text, tally, json_raw: Vec::new(), keep_json: false, image_start: 0 }
+        Self {
+            layout,
+            body,
+            pos,
+            block,
+            base,
+            json_text,
+            tally,
+            json_raw: Vec::new(),
+            keep_json: false,
+            image_start: 0,
+        }
     }
 
     #[inline]
@@ -87,7 +100,11 @@ impl<'a, 't> ImageReader<'a, 't> {
         let nulls = self.take(ones.div_ceil(8))?;
         let first = out.cells.len() as u32;
         self.image_start = out.cells.len();
-        if ones == width { self.full(out, nulls)? } else { self.some(out, present, nulls)? }
+        if ones == width {
+            self.full(out, nulls)?
+        } else {
+            self.some(out, present, nulls)?
+        }
         Ok(first)
     }
 
@@ -446,39 +463,6 @@ impl<'a, 't> ImageReader<'a, 't> {
             }
         };
         Ok(Cell::arena(kind, start as u64, (out.arena.len() - start) as u32, 0))
-    }
-
-    /// Walks over one value.
-    fn skip(&mut self, wire: Wire) -> Result<(), RowError> {
-        let n = match wire {
-            Wire::I8 | Wire::U8 | Wire::Year => 1,
-            Wire::I16 | Wire::U16 => 2,
-            Wire::I24 | Wire::U24 | Wire::Date | Wire::TimeOld => 3,
-            Wire::I32 | Wire::U32 | Wire::F32 | Wire::TimestampOld => 4,
-            Wire::I64 | Wire::U64 | Wire::F64 | Wire::DateTimeOld => 8,
-            Wire::DecimalSmall { size, .. } | Wire::DecimalBig { size, .. } => size as usize,
-            Wire::Time { digits } => 3 + values::fraction_size(digits),
-            Wire::DateTime { digits } => 5 + values::fraction_size(digits),
-            Wire::Timestamp { digits } => 4 + values::fraction_size(digits),
-            Wire::Bit { bytes } | Wire::Enum { bytes } | Wire::Set { bytes } => bytes as usize,
-            Wire::Text { prefix, .. }
-            | Wire::Bytes { prefix }
-            | Wire::FixedBytes { prefix, .. }
-            | Wire::Uuid { prefix }
-            | Wire::Inet { prefix, .. }
-            | Wire::Json { prefix }
-            | Wire::Geometry { prefix }
-            | Wire::Vector { prefix }
-            | Wire::CompressedText { prefix, .. }
-            | Wire::CompressedBytes { prefix } => {
-                let (_, bytes) = self.prefixed(prefix)?;
-                if self.keep_json && matches!(wire, Wire::Json { .. }) {
-                    self.json_raw.push(Some(bytes));
-                }
-                return Ok(());
-            }
-        };
-        self.take(n).map(drop)
     }
 }
 

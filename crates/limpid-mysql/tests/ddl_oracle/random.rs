@@ -86,7 +86,13 @@ impl Random {
             elements.push(self.key());
         }
         let options = [
-            "", "", "", " charset latin1", " collate utf8mb4_bin", " engine=MyISAM", " default character set = ucs2",
+            "",
+            "",
+            "",
+            " charset latin1",
+            " collate utf8mb4_bin",
+            " engine=MyISAM",
+            " default character set = ucs2",
             " charset binary",
         ];
         let options = self.pick(&options);
@@ -99,17 +105,63 @@ impl Random {
             Flavor::MySql => &["json", "geometry srid 4326", "point"],
         };
         let common = [
-            "int", "int unsigned", "bigint(20)", "tinyint(1)", "smallint(5) zerofill", "bool", "varchar(20)",
-            "char(7)", "varchar(10) character set latin1", "text", "tinytext", "text(50)", "blob", "varbinary(9)",
-            "binary(3)", "decimal(9,3)", "double(7,2)", "float(30)", "bit(5)", "enum('a','b''c')",
-            "set('x','y') collate utf8mb4_bin", "datetime(3)", "timestamp null", "timestamp", "time(2)", "date",
-            "year", "varchar(5) binary", "mediumtext charset ucs2", "nchar(4)", "char(3) byte", "double precision",
-            "dec", "long varchar", "varchar(2000)",
+            "int",
+            "int unsigned",
+            "bigint(20)",
+            "tinyint(1)",
+            "smallint(5) zerofill",
+            "bool",
+            "varchar(20)",
+            "char(7)",
+            "varchar(10) character set latin1",
+            "text",
+            "tinytext",
+            "text(50)",
+            "blob",
+            "varbinary(9)",
+            "binary(3)",
+            "decimal(9,3)",
+            "double(7,2)",
+            "float(30)",
+            "bit(5)",
+            "enum('a','b''c')",
+            "set('x','y') collate utf8mb4_bin",
+            "datetime(3)",
+            "timestamp null",
+            "timestamp",
+            "time(2)",
+            "date",
+            "year",
+            "varchar(5) binary",
+            "mediumtext charset ucs2",
+            "nchar(4)",
+            "char(3) byte",
+            "double precision",
+            "dec",
+            "long varchar",
+            "varchar(2000)",
         ];
-        let whole = ["int as (1+1) virtual", "int generated always as (2) stored", "int as (3)", "serial", "int auto_increment unique"];
+        let whole = [
+            "int as (1+1) virtual",
+            "int generated always as (2) stored",
+            "int as (3)",
+            "serial",
+            "int auto_increment unique",
+        ];
         let attributes = [
-            "", "", "", "", " not null", " not null", " not null", " null", " default null", " comment 'a, b)'",
-            " unique", " primary key", " not null unique key",
+            "",
+            "",
+            "",
+            "",
+            " not null",
+            " not null",
+            " not null",
+            " null",
+            " default null",
+            " comment 'a, b)'",
+            " unique",
+            " primary key",
+            " not null unique key",
         ];
         match self.below(12) {
             0 => self.pick(&whole).to_owned(),
@@ -151,16 +203,25 @@ impl Random {
         let dropped_keys =
             ["drop primary key", "drop key k1", "drop index k2", "drop key `k 3`", "drop index c1", "drop key k7"];
         let converted = [
-            "convert to character set utf8mb4", "convert to character set latin1",
-            "convert to character set utf8 collate utf8_bin", "convert to character set binary",
+            "convert to character set utf8mb4",
+            "convert to character set latin1",
+            "convert to character set utf8 collate utf8_bin",
+            "convert to character set binary",
         ];
         let options = [
-            "default character set latin1", "charset utf8mb4", "collate utf8mb4_unicode_ci", "engine=innodb",
+            "default character set latin1",
+            "charset utf8mb4",
+            "collate utf8mb4_unicode_ci",
+            "engine=innodb",
             "engine=myisam",
         ];
         let nothing = [
-            "force", "comment 'x, drop column c1'", "order by c1, c2 desc", "alter column c1 drop default",
-            "disable keys", "row_format=dynamic",
+            "force",
+            "comment 'x, drop column c1'",
+            "order by c1, c2 desc",
+            "alter column c1 drop default",
+            "disable keys",
+            "row_format=dynamic",
         ];
         match self.below(17) {
             0..=2 => format!("add column {new} {}{place}", self.definition()),

@@ -39,7 +39,7 @@ pub fn markdown() -> String {
 }
 
 fn section(page: &mut String, metric: &Metric) -> std::fmt::Result {
-    writeln!(page, "\n## {}\n\n{}\n\n**{}**", metric.name, metric.help, metric.question)?;
+    write!(page, "\n## {}\n\n{}\n\n**{}**", metric.name, metric.help, metric.question)?;
     if let Some(partner) = metric.partner {
         write!(page, " Look at [`{0}`](#{0}) beside it.", partner.name)?;
     }

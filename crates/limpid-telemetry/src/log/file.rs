@@ -57,7 +57,11 @@ impl RotatedFile {
                 fs::rename(from, numbered(path, number + 1))?;
             }
         }
-        if *kept > 0 { fs::rename(path, numbered(path, 1))? } else { fs::remove_file(path)? }
+        if *kept > 0 {
+            fs::rename(path, numbered(path, 1))?
+        } else {
+            fs::remove_file(path)?
+        }
         self.reopen()
     }
 }

@@ -90,7 +90,11 @@ fn without_numbers(text: &str) -> String {
     while let Some(from) = rest.find(|c: char| c.is_ascii_digit()) {
         let digits = rest[from..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - from);
         out.push_str(&rest[..from]);
-        if digits > DIGITS_MAX { out.push('#') } else { out.push_str(&rest[from..from + digits]) }
+        if digits > DIGITS_MAX {
+            out.push('#')
+        } else {
+            out.push_str(&rest[from..from + digits])
+        }
         rest = &rest[from + digits..];
     }
     out.push_str(rest);

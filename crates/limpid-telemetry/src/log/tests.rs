@@ -7,7 +7,9 @@ use limpid_model::{Component, FaultCode, PipelineName, TableName};
 use limpid_stack::TempDir;
 
 use super::*;
-use crate::events::{CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, PeerLost, PipelineTelemetry, TableHalted};
+use crate::events::{
+    CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, PeerLost, PipelineTelemetry, TableHalted,
+};
 use crate::meter::{MeterOptions, PipelineMeter};
 use crate::registry::{Build, Registry};
 

@@ -32,12 +32,7 @@ struct Series {
 }
 
 impl Input {
-    pub(super) fn new(
-        registry: &Arc<Registry>,
-        pipeline: &str,
-        tables: Arc<TableNames>,
-        tables_max: usize,
-    ) -> Self {
+    pub(super) fn new(registry: &Arc<Registry>, pipeline: &str, tables: Arc<TableNames>, tables_max: usize) -> Self {
         Self {
             registry: Arc::clone(registry),
             pipeline: pipeline.into(),

@@ -112,7 +112,8 @@ impl In<'_> {
             engine,
             is_sequence: flags & 1 != 0,
             versioning,
-            periods: self.list(|input| Some(Period { name: input.text()?, columns: [input.text()?, input.text()?] }))?,
+            periods: self
+                .list(|input| Some(Period { name: input.text()?, columns: [input.text()?, input.text()?] }))?,
             certain: flags & 2 != 0,
         })
     }

@@ -5,7 +5,9 @@
 //! Invariant: a change here raises `wire::VERSION`, unless it adds a tag.
 
 use crate::ddl::{Flavor, Generated, GeometryKind, KeyKind, NativeType, Period, TextSize, VersioningRole};
-use crate::history::{ColumnDefinition, History, KeyDefinition, KeyPart, SystemVersioning, TableDefinition, TextCharset};
+use crate::history::{
+    ColumnDefinition, History, KeyDefinition, KeyPart, SystemVersioning, TableDefinition, TextCharset,
+};
 
 type Out = Vec<u8>;
 
@@ -64,7 +66,9 @@ fn column(out: &mut Out, column: &ColumnDefinition) {
         Some(Generated::Stored) => 2,
     };
     let flags = u8::from(column.nullable) | u8::from(column.invisible) << 1 | u8::from(column.auto_increment) << 2;
-    out.push(flags | generated << 3 | u8::from(column.charset.is_some()) << 5 | u8::from(column.hidden_for.is_some()) << 6);
+    out.push(
+        flags | generated << 3 | u8::from(column.charset.is_some()) << 5 | u8::from(column.hidden_for.is_some()) << 6,
+    );
     out.push(match column.versioning {
         None => 0,
         Some(VersioningRole::RowStart) => 1,

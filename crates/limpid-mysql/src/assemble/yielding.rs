@@ -1,0 +1,142 @@
+//! Taking batches out: when, with which position, and what goes on in the next one.
+//!
+//! Owns: blocks, pieces of large groups, carrying a group in progress over. Does not own: what events do to a group
+//! (`assemble`).
+//!
+//! Invariant: a batch that is taken holds whole ended groups, or pieces of one whose fate is known; its position
+//! covers exactly those.
+
+use bytes::Bytes;
+use limpid_connector::StreamEvent;
+
+use super::*;
+
+impl Assembler {
+    /// True when the batch should be taken at this boundary.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.settled_bytes >= BATCH_BYTES
+            || self.settled_txns >= 4096
+            || self.batch.control.log_bytes >= SILENT_BYTES_MAX
+    }
+
+    /// True inside a large group whose fate is known and that has gathered enough for a piece.
+    #[inline]
+    pub fn piece_is_due(&self) -> bool {
+        let Some(group) = &self.group else { return false };
+        group.fate.is_some() && group.bytes >= BATCH_BYTES
+    }
+
+    /// True when there is a position to report that no batch has carried yet.
+    pub fn has_news(&self) -> bool {
+        self.moved
+    }
+
+    /// The index the next sealed block will get.
+    #[inline]
+    pub fn next_block(&self) -> u16 {
+        self.batch.blocks.len() as u16
+    }
+
+    /// Gives the batch the block that its latest events may point into; kept only if one does.
+    pub fn seal(&mut self, block: Bytes) {
+        let number = self.next_block();
+        let mut latest = self.batch.events.iter().rev().filter(|event| event.block != NO_BLOCK);
+        if latest.next().is_some_and(|event| event.block == number) {
+            self.batch.blocks.push(block);
+        }
+    }
+
+    /// The position everything settled is below.
+    pub fn position(&self) -> LogPosition {
+        LogPosition { gtids: self.gtids.clone(), file: Arc::clone(&self.file), offset: self.offset, inside: None }
+    }
+
+    /// Where the group in hand begins: file and offset for a look ahead.
+    pub fn group_begin(&self) -> Option<(Arc<str>, u64)> {
+        self.group.as_ref().map(|group| (Arc::clone(&self.file), group.begin))
+    }
+
+    /// What the look ahead found for the group in hand.
+    pub fn set_fate(&mut self, fate: Fate) {
+        let Some(group) = &mut self.group else { return };
+        match fate.ending {
+            Ending::RolledBack => self.batch.events.truncate(self.settled_events),
+            Ending::Committed | Ending::Prepared => {
+                self.batch.events_retain(self.settled_events, |event| !fate.marks.is_undone(event.at));
+            }
+        }
+        group.fate = Some(fate);
+    }
+
+    /// Takes what is settled (and, of a large group whose fate is known, what is there) into `out`. The group in
+    /// progress goes on in the next batch.
+    pub fn take(&mut self, out: &mut Batch) {
+        let piece = self.group.as_ref().is_some_and(|group| {
+            group.fate.as_ref().is_some_and(|fate| fate.ending == Ending::Committed) && group.txn.is_some()
+        });
+        let mut piece_bytes = 0;
+        if piece {
+            // Up to the usual size; the rest of the group is the next batch's.
+            while self.settled_events < self.batch.events.len() && piece_bytes < BATCH_BYTES {
+                piece_bytes += self.batch.events[self.settled_events].len as u64;
+                self.settled_events += 1;
+            }
+            self.settled_txns = self.batch.txns.len();
+        }
+        std::mem::swap(out, &mut self.batch);
+        self.batch.clear();
+        self.tables.new_batch();
+        self.carry_over(out);
+        out.end = Some(Position::new(self.end_position(piece)));
+        if let Some(group) = &mut self.group
+            && piece
+        {
+            group.left = true;
+            group.bytes -= piece_bytes;
+        }
+        (self.settled_events, self.settled_txns, self.settled_bytes) = (0, 0, 0);
+        self.moved = false;
+    }
+
+    fn end_position(&self, piece: bool) -> LogPosition {
+        let mut position = self.position();
+        if let Some(group) = &self.group {
+            position.offset = group.begin;
+            if piece {
+                position.inside = Some((NamedTxn { id: group.id, tag: "".into() }, 0));
+            }
+        }
+        position
+    }
+
+    /// Moves the events of the group in progress from the batch just taken to the next one.
+    fn carry_over(&mut self, taken: &mut Batch) {
+        let events = taken.events.split_off(self.settled_events);
+        taken.txns.truncate(self.settled_txns);
+        if let Some(group) = &mut self.group {
+            group.txn = None;
+        }
+        let Some(first) = events.first() else { return };
+        let with_bytes = events.iter().find(|event| event.block != NO_BLOCK);
+        let first_block = with_bytes.map_or(taken.blocks.len() as u16, |event| event.block);
+        self.batch.blocks.extend(taken.blocks[first_block as usize..].iter().cloned());
+        let (seconds, at) = (first.seconds, first.at);
+        let txn = self.txn_index(seconds, at);
+        for mut event in events {
+            if event.block != NO_BLOCK {
+                event.block -= first_block;
+            }
+            event.log = 0;
+            event.txn = txn;
+            let (schema, layout) = (&taken.tables[event.table as usize], &taken.layouts[event.table as usize]);
+            event.table = self.tables.adopt(schema, layout, &mut self.batch);
+            self.batch.events.push(event);
+        }
+    }
+
+    /// What happened besides rows since the last call.
+    pub fn take_events(&mut self) -> Vec<StreamEvent> {
+        self.schemas.take_events()
+    }
+}

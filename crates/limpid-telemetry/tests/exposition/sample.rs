@@ -1,0 +1,109 @@
+//! Two pipelines that have seen everything, with labels that nobody should have.
+
+use std::sync::Arc;
+
+use limpid_model::{
+    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, NONE, Op, PipelineName, RowHeader, TableName,
+    TableSchema, TxnHeader, TxnId,
+};
+use limpid_telemetry::{Build, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A table's name as a user may really write it.
+pub const ODD: &str = "a \"quoted\" \\ table\nand ü";
+
+pub struct Desk {
+    pub registry: Arc<Registry>,
+    pub now: Moment,
+}
+
+impl Desk {
+    pub fn page(&self, format: Format) -> String {
+        self.registry.render(format, self.now)
+    }
+}
+
+pub fn desk() -> Desk {
+    let registry = Arc::new(Registry::new(Build { version: "0.1.0", commit: "abc1234" }));
+    let now = Moment { nanos: 100 * SECOND, wall_micros: 1_700_000_000_000_000 };
+    for pipeline in ["shop", "b.2"] {
+        let options = MeterOptions { tables_max: 2, ..MeterOptions::default() };
+        let meter = PipelineMeter::new(&registry, &PipelineName::parse(pipeline).unwrap(), options);
+        use_everything(&meter, now);
+    }
+    // Rates are of whole seconds that are over.
+    Desk { registry, now: Moment { nanos: now.nanos + SECOND, wall_micros: now.wall_micros + 1_000_000 } }
+}
+
+fn use_everything(meter: &PipelineMeter, now: Moment) {
+    meter.started(1);
+    let mut batch = batch(now);
+    batch.control.commits = 2;
+    batch.control.log_bytes = 123_456_789;
+    batch.control.unknown_events = 1;
+    batch.control.ddl.push((DdlKind::CreateTable, "s".into(), ODD.into()));
+    meter.read(&batch, 91 * SECOND);
+    meter.blocked(92 * SECOND);
+    meter.made(&batch);
+    meter.coerced(1, 2, 3);
+    meter.submitted(0, 4);
+    let to = |table: u16| DeliveredTo {
+        table,
+        place: Some(ODD),
+        partition: i32::from(table),
+        offsets: (1, 2),
+        records: 1_234_567,
+        last_bytes: Some(600),
+    };
+    meter.durable(&batch, 5000, &[to(0), to(1), to(2)], now);
+    meter.saved(3_000_000);
+    meter.head(HeadLook { lag_bytes: 0, asked: Moment { nanos: now.nanos, wall_micros: now.wall_micros - 250_000 } });
+    meter.health(Component::Output, "127.0.0.1:9092", true);
+    meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
+    meter.doubt(FaultCode::TableSchemaMismatch);
+    meter.queue("decoded", "", 3);
+    meter.window("stream", 1, 3);
+}
+
+fn batch(now: Moment) -> Batch {
+    let mut batch = Batch::default();
+    for (index, name) in ["orders", ODD, "third"].into_iter().enumerate() {
+        let name = TableName::new("s", name);
+        let key_seed = limpid_model::key_seed(&name);
+        batch.tables.push(Arc::new(TableSchema { name, version: 1, columns: Vec::new(), key: [].into(), key_seed }));
+        batch.counts.push([1, 0, 0, 0, 0]);
+        let commit = CommitTime { micros: now.wall_micros - 20_000_000, uncertainty_micros: 0 };
+        let id = TxnId::Domain { domain: 0, server: 1, seq: index as u64 };
+        batch.txns.push(TxnHeader { id, commit, thread: 0, rows_before: 0, ends: true });
+        batch.events.push(EventHeader {
+            at: 0,
+            seconds: 0,
+            server: 1,
+            offset: 0,
+            len: 0,
+            txn: index as u32,
+            rows: 1,
+            block: 0,
+            table: index as u16,
+            log: 0,
+            kind: 0,
+            flags: 0,
+        });
+        batch.rows.push(RowHeader {
+            key_hash: 42,
+            event: index as u32,
+            row_in_event: 0,
+            txn: index as u32,
+            before: NONE,
+            after: NONE,
+            table: index as u16,
+            op: Op::Insert,
+        });
+    }
+    let times = &mut batch.times;
+    (times.read, times.queued, times.decoded) = (90 * SECOND, 91 * SECOND, 92 * SECOND);
+    (times.transformed, times.encoded) = (92 * SECOND, 93 * SECOND);
+    (times.sent, times.acked) = (94 * SECOND, 100 * SECOND - 1000);
+    batch
+}
