@@ -38,6 +38,11 @@ impl Budget {
         true
     }
 
+    /// Bytes in flight, and the bound on them.
+    pub fn used(&self) -> (u64, u64) {
+        (*self.taken.lock().expect("never held across a panic"), self.max)
+    }
+
     /// Gives `bytes` back.
     pub fn give(&self, bytes: u64) {
         let mut taken = self.taken.lock().expect("never held across a panic");

@@ -9,17 +9,20 @@ mod reader;
 mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use limpid_connector::{ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Sink, Stop, StreamEvent};
+use limpid_connector::{
+    ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Head, Sink, Stop, StreamEvent,
+};
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use crate::budget::Budget;
 use crate::observe::Observer;
 use crate::saver::Saver;
+use crate::watch;
 
 pub(crate) use delivery::Resume;
 
@@ -64,6 +67,12 @@ pub(crate) struct Shared {
     /// Tables that delivery halted, for the reader to skip.
     halted: Mutex<Vec<TableName>>,
     any_halted: AtomicBool,
+    /// Everything at or below it is durable at the sink. Short critical section: a copy.
+    covered: Mutex<Position>,
+    /// Bytes the sink holds, and their bound.
+    sink_held: (AtomicU64, AtomicU64),
+    /// Batches that wait for a worker and for the delivery, as each side last saw them.
+    waiting: (AtomicUsize, AtomicUsize),
     /// Used batches on their way back.
     #[expect(clippy::vec_box, reason = "batches travel boxed; unboxing would move half a kilobyte each way")]
     spare: Mutex<Vec<Box<EncodedBatch>>>,
@@ -82,6 +91,30 @@ impl Shared {
     fn halt(&self, table: TableName) {
         self.halted.lock().expect("never held across a panic").push(table);
         self.any_halted.store(true, Ordering::Release);
+    }
+
+    /// The position that everything at or below of is durable at the sink.
+    pub(crate) fn covered(&self) -> Position {
+        self.covered.lock().expect("never held across a panic").clone()
+    }
+
+    fn cover(&self, position: &Position) {
+        *self.covered.lock().expect("never held across a panic") = position.clone();
+    }
+
+    /// Bytes the sink holds and has not acknowledged, and their bound.
+    pub(crate) fn sink_held(&self) -> (u64, u64) {
+        (self.sink_held.0.load(Ordering::Relaxed), self.sink_held.1.load(Ordering::Relaxed))
+    }
+
+    fn hold(&self, (bytes, max): (u64, u64)) {
+        self.sink_held.0.store(bytes, Ordering::Relaxed);
+        self.sink_held.1.store(max, Ordering::Relaxed);
+    }
+
+    /// Batches that wait for a worker, and for the delivery.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.0.load(Ordering::Relaxed), self.waiting.1.load(Ordering::Relaxed))
     }
 
     /// Tables halted since the last call.
@@ -120,6 +153,7 @@ const SPARE_BATCHES_MAX: usize = 8;
 /// Everything one attempt runs with.
 pub(crate) struct Attempt<'a> {
     pub(crate) stream: Box<dyn ChangeStream>,
+    pub(crate) head: Box<dyn Head>,
     pub(crate) sink: &'a mut dyn Sink,
     pub(crate) encoders: Option<EncoderFactory>,
     pub(crate) saver: &'a mut Saver,
@@ -152,6 +186,9 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
         fault: Mutex::new(None),
         halted: Mutex::new(attempt.halted.clone()),
         any_halted: AtomicBool::new(!attempt.halted.is_empty()),
+        covered: Mutex::new(attempt.stream.opened_at()),
+        sink_held: (AtomicU64::new(0), AtomicU64::new(0)),
+        waiting: (AtomicUsize::new(0), AtomicUsize::new(0)),
         spare: Mutex::new(Vec::new()),
     });
     let (raw_out, raw_in) = bounded::<Raw>(QUEUE_BATCHES);
@@ -174,6 +211,8 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
                 })
             });
         }
+        let (watcher, head) = (Arc::clone(&shared), attempt.head);
+        scope.spawn(move || guarded(&watcher, Component::Input, || Ok(watch::run(head, &watcher))));
         // Only the threads hold the ends now, so that each channel closes when its senders are gone.
         drop((raw_in, made_out));
         let delivery = delivery::Delivery::new(

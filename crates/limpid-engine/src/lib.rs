@@ -13,8 +13,11 @@ mod flow;
 mod observe;
 mod pipeline;
 mod saver;
+mod status;
+mod watch;
 mod window;
 
 pub use flow::EncoderFactory;
-pub use observe::{Observer, Unobserved};
-pub use pipeline::{DRAIN_MAX, Handle, Outcome, Parts, Phase, run};
+pub use observe::{Fill, HeadLooked, Observer, Unobserved};
+pub use pipeline::{DRAIN_MAX, Outcome, Parts, run};
+pub use status::{FaultSeen, HaltedSeen, Handle, HeadSeenAt, Peer, Phase, Status, Verdict};

@@ -4,8 +4,37 @@
 //!
 //! Invariant: an observer never blocks and never fails; the data path does not wait for it.
 
+use std::sync::Arc;
+
 use limpid_connector::{DecodeTally, Delivered, EncodeTally, EncodedBatch};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
+
+use crate::status::Board;
+
+/// A look at the end of the source's log.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLooked<'a> {
+    pub position: &'a str,
+    /// Bytes of log from the position that was delivered before the look to the end.
+    pub lag_bytes: u64,
+    /// Both clocks before the source was asked: monotonic nanoseconds, microseconds since 1970.
+    pub asked_nanos: u64,
+    pub asked_micros: i64,
+}
+
+/// How full the queues are, sampled a few times a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fill {
+    /// Batches between the reader and the workers, and between the workers and the delivery.
+    pub raw_batches: usize,
+    pub made_batches: usize,
+    /// Raw bytes between the socket and the acknowledgement, and their bound.
+    pub flight_bytes: u64,
+    pub flight_bytes_max: u64,
+    /// Bytes the sink holds and has not acknowledged, and their bound.
+    pub sink_bytes: u64,
+    pub sink_bytes_max: u64,
+}
 
 /// Watches one pipeline. Called from its threads.
 pub trait Observer: Send + Sync {
@@ -23,8 +52,14 @@ pub trait Observer: Send + Sync {
     fn durable(&self, _batch: &EncodedBatch, _delivered: &[Delivered]) {}
     /// A position was saved.
     fn saved(&self, _position: &str, _took_nanos: u64) {}
-    /// A peer was lost or found.
-    fn health(&self, _component: Component, _endpoint: &str, _healthy: bool) {}
+    /// A batch is handed to the sink.
+    fn submitted(&self, _batch: &EncodedBatch) {}
+    /// The end of the source's log was looked at.
+    fn head(&self, _look: HeadLooked<'_>) {}
+    /// How full the queues are.
+    fn fill(&self, _fill: Fill) {}
+    /// A peer was found, or lost for the reason given.
+    fn health(&self, _component: Component, _endpoint: &str, _healthy: bool, _fault: Option<&Fault>) {}
     /// A table's rows are delivered no longer.
     fn table_halted(&self, _table: &TableName, _fault: &Fault) {}
     /// Something odd that needs no action.
@@ -39,3 +74,78 @@ pub trait Observer: Send + Sync {
 pub struct Unobserved;
 
 impl Observer for Unobserved {}
+
+/// Writes on the board what others may know, then tells the observer.
+pub(crate) struct Boarded {
+    pub(crate) board: Arc<Board>,
+    pub(crate) inner: Arc<dyn Observer>,
+}
+
+impl Observer for Boarded {
+    fn idle(&self, nanos: u64) {
+        self.inner.idle(nanos);
+    }
+
+    fn read(&self, batch: &Batch) {
+        self.inner.read(batch);
+    }
+
+    fn blocked(&self, nanos: u64) {
+        self.inner.blocked(nanos);
+    }
+
+    fn made(&self, batch: &EncodedBatch) {
+        self.inner.made(batch);
+    }
+
+    fn tallies(&self, batch: &EncodedBatch, decoded: &DecodeTally, encoded: &EncodeTally) {
+        self.inner.tallies(batch, decoded, encoded);
+    }
+
+    fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {
+        self.inner.durable(batch, delivered);
+    }
+
+    fn saved(&self, position: &str, took_nanos: u64) {
+        self.board.position(position);
+        self.inner.saved(position, took_nanos);
+    }
+
+    fn submitted(&self, batch: &EncodedBatch) {
+        self.inner.submitted(batch);
+    }
+
+    fn head(&self, look: HeadLooked<'_>) {
+        self.board.head(look.position.to_owned(), look.lag_bytes, look.asked_micros);
+        self.inner.head(look);
+    }
+
+    fn fill(&self, fill: Fill) {
+        self.inner.fill(fill);
+    }
+
+    fn health(&self, component: Component, endpoint: &str, healthy: bool, fault: Option<&Fault>) {
+        if self.board.peer(component, endpoint, fault, healthy) {
+            self.inner.health(component, endpoint, healthy, fault);
+        }
+    }
+
+    fn table_halted(&self, table: &TableName, fault: &Fault) {
+        self.board.halted(table, fault);
+        self.inner.table_halted(table, fault);
+    }
+
+    fn doubt(&self, code: FaultCode, object: &str) {
+        self.inner.doubt(code, object);
+    }
+
+    fn fault(&self, fault: &Fault, pause_ms: Option<u64>) {
+        self.board.fault(fault);
+        self.inner.fault(fault, pause_ms);
+    }
+
+    fn started(&self, position: &str) {
+        self.board.position(position);
+        self.inner.started(position);
+    }
+}

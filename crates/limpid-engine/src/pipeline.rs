@@ -6,17 +6,17 @@
 //! retried.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use limpid_connector::{Clock, Sink, Source, StartPoint, Stop, Until};
+use limpid_connector::{Clock, Sink, Source, StartPoint, Until};
 use limpid_model::{Component, Epoch, Fault, FaultCode, PipelineName, Position, PositionRecord, Response, TableName};
 use limpid_state::Store;
 
 use crate::backoff::Backoff;
 use crate::flow::{self, Attempt, EncoderFactory, Ended, Resume};
-use crate::observe::Observer;
+use crate::observe::{Boarded, Observer};
 use crate::saver::Saver;
+use crate::status::{Handle, Phase};
 
 /// SIGTERM is answered within 25 s; the rest is for joining threads and closing.
 pub const DRAIN_MAX: Duration = Duration::from_secs(24);
@@ -38,61 +38,6 @@ pub struct Parts {
     pub selection: u64,
 }
 
-/// Where a pipeline stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// Connecting, or between two attempts.
-    Starting = 0,
-    Running = 1,
-    /// Stopped for good by a fault.
-    Halted = 2,
-    /// Ended as asked.
-    Done = 3,
-}
-
-impl Phase {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Phase::Starting => "starting",
-            Phase::Running => "running",
-            Phase::Halted => "halted",
-            Phase::Done => "done",
-        }
-    }
-}
-
-/// Looks at a pipeline and stops it. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    phase: Arc<AtomicU8>,
-    stop: Stop,
-}
-
-impl Handle {
-    pub fn new(stop: Stop) -> Self {
-        Self { phase: Arc::new(AtomicU8::new(Phase::Starting as u8)), stop }
-    }
-
-    pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Starting,
-            1 => Phase::Running,
-            2 => Phase::Halted,
-            _ => Phase::Done,
-        }
-    }
-
-    /// Drains and ends the pipeline.
-    pub fn stop(&self) {
-        self.stop.raise();
-    }
-
-    fn set(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
-    }
-}
-
 /// How a pipeline ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -106,8 +51,9 @@ pub enum Outcome {
 
 /// Runs a pipeline to its end on the calling thread.
 pub fn run(mut parts: Parts, handle: &Handle) -> Outcome {
+    parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: parts.observer });
     let outcome = supervise(&mut parts, handle);
-    handle.set(if matches!(outcome, Outcome::Halted(_)) { Phase::Halted } else { Phase::Done });
+    handle.board().phase(if matches!(outcome, Outcome::Halted(_)) { Phase::Halted } else { Phase::Done });
     outcome
 }
 
@@ -122,8 +68,8 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
             Ok(Ended::Reached) => return Outcome::Reached,
             Err(fault) => fault,
         };
-        handle.set(Phase::Starting);
-        if handle.stop.is_raised() && fault.code() == FaultCode::DrainTimedOut {
+        handle.board().phase(Phase::Starting);
+        if handle.stop_signal().is_raised() && fault.code() == FaultCode::DrainTimedOut {
             parts.observer.fault(&fault, None);
             return Outcome::Halted(fault);
         }
@@ -144,7 +90,7 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
         }
         let pause = backoff.pause();
         parts.observer.fault(&fault, Some(pause.as_millis() as u64));
-        if handle.stop.wait(pause) {
+        if handle.stop_signal().wait(pause) {
             return Outcome::Stopped;
         }
     }
@@ -160,7 +106,10 @@ struct Started {
 }
 
 fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> Result<Ended, Fault> {
-    parts.sink.open()?;
+    let opened = parts.sink.open();
+    let endpoint = parts.sink.endpoint();
+    parts.observer.health(Component::Output, &endpoint, opened.is_ok(), opened.as_ref().err());
+    opened?;
     if begun.is_none() {
         *begun = Some(begin(parts)?);
     }
@@ -169,7 +118,11 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
     let from = if resumed { StartPoint::At(started.saver.record().delivered.clone()) } else { parts.start.clone() };
     let history = parts.store.history_at(&parts.name, started.saver.record().schema_version)?;
     let history = history.filter(|_| resumed).map(|history| (history.version, history.definitions));
-    let stream = parts.source.open(&from, &parts.until, history)?;
+    let opened = parts.source.open(&from, &parts.until, history);
+    let endpoint = parts.source.endpoint();
+    parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
+    let stream = opened?;
+    let head = parts.source.head()?;
     let opened_at = stream.opened_at();
     let selection = started.halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
     let same_selection = started.stored_selection.is_some_and(|stored| stored == selection);
@@ -178,17 +131,18 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
         started.saver.begin_at(&opened_at, &*parts.observer)?;
         started.has_position = true;
     }
-    handle.set(Phase::Running);
+    handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
     let sink: &mut dyn Sink = &mut *parts.sink;
     let ended = flow::run(Attempt {
         stream,
+        head,
         sink,
         encoders: parts.encoders.clone(),
         saver: &mut started.saver,
         workers: parts.workers,
         clock: parts.clock.clone(),
-        stop: handle.stop.clone(),
+        stop: handle.stop_signal().clone(),
         observer: Arc::clone(&parts.observer),
         resume,
         halted: started.halted.clone(),

@@ -234,6 +234,9 @@ impl<'a> Delivery<'a> {
     }
 
     fn write(&mut self, mut encoded: Box<EncodedBatch>) -> Result<(), Fault> {
+        if encoded.batch.times.sent == 0 {
+            self.shared.observer.submitted(&encoded);
+        }
         encoded.batch.times.sent = self.shared.clock.nanos();
         match self.sink.write(encoded)? {
             Accepted::Taken => pass(Point::AfterWrite),
@@ -257,6 +260,7 @@ impl<'a> Delivery<'a> {
             self.sink_event(event)?;
         }
         self.sink_events = events;
+        self.shared.hold(self.sink.held_bytes());
         Ok(())
     }
 
@@ -271,13 +275,14 @@ impl<'a> Delivery<'a> {
                 self.shared.recycle(batch, taken);
                 if let Some((position, version)) = self.window.close(seq) {
                     pass(Point::AfterWindow);
+                    self.shared.cover(&position);
                     self.saver.covered(position, version);
                 }
                 Ok(())
             }
             SinkEvent::TableFault { table, fault } => self.halt(table, fault),
             SinkEvent::Health { endpoint, healthy } => {
-                self.shared.observer.health(Component::Output, &endpoint, healthy);
+                self.shared.observer.health(Component::Output, &endpoint, healthy, None);
                 Ok(())
             }
         }

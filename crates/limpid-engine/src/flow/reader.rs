@@ -4,6 +4,7 @@
 //!
 //! Invariant: batches are numbered from 0 without gaps; what happened before a batch travels with it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -52,6 +53,7 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         if out.send(raw).is_err() {
             return Ok(Ended::Stopped);
         }
+        shared.waiting.0.store(out.len(), Ordering::Relaxed);
         pass(Point::AfterQueue);
     }
 }

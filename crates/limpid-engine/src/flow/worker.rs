@@ -4,6 +4,8 @@
 //!
 //! Invariant: a batch goes out once for each that came in, whatever its rows held.
 
+use std::sync::atomic::Ordering;
+
 use crossbeam_channel::{Receiver, Sender};
 use limpid_connector::{Decode, DecodeTally, Encode, EncodeTally};
 use limpid_model::Fault;
@@ -22,6 +24,7 @@ pub(super) fn run(
         if shared.abort.is_raised() {
             return Ok(());
         }
+        shared.waiting.0.store(raw.len(), Ordering::Relaxed);
         let mut decoded = DecodeTally::default();
         decoder.decode(&mut encoded.batch, &mut decoded)?;
         pass(Point::AfterDecode);
@@ -37,6 +40,7 @@ pub(super) fn run(
         if out.send(Made { encoded, events, decoded, encoding, taken }).is_err() {
             return Ok(());
         }
+        shared.waiting.1.store(out.len(), Ordering::Relaxed);
     }
     Ok(())
 }
