@@ -137,6 +137,7 @@ pub trait Head: Send {
 #[derive(Clone, Debug)]
 pub struct HeadSeen {
     pub position: Position,
-    /// Bytes of log between our position and the end; exact across files.
-    pub lag_bytes: u64,
+    /// Bytes of log between our position and the end, exact across files; `None` while the stream has not yet told
+    /// where in the log our position lies.
+    pub lag_bytes: Option<u64>,
 }

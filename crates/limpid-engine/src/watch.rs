@@ -32,9 +32,10 @@ pub(crate) fn run(mut head: Box<dyn Head>, shared: &Shared) {
         });
         let (asked_nanos, asked_micros) = (shared.clock.nanos(), shared.clock.wall_micros());
         let from = shared.covered();
-        if let Ok(seen) = head.look(&from) {
+        if let Ok(seen) = head.look(&from)
+            && let Some(lag_bytes) = seen.lag_bytes
+        {
             let position = seen.position.text();
-            let lag_bytes = seen.lag_bytes;
             shared.observer.head(HeadLooked { position: &position, lag_bytes, asked_nanos, asked_micros });
         }
     }

@@ -13,20 +13,28 @@ use crate::server::{self, ServerFacts};
 
 /// Watches the end of the log on a connection of its own.
 pub struct LogHead {
-    client: Client,
-    facts: ServerFacts,
+    /// `None` after a failure: the next look connects anew.
+    link: Option<(Client, ServerFacts)>,
     connect: ConnectOptions,
 }
 
 impl Head for LogHead {
     fn look(&mut self, from: &Position) -> Result<HeadSeen, Fault> {
-        let head = server::head(&mut self.client, &self.facts, &self.connect)?;
+        let (mut client, facts) = match self.link.take() {
+            Some(link) => link,
+            None => link(&self.connect)?,
+        };
+        let head = server::head(&mut client, &facts, &self.connect)?;
         let from: Option<&LogPosition> = from.downcast();
         let lag_bytes = match from {
-            Some(from) if from.file == head.file => head.offset.saturating_sub(from.offset),
-            Some(from) if !from.file.is_empty() => self.bytes_between(from, &head)?,
-            _ => 0,
+            // The sets decide where there are some: a fresh log file begins with events that belong to nobody.
+            Some(from) if from.gtids.is_some() && from.reaches(&head) => Some(0),
+            Some(from) if from.file == head.file => Some(head.offset.saturating_sub(from.offset)),
+            Some(from) if !from.file.is_empty() => Some(bytes_between(&mut client, &self.connect, from, &head)?),
+            // Until the stream has told which file a set lies in, nobody knows.
+            _ => None,
         };
+        self.link = Some((client, facts));
         Ok(HeadSeen { position: Position::new(head), lag_bytes })
     }
 }
@@ -37,27 +45,36 @@ impl LogHead {
     /// # Errors
     /// Those of connecting and of reading the server's settings.
     pub fn open(connect: &ConnectOptions) -> Result<Self, Fault> {
-        let mut client = Client::connect(connect)?;
-        let facts = ServerFacts::read(&mut client)?;
-        Ok(Self { client, facts, connect: connect.clone() })
+        Ok(Self { link: Some(link(connect)?), connect: connect.clone() })
     }
+}
 
-    /// Across files: the rest of ours, whole ones between, the head's part.
-    fn bytes_between(&mut self, from: &LogPosition, head: &LogPosition) -> Result<u64, Fault> {
-        let files = server::logs(&mut self.client, &self.connect)?;
-        let mut sum = 0;
-        let mut inside = false;
-        for (file, size) in &files {
-            if **file == *head.file {
-                return Ok(sum + head.offset);
-            }
-            if **file == *from.file {
-                inside = true;
-                sum += size.saturating_sub(from.offset);
-            } else if inside {
-                sum += size;
-            }
+fn link(connect: &ConnectOptions) -> Result<(Client, ServerFacts), Fault> {
+    let mut client = Client::connect(connect)?;
+    let facts = ServerFacts::read(&mut client)?;
+    Ok((client, facts))
+}
+
+/// Across files: the rest of ours, whole ones between, the head's part.
+fn bytes_between(
+    client: &mut Client,
+    connect: &ConnectOptions,
+    from: &LogPosition,
+    head: &LogPosition,
+) -> Result<u64, Fault> {
+    let files = server::logs(client, connect)?;
+    let mut sum = 0;
+    let mut inside = false;
+    for (file, size) in &files {
+        if **file == *head.file {
+            return Ok(sum + head.offset);
         }
-        Ok(sum)
+        if **file == *from.file {
+            inside = true;
+            sum += size.saturating_sub(from.offset);
+        } else if inside {
+            sum += size;
+        }
     }
+    Ok(sum)
 }

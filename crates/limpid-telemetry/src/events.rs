@@ -12,7 +12,7 @@ use std::time::Duration;
 use limpid_model::{Component, Fault, FaultCode, Response, TableName};
 
 use crate::log::{Level, Line, Log, Value};
-use crate::meter::PipelineMeter;
+use crate::meter::{PipelineMeter, Totals};
 
 /// Where one pipeline's occurrences go.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub struct PipelineStarted<'a> {
 impl Event for PipelineStarted<'_> {
     fn emit(&self, to: &PipelineTelemetry) {
         to.meter.started(self.lanes);
-        let line = to.line(Level::Info, Component::Input, "the pipeline runs");
+        let line = to.line(Level::Info, Component::Input, "the pipeline is running");
         to.log.write(&line.with("position", Value::Text(self.position.to_owned())));
     }
 }
@@ -151,6 +151,26 @@ impl Event for PeerFound<'_> {
         to.meter.health(self.component, self.endpoint, true);
         let line = to.line(Level::Info, self.component, "the connection stands");
         to.log.write(&line.with("endpoint", Value::Text(self.endpoint.to_owned())));
+    }
+}
+
+/// How far a pipeline is, while rows move.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    pub totals: Totals,
+    pub position: &'a str,
+}
+
+impl Event for Progress<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        let Totals { rows_read, rows_delivered, rows_per_second, lag_bytes, .. } = self.totals;
+        let mut line = to.line(Level::Info, Component::Scheduler, "rows are moving");
+        line = line.with("rows_read", Value::Number(rows_read)).with("rows_delivered", Value::Number(rows_delivered));
+        line = line.with("rows_per_second", Value::Number(rows_per_second as u64));
+        if let Some(bytes) = lag_bytes {
+            line = line.with("lag_bytes", Value::Number(bytes));
+        }
+        to.log.write(&line.with("position", Value::Text(self.position.to_owned())));
     }
 }
 

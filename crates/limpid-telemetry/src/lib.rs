@@ -19,7 +19,7 @@ mod ring;
 
 pub use events::{
     CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, Listening, PeerFound, PeerLost, PipelineEnded,
-    PipelineStarted, PipelineTelemetry, TableHalted,
+    PipelineStarted, PipelineTelemetry, Progress, TableHalted,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};

@@ -1,10 +1,13 @@
 //! The command line.
 //!
-//! Owns: commands, options and their help. Does not own: what they do.
+//! Owns: commands, options and their help, and the names of later releases. Does not own: what they do.
 //!
-//! Invariant: names and meanings are the contract's; a command of a later release is not there at all.
+//! Invariant: names and meanings are the contract's; a command or option of a later release is refused by its name,
+//! never ignored.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -22,7 +25,38 @@ pub enum Command {
     Run(RunArguments),
     /// Check pipeline files without connecting to anything
     Validate(ValidateArguments),
+    /// Ask a running instance where its pipelines are
+    Status(StatusArguments),
+    /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
+    Export {
+        #[arg(value_enum)]
+        what: Artefact,
+    },
+    /// Write a completion script for a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page
+    Man,
 }
+
+/// Commands of the contract that come with later releases.
+pub const LATER_COMMANDS: &[&str] = &[
+    "plan", "doctor", "top", "tap", "trace", "verify", "pause", "resume", "snapshot", "position", "dlq", "state",
+    "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert",
+];
+
+/// Options of the contract that come with later releases.
+pub const LATER_OPTIONS: &[&str] = &[
+    "--auth-token-file",
+    "--tls-cert",
+    "--tls-key",
+    "--metrics-listen",
+    "--accept-new-state",
+    "--token-file",
+    "--raw",
+];
 
 #[derive(Debug, Args)]
 pub struct RunArguments {
@@ -32,12 +66,21 @@ pub struct RunArguments {
     /// Where the state is kept
     #[arg(long, default_value = "./limpid-data", value_name = "DIR")]
     pub data_dir: PathBuf,
+    /// Where the HTTP API and the metrics are served
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Listen beyond this machine without tokens and TLS, knowingly
+    #[arg(long)]
+    pub insecure: bool,
     /// End at `caught-up` or at a position instead of running on
     #[arg(long, value_name = "caught-up|POSITION")]
     pub until: Option<String>,
     /// What a halted pipeline does to the process: `stay`, or `exit` (the default with --until)
     #[arg(long, value_enum)]
     pub on_halt: Option<OnHalt>,
+    /// The form of log lines; the pipeline file's by default
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogStyle>,
     /// Decoding and encoding threads; one less than the cores by default
     #[arg(long, hide = true)]
     pub workers: Option<usize>,
@@ -52,9 +95,54 @@ pub enum OnHalt {
     Exit,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogStyle {
+    Json,
+    Text,
+}
+
 #[derive(Debug, Args)]
 pub struct ValidateArguments {
     /// Pipeline files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// The instance to ask
+    #[arg(long, env = "LIMPID_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub server: String,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+    /// How long to wait for the answer
+    #[arg(long, default_value = "5", value_parser = seconds, value_name = "SECONDS")]
+    pub timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a number of seconds from 1 to 3600 is expected".to_owned()),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Artefact {
+    /// The metric catalogue, as Markdown
+    Metrics,
+    /// The JSON schema of pipeline files
+    Schema,
+    /// The OpenAPI document of the HTTP API
+    Openapi,
 }

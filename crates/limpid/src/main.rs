@@ -5,15 +5,22 @@
 //! Invariant: data goes to stdout, everything else to stderr; a failure ends with one report and its code.
 
 mod cli;
+mod export;
 mod observe;
+mod progress;
 mod registry;
 mod report;
 mod run;
+mod screen;
+mod serve;
+
 mod validate;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
+use limpid_model::{FaultCode, response_to};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,16 +38,45 @@ fn main() -> ExitCode {
     commit_on_use();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no failures.
-            let code = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(error) => return refused(&error),
     };
     let code = match cli.command {
         cli::Command::Run(arguments) => run::run(&arguments),
         cli::Command::Validate(arguments) => validate::validate(&arguments),
+        cli::Command::Status(_) => 1,
+        cli::Command::Export { what } => export::export(what),
+        cli::Command::Completions { shell } => export::completions(shell),
+        cli::Command::Man => export::man(),
     };
     ExitCode::from(code)
+}
+
+/// Help and version are no failures; what a later release has is told apart from what never was.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let later = match error.kind() {
+        ErrorKind::InvalidSubcommand => words.first().filter(|word| cli::LATER_COMMANDS.contains(&word.as_str())),
+        ErrorKind::UnknownArgument => words.iter().find(|word| {
+            let name = word.split('=').next().unwrap_or_default();
+            cli::LATER_OPTIONS.contains(&name)
+        }),
+        _ => None,
+    };
+    match later {
+        Some(word) => {
+            let code = FaultCode::NotInThisVersion;
+            eprintln!("error[{code}]: `{word}` is not in this version");
+            eprintln!("help: {} (docs/faults/{code}.md)", response_to(code).1);
+        }
+        None => {
+            let code = FaultCode::UsageInvalid;
+            let text = error.to_string();
+            eprint!("{}", text.replacen("error:", &format!("error[{code}]:"), 1));
+        }
+    }
+    ExitCode::from(2)
 }

@@ -1,32 +1,150 @@
-//! From the engine's observations to log lines.
+//! From the engine's observations to metrics, log lines and the ring.
 //!
-//! Owns: the adaption. Does not own: the engine's events, the form of a line.
+//! Owns: the adaption, and where a pipeline's lines go. Does not own: the engine's events, the metrics' meaning.
 //!
-//! Invariant: never waits, never fails.
+//! Invariant: never waits, never fails; once per batch.
 
-use limpid_engine::Observer;
-use limpid_model::{Fault, TableName};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::report;
+use limpid_config::{LogFormat, LogLevel, LogsSpec};
+use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch};
+use limpid_engine::{Fill, HeadLooked, Observer};
+use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
+use limpid_telemetry::{
+    CheckpointSaved, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions, HeadLook, Level, Log,
+    LogOptions, Moment, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, Style, TableHalted, Words,
+};
 
-/// Writes what happens to stderr.
-pub struct Lines {
-    pub pipeline: String,
+use crate::cli::LogStyle;
+
+/// One producer thread writes to the sink.
+const LANES: usize = 1;
+
+/// Tells everything of one pipeline.
+pub struct Told {
+    pub telemetry: PipelineTelemetry,
+    pub clock: Clock,
 }
 
-impl Observer for Lines {
+/// Both clocks, read together.
+pub fn moment(clock: &Clock) -> Moment {
+    Moment { nanos: clock.nanos(), wall_micros: clock.wall_micros() }
+}
+
+/// A pipeline's log: as its file says, in the form that the command line asks for.
+///
+/// # Errors
+/// The log file cannot be opened.
+pub fn log(
+    spec: &LogsSpec,
+    style: Option<LogStyle>,
+    out: Box<dyn Write + Send>,
+    clock: &Clock,
+) -> std::io::Result<Arc<Log>> {
+    let style = match (style, spec.format) {
+        (Some(LogStyle::Json), _) | (None, LogFormat::Json) => Style::Json,
+        (Some(LogStyle::Text), _) | (None, LogFormat::Text) => Style::Text,
+    };
+    let level = match spec.level {
+        LogLevel::Error => Level::Error,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Info => Level::Info,
+        LogLevel::Debug => Level::Debug,
+        LogLevel::Trace => Level::Trace,
+    };
+    let file = spec.file.clone().map(FileOptions::new);
+    let options = LogOptions { style, level, words: Words::Reduced, file };
+    let clock = clock.clone();
+    Log::to(out, &options, move || clock.wall_micros()).map(Arc::new)
+}
+
+impl Observer for Told {
     fn started(&self, position: &str) {
-        eprintln!("{}: running from {position}", self.pipeline);
+        PipelineStarted { position, lanes: LANES }.emit(&self.telemetry);
     }
 
-    fn fault(&self, fault: &Fault, pause_ms: Option<u64>) {
-        match pause_ms {
-            Some(pause) => eprintln!("{}: {} (again in {pause} ms)", self.pipeline, report::fault(fault)),
-            None => eprintln!("{}: halted\n{}", self.pipeline, report::fault(fault)),
+    fn read(&self, batch: &Batch) {
+        self.telemetry.meter.read(batch, self.clock.nanos());
+    }
+
+    fn blocked(&self, nanos: u64) {
+        self.telemetry.meter.blocked(nanos);
+    }
+
+    fn made(&self, batch: &EncodedBatch) {
+        self.telemetry.meter.made(&batch.batch);
+    }
+
+    fn tallies(&self, _: &EncodedBatch, decoded: &DecodeTally, encoded: &EncodeTally) {
+        self.telemetry.meter.coerced(decoded.impossible_dates, decoded.malformed_text, encoded.coerced);
+    }
+
+    fn submitted(&self, batch: &EncodedBatch) {
+        self.telemetry.meter.submitted(0, batch.batch.rows.len() as u64);
+    }
+
+    fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {
+        let to: Vec<DeliveredTo<'_>> = delivered.iter().map(|to| delivered_to(batch, to)).collect();
+        self.telemetry.meter.durable(&batch.batch, batch.bytes.len(), &to, moment(&self.clock));
+    }
+
+    fn saved(&self, position: &str, took_nanos: u64) {
+        CheckpointSaved { position, took: Duration::from_nanos(took_nanos) }.emit(&self.telemetry);
+    }
+
+    fn head(&self, look: HeadLooked<'_>) {
+        let asked = Moment { nanos: look.asked_nanos, wall_micros: look.asked_micros };
+        self.telemetry.meter.head(HeadLook { lag_bytes: look.lag_bytes, asked });
+    }
+
+    fn fill(&self, fill: Fill) {
+        let meter = &self.telemetry.meter;
+        meter.queue("batches", "raw", fill.raw_batches);
+        meter.queue("batches", "encoded", fill.made_batches);
+        meter.queue("bytes", "sink", fill.sink_bytes as usize);
+        meter.window("flight", fill.flight_bytes, fill.flight_bytes_max);
+        meter.window("sink", fill.sink_bytes, fill.sink_bytes_max);
+    }
+
+    fn health(&self, component: Component, endpoint: &str, healthy: bool, _: Option<&Fault>) {
+        // A failed attempt tells of its fault itself; here it is the connection's state that changed.
+        if healthy {
+            PeerFound { component, endpoint }.emit(&self.telemetry);
+        } else {
+            PeerLost { component, endpoint }.emit(&self.telemetry);
         }
     }
 
     fn table_halted(&self, table: &TableName, fault: &Fault) {
-        eprintln!("{}: table {table} halted\n{}", self.pipeline, report::fault(fault));
+        TableHalted { table, fault }.emit(&self.telemetry);
+    }
+
+    fn doubt(&self, code: FaultCode, object: &str) {
+        DoubtSeen { code, object }.emit(&self.telemetry);
+    }
+
+    fn fault(&self, fault: &Fault, pause_ms: Option<u64>) {
+        match pause_ms {
+            Some(pause) => FaultRetried { fault, pause: Duration::from_millis(pause) }.emit(&self.telemetry),
+            None => FaultHalted { fault }.emit(&self.telemetry),
+        }
+    }
+}
+
+/// The last record of the table stands for the last of the partition, whose own nobody keeps.
+fn delivered_to<'a>(batch: &'a EncodedBatch, to: &Delivered) -> DeliveredTo<'a> {
+    let last = batch.records.iter().rfind(|record| record.table == to.table);
+    let bytes = |record: &limpid_connector::RecordSpan| {
+        [record.key, record.value].into_iter().filter(|span| !span.is_null()).map(|span| span.len).sum()
+    };
+    DeliveredTo {
+        table: to.table,
+        place: batch.topics.get(usize::from(to.table)).and_then(|topic| topic.as_deref()),
+        partition: to.partition,
+        offsets: to.offsets,
+        records: to.records,
+        last_bytes: last.map(bytes),
     }
 }

@@ -13,7 +13,7 @@ use limpid_config::{
 };
 use limpid_connector::{Clock, JsonText, Sink, Source, StartPoint};
 use limpid_engine::EncoderFactory;
-use limpid_file::{NullSink, StdoutSink};
+use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
 use limpid_model::Fault;
 use limpid_mysql::MySqlSource;
@@ -23,6 +23,7 @@ pub const CONNECTORS: Connectors = Connectors {
     sources: &[SourceKind { name: "mysql", keys: limpid_mysql::config::KEYS, check: check_mysql }],
     sinks: &[
         SinkKind { name: "kafka", keys: limpid_kafka::config::KEYS, encodes: Encodes::Always, check: check_kafka },
+        SinkKind { name: "file", keys: limpid_file::config::KEYS, encodes: Encodes::Always, check: check_file },
         SinkKind { name: "stdout", keys: &[], encodes: Encodes::Always, check: check_nothing },
         SinkKind { name: "null", keys: &[], encodes: Encodes::WhenNamed, check: check_nothing },
     ],
@@ -34,6 +35,10 @@ fn check_mysql(section: &Section) -> Vec<ConfigFault> {
 
 fn check_kafka(section: &Section) -> Vec<ConfigFault> {
     limpid_kafka::config::read(section).err().unwrap_or_default()
+}
+
+fn check_file(section: &Section) -> Vec<ConfigFault> {
+    limpid_file::config::read(section).err().unwrap_or_default()
 }
 
 fn check_nothing(_: &Section) -> Vec<ConfigFault> {
@@ -78,6 +83,10 @@ pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Unmade> {
             let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
             let sink = KafkaSink::new(options, spec.name.clone(), clock.clone()).map_err(Unmade::Sink)?;
             (Box::new(sink), topic)
+        }
+        "file" => {
+            let options = limpid_file::config::read(&spec.sink.section)?;
+            (Box::new(FileSink::new(options, clock.clone())), TOPIC.to_owned())
         }
         "stdout" => (Box::new(StdoutSink::new(clock.clone())), TOPIC.to_owned()),
         "null" => (Box::new(NullSink::new(clock.clone())), TOPIC.to_owned()),

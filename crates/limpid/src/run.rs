@@ -7,36 +7,66 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use limpid_config::{PipelineSpec, Process};
+use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process};
 use limpid_connector::{Clock, Stop, Until};
 use limpid_engine::{Handle, Outcome, Parts, failpoint};
-use limpid_model::{Fault, FaultCode, PipelineName, Response};
+use limpid_model::{Component, Fault, FaultCode, PipelineName, Response};
 use limpid_state::Store;
+use limpid_telemetry::{Build, Event, MeterOptions, PipelineEnded, PipelineMeter, PipelineTelemetry, Registry};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::{OnHalt, RunArguments};
-use crate::observe::Lines;
+use crate::cli::{LogStyle, OnHalt, RunArguments};
+use crate::observe::{self, Told};
+use crate::progress::{self, Watched};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
+use crate::screen::Screen;
+use crate::serve::{self, Served, Serving};
+
+/// What runs.
+pub const BUILD: Build = Build { version: env!("CARGO_PKG_VERSION"), commit: env!("LIMPID_COMMIT") };
 
 /// Runs until the pipelines end or a signal comes.
 pub fn run(arguments: &RunArguments) -> u8 {
     match prepare(arguments) {
-        Ok(pipelines) => supervise(pipelines, arguments),
+        Ok(process) => supervise(process, arguments),
         Err(code) => code,
     }
 }
 
+/// A pipeline before its thread starts.
 struct Pipeline {
     name: PipelineName,
     parts: Parts,
     handle: Handle,
+    telemetry: PipelineTelemetry,
+    lag_limit: Duration,
 }
 
-/// Everything before the first thread. The error is the exit code; the reports are out.
-fn prepare(arguments: &RunArguments) -> Result<Vec<Pipeline>, u8> {
+/// Everything that runs.
+struct ProcessParts {
+    pipelines: Vec<Pipeline>,
+    clock: Clock,
+    screen: Screen,
+    server: Serving,
+}
+
+/// What every pipeline of the process shares.
+struct Common<'a> {
+    arguments: &'a RunArguments,
+    until: Until,
+    clock: Clock,
+    store: Arc<Store>,
+    registry: Arc<Registry>,
+    screen: Screen,
+}
+
+/// Everything before the first thread of a pipeline. The error is the exit code; the reports are out.
+fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
     if let Some(failpoint) = &arguments.failpoint {
         let (name, count) = failpoint.split_once(':').unwrap_or((failpoint, "1"));
         if !count.parse().is_ok_and(|count| failpoint::arm(name, count)) {
@@ -45,18 +75,40 @@ fn prepare(arguments: &RunArguments) -> Result<Vec<Pipeline>, u8> {
         }
     }
     let until = until(arguments.until.as_deref())?;
-    let specs = limpid_config::load(&arguments.files, &CONNECTORS, &Process).map_err(|faults| {
-        faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
-        2
-    })?;
+    let specs = limpid_config::load(&arguments.files, &CONNECTORS, &Process).map_err(|faults| config(&faults))?;
     let clock = Clock::system();
-    let store = Arc::new(Store::open(&arguments.data_dir).map_err(|fault| refused(&fault))?);
-    specs.iter().map(|spec| pipeline(spec, arguments, &until, &clock, &store)).collect()
+    let common = Common {
+        arguments,
+        until,
+        clock: clock.clone(),
+        store: Arc::new(Store::open(&arguments.data_dir).map_err(|fault| refused(&fault))?),
+        registry: Arc::new(Registry::new(BUILD)),
+        screen: Screen::stderr(),
+    };
+    let pipelines: Vec<Pipeline> = specs.iter().map(|spec| pipeline(spec, &common)).collect::<Result<_, _>>()?;
+    let views = pipelines.iter().map(|pipeline| Served {
+        name: &pipeline.name,
+        handle: &pipeline.handle,
+        meter: &pipeline.telemetry.meter,
+        lag_limit: pipeline.lag_limit,
+    });
+    let style = arguments.log_format.unwrap_or(match specs.first().map(|spec| spec.telemetry.logs.format) {
+        Some(LogFormat::Text) => LogStyle::Text,
+        Some(LogFormat::Json) | None => LogStyle::Json,
+    });
+    let server = serve::start(arguments, views, &common.registry, &clock, style, &common.screen);
+    let server = server.map_err(|fault| refused(&fault))?;
+    Ok(ProcessParts { pipelines, clock, screen: common.screen, server })
+}
+
+fn config(faults: &[ConfigFault]) -> u8 {
+    faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
+    2
 }
 
 fn refused(fault: &Fault) -> u8 {
     eprintln!("{}", report::fault(fault));
-    1
+    if fault.code() == FaultCode::ListenFailed { 1 } else { exit_code(fault) }
 }
 
 fn until(text: Option<&str>) -> Result<Until, u8> {
@@ -71,114 +123,134 @@ fn until(text: Option<&str>) -> Result<Until, u8> {
     }
 }
 
-fn pipeline(
-    spec: &PipelineSpec,
-    arguments: &RunArguments,
-    until: &Until,
-    clock: &Clock,
-    store: &Arc<Store>,
-) -> Result<Pipeline, u8> {
+fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
+    let Common { arguments, clock, .. } = common;
     let made = registry::make(spec, clock).map_err(|unmade| match unmade {
-        Unmade::Config(faults) => {
-            faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
-            2
-        }
+        Unmade::Config(faults) => config(&faults),
         Unmade::Sink(fault) => {
             eprintln!("{}", report::fault(&fault));
             2
         }
     })?;
+    let logs = &spec.telemetry.logs;
+    let log = observe::log(logs, arguments.log_format, Box::new(common.screen.clone()), clock).map_err(|error| {
+        let path = logs.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let text = "the log file of telemetry.logs cannot be opened";
+        refused(&Fault::new(FaultCode::ConfigBadValue, Component::Server, text).about(path).because(error))
+    })?;
+    let registry = match spec.telemetry.metrics.prometheus {
+        true => Arc::clone(&common.registry),
+        // Counted all the same, for the API, but rendered nowhere.
+        false => Arc::new(Registry::new(BUILD)),
+    };
+    let meter = Arc::new(PipelineMeter::new(&registry, &spec.name, MeterOptions::default()));
+    let telemetry = PipelineTelemetry { meter, log };
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let parts = Parts {
         name: spec.name.clone(),
         source: made.source,
         sink: made.sink,
         encoders: made.encoders,
-        store: Arc::clone(store),
-        observer: Arc::new(Lines { pipeline: spec.name.to_string() }),
+        store: Arc::clone(&common.store),
+        observer: Arc::new(Told { telemetry: telemetry.clone(), clock: clock.clone() }),
         clock: clock.clone(),
         workers: arguments.workers.unwrap_or(cores.saturating_sub(1).max(1)),
         start: made.start,
-        until: until.clone(),
+        until: common.until.clone(),
         selection: made.selection,
     };
-    Ok(Pipeline { name: spec.name.clone(), parts, handle: Handle::new(Stop::new()) })
+    let handle = Handle::new(Stop::new(), clock.clone());
+    Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit })
 }
 
 /// What the main thread waits for.
-enum Event {
+enum Happened {
     Ended(PipelineName, Outcome),
     Signal(i32),
 }
 
-fn supervise(pipelines: Vec<Pipeline>, arguments: &RunArguments) -> u8 {
+/// Starts a thread for each pipeline, waits for their ends, and takes the rest down.
+fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
+    let ProcessParts { pipelines, clock, screen, server } = process;
     let on_halt = arguments.on_halt.unwrap_or(match arguments.until {
         Some(_) => OnHalt::Exit,
         None => OnHalt::Stay,
     });
-    let (events_out, events) = mpsc::channel();
-    let handles: Vec<Handle> = pipelines.iter().map(|pipeline| pipeline.handle.clone()).collect();
-    watch_signals(events_out.clone());
-    let mut running = pipelines.len();
+    let (happened_out, happened) = mpsc::channel();
+    watch_signals(happened_out.clone());
+    let watched: Vec<Watched> = pipelines
+        .iter()
+        .map(|pipeline| Watched {
+            name: pipeline.name.to_string(),
+            handle: pipeline.handle.clone(),
+            telemetry: pipeline.telemetry.clone(),
+        })
+        .collect();
+    let handles: Vec<Handle> = watched.iter().map(|watched| watched.handle.clone()).collect();
+    let told: Vec<(String, PipelineTelemetry)> =
+        watched.iter().map(|watched| (watched.name.clone(), watched.telemetry.clone())).collect();
     for pipeline in pipelines {
-        let events = events_out.clone();
+        let happened = happened_out.clone();
         spawn(&format!("pipeline {}", pipeline.name), move || {
             let outcome = limpid_engine::run(pipeline.parts, &pipeline.handle);
-            let _ = events.send(Event::Ended(pipeline.name, outcome));
+            let _ = happened.send(Happened::Ended(pipeline.name, outcome));
         });
     }
-    let mut stopping = false;
-    let mut code = 0;
-    while running > 0 {
-        let Ok(event) = events.recv() else { break };
+    let done = Stop::new();
+    let (progress_done, progress_clock) = (done.clone(), clock);
+    let progress = spawn("progress", move || progress::run(&watched, &screen, &progress_clock, &progress_done));
+    let code = wait(&happened, &handles, &told, on_halt);
+    done.raise();
+    let _ = progress.join();
+    told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
+    server.end();
+    code
+}
+
+/// Waits until nothing is left to wait for. A halted pipeline that stays has no thread, and is waited for by waiting
+/// for a signal.
+fn wait(
+    happened: &mpsc::Receiver<Happened>,
+    handles: &[Handle],
+    told: &[(String, PipelineTelemetry)],
+    on_halt: OnHalt,
+) -> u8 {
+    let (mut running, mut halted, mut stopping, mut code) = (handles.len(), 0usize, false, 0);
+    while running > 0 || (halted > 0 && !stopping) {
+        let Ok(event) = happened.recv() else { break };
         match event {
-            Event::Signal(signal) if stopping => return if signal == SIGINT { 130 } else { 143 },
-            Event::Signal(_) => {
+            Happened::Signal(signal) if stopping => return if signal == SIGINT { 130 } else { 143 },
+            Happened::Signal(_) => {
                 stopping = true;
                 handles.iter().for_each(Handle::stop);
-                // A halted pipeline has no thread left that would tell of its end.
-                if running == 0 {
-                    return code;
-                }
             }
-            Event::Ended(_, Outcome::Stopped | Outcome::Reached) => running -= 1,
-            Event::Ended(name, Outcome::Halted(fault)) => {
-                code = code.max(exit_code(&fault));
-                if stopping || on_halt == OnHalt::Exit {
-                    running -= 1;
-                    handles.iter().for_each(Handle::stop);
-                } else {
-                    eprintln!("{name}: halted; waiting for a signal (--on-halt exit ends the process)");
-                    return wait_for_signal(&events, &handles, running - 1, code);
+            Happened::Ended(name, outcome) => {
+                running -= 1;
+                let why = match outcome {
+                    Outcome::Stopped => "stopped",
+                    Outcome::Reached => "the end that was asked for is reached",
+                    Outcome::Halted(fault) => {
+                        code = code.max(exit_code(&fault));
+                        match on_halt {
+                            OnHalt::Exit => {
+                                stopping = true;
+                                handles.iter().for_each(Handle::stop);
+                            }
+                            OnHalt::Stay => halted += 1,
+                        }
+                        continue;
+                    }
+                };
+                if let Some(((_, telemetry), handle)) =
+                    told.iter().zip(handles).find(|((known, _), _)| *known == *name.as_str())
+                {
+                    let position = handle.status().position.unwrap_or_default();
+                    PipelineEnded { position: &position, why }.emit(telemetry);
                 }
             }
         }
     }
     code
-}
-
-/// One pipeline is halted and stays so; the others go on until a signal.
-fn wait_for_signal(events: &mpsc::Receiver<Event>, handles: &[Handle], mut running: usize, mut code: u8) -> u8 {
-    let mut stopping = false;
-    loop {
-        match events.recv() {
-            Ok(Event::Signal(signal)) if stopping => return if signal == SIGINT { 130 } else { 143 },
-            Ok(Event::Signal(_)) => {
-                stopping = true;
-                handles.iter().for_each(Handle::stop);
-            }
-            Ok(Event::Ended(_, outcome)) => {
-                running -= 1;
-                if let Outcome::Halted(fault) = outcome {
-                    code = code.max(exit_code(&fault));
-                }
-            }
-            Err(_) => return code,
-        }
-        if stopping && running == 0 {
-            return code;
-        }
-    }
 }
 
 /// A drain that ran out of time is told apart from a halt.
@@ -190,7 +262,7 @@ fn exit_code(fault: &Fault) -> u8 {
     }
 }
 
-fn watch_signals(events: mpsc::Sender<Event>) {
+fn watch_signals(happened: mpsc::Sender<Happened>) {
     let mut signals = match Signals::new([SIGINT, SIGTERM]) {
         Ok(signals) => signals,
         Err(error) => {
@@ -200,7 +272,7 @@ fn watch_signals(events: mpsc::Sender<Event>) {
     };
     spawn("signals", move || {
         for signal in &mut signals {
-            if events.send(Event::Signal(signal)).is_err() {
+            if happened.send(Happened::Signal(signal)).is_err() {
                 return;
             }
         }
@@ -208,7 +280,7 @@ fn watch_signals(events: mpsc::Sender<Event>) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the composition root names and starts the process's threads")]
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned.expect("a process that cannot start its first threads cannot run");
+    spawned.expect("a process that cannot start its first threads cannot run")
 }

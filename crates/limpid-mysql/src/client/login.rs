@@ -11,7 +11,6 @@ use mysql_common::constants::CapabilityFlags;
 use mysql_common::io::ParseBuf;
 use mysql_common::packets::{AuthPlugin, AuthSwitchRequest, HandshakePacket, HandshakeResponse, SslRequest};
 use mysql_common::proto::MySerialize;
-use rustls_pki_types::ServerName;
 
 use super::{Client, ConnectOptions, QueryError, TlsMode, server_error, tls};
 
@@ -66,10 +65,9 @@ fn secure(client: &mut Client, options: &ConnectOptions, wanted: CapabilityFlags
             .about(&*endpoint)
             .because(error)
     };
-    let config = tls::config(&options.tls)?;
-    let name = ServerName::try_from(options.host.clone()).map_err(|error| failed(error.into()))?;
+    let configuration = tls::configuration(&options.tls)?;
     let plain = std::mem::replace(&mut client.socket, super::Socket::Closed);
-    client.socket = plain.secure(config, name).map_err(|error| failed(error.into()))?;
+    client.socket = plain.secure(configuration, &options.host).map_err(|error| failed(error.into()))?;
     Ok(())
 }
 

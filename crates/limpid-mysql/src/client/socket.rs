@@ -6,16 +6,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use rustls_pki_types::ServerName;
+use openssl::ssl::{ConnectConfiguration, SslStream};
 
 /// A connection.
 pub enum Socket {
     Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tls(SslStream<TcpStream>),
     /// Given up between two states; every call on it fails.
     Closed,
 }
@@ -38,14 +36,11 @@ impl Socket {
     }
 
     /// Goes on through TLS. The handshake is completed before this returns.
-    pub fn secure(self, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
-        let Socket::Plain(mut stream) = self else { return Ok(self) };
-        let mut connection =
-            ClientConnection::new(config, name).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        while connection.is_handshaking() {
-            connection.complete_io(&mut stream)?;
-        }
-        Ok(Socket::Tls(Box::new(StreamOwned::new(connection, stream))))
+    pub fn secure(self, configuration: ConnectConfiguration, host: &str) -> io::Result<Self> {
+        let Socket::Plain(stream) = self else { return Ok(self) };
+        // The error carries the half-made connection; only its words are of use.
+        let connected = configuration.connect(host, stream).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Socket::Tls(connected))
     }
 
     pub fn is_secure(&self) -> bool {
@@ -55,7 +50,7 @@ impl Socket {
     fn tcp(&self) -> io::Result<&TcpStream> {
         match self {
             Socket::Plain(stream) => Ok(stream),
-            Socket::Tls(stream) => Ok(&stream.sock),
+            Socket::Tls(stream) => Ok(stream.get_ref()),
             Socket::Closed => Err(closed()),
         }
     }
@@ -105,9 +100,9 @@ impl Socket {
                 Ok(n)
             }
             Socket::Tls(stream) => {
-                stream.sock.set_nonblocking(true)?;
+                stream.get_ref().set_nonblocking(true)?;
                 let read = stream.read(bytes);
-                stream.sock.set_nonblocking(false)?;
+                stream.get_ref().set_nonblocking(false)?;
                 read
             }
             Socket::Closed => Err(closed()),

@@ -4,17 +4,15 @@
 //!
 //! Invariant: `verify-ca` and `verify-identity` never fall back to less; `preferred` and `required` protect against
 //! listeners only, which their documentation says.
+//!
+//! OpenSSL, which the Kafka client brings along anyway: MySQL servers of the 8.0 line that were built with OpenSSL 1.0
+//! offer no key exchange by elliptic curves, and the TLS stacks written in Rust have no other.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use limpid_model::{Component, Fault, FaultCode};
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use openssl::error::ErrorStack;
+use openssl::ssl::{ConnectConfiguration, SslConnector, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
 
 /// How much a connection must be protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,148 +39,38 @@ pub struct TlsOptions {
     pub key: Option<PathBuf>,
 }
 
-/// The client's TLS set-up.
+/// The set-up of one handshake.
 ///
 /// # Errors
 /// `SOURCE_TLS_FAILED` when a file cannot be read or holds nothing of the kind.
-pub fn config(options: &TlsOptions) -> Result<Arc<ClientConfig>, Fault> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed("TLS cannot be set up").because(error))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier(options, provider)?);
-    let config = match (&options.cert, &options.key) {
-        (Some(cert), Some(key)) => {
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
-            let chain = chain.map_err(|error| unreadable(cert, error))?;
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, error))?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| failed("the client certificate and its key do not fit together").because(error))?
-        }
-        _ => builder.with_no_client_auth(),
+pub fn configuration(options: &TlsOptions) -> Result<ConnectConfiguration, Fault> {
+    let set_up = |error: ErrorStack| failed("TLS cannot be set up").because(error);
+    // It trusts the system's authorities until a file is named.
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(set_up)?;
+    builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(set_up)?;
+    let (verify, check_name) = match options.mode {
+        TlsMode::Disabled | TlsMode::Preferred | TlsMode::Required => (SslVerifyMode::NONE, false),
+        TlsMode::VerifyCa => (SslVerifyMode::PEER, false),
+        TlsMode::VerifyIdentity => (SslVerifyMode::PEER, true),
     };
-    Ok(Arc::new(config))
-}
-
-fn verifier(options: &TlsOptions, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
-    let check_name = match options.mode {
-        TlsMode::Disabled | TlsMode::Preferred | TlsMode::Required => {
-            return Ok(Arc::new(AnyCertificate { provider }));
-        }
-        TlsMode::VerifyCa => false,
-        TlsMode::VerifyIdentity => true,
-    };
-    let mut roots = RootCertStore::empty();
-    match &options.ca {
-        Some(path) => {
-            let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-            for certificate in certificates.map_err(|error| unreadable(path, error))? {
-                roots.add(certificate).map_err(|error| failed("a certificate of tls.ca is unusable").because(error))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    builder.set_verify(verify);
+    if let Some(ca) = &options.ca {
+        builder.set_ca_file(ca).map_err(|error| unreadable(ca, error))?;
     }
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| failed("no trusted certificate authority is known").because(error))?;
-    Ok(if check_name { inner } else { Arc::new(AnyName { inner }) })
+    if let (Some(cert), Some(key)) = (&options.cert, &options.key) {
+        builder.set_certificate_chain_file(cert).map_err(|error| unreadable(cert, error))?;
+        builder.set_private_key_file(key, SslFiletype::PEM).map_err(|error| unreadable(key, error))?;
+        let fit = builder.check_private_key();
+        fit.map_err(|error| failed("the client certificate and its key do not fit together").because(error))?;
+    }
+    let configuration = builder.build().configure().map_err(set_up)?;
+    Ok(configuration.verify_hostname(check_name))
 }
 
-fn unreadable(path: &std::path::Path, error: rustls_pki_types::pem::Error) -> Fault {
-    failed("a TLS file cannot be read").about(path.display().to_string()).because(error.to_string())
+fn unreadable(path: &Path, error: ErrorStack) -> Fault {
+    failed("a TLS file cannot be read").about(path.display().to_string()).because(error)
 }
 
 fn failed(text: &str) -> Fault {
     Fault::new(FaultCode::SourceTlsFailed, Component::Input, text)
-}
-
-/// Encrypts, and trusts whoever answers.
-#[derive(Debug)]
-struct AnyCertificate {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Checks the chain but not the name in the certificate.
-#[derive(Debug)]
-struct AnyName {
-    inner: Arc<WebPkiServerVerifier>,
-}
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.inner.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }
