@@ -161,6 +161,8 @@ pub enum Mismatch {
     Differs { log_columns: usize, known_columns: usize },
     /// A column of a type that cannot be read.
     Type { column: Arc<str>, code: u8 },
+    /// A column in a character set that cannot be read; the log gives its collation's number.
+    Charset { column: Arc<str>, collation: Option<u16> },
 }
 
 /// Makes the schema and the layout of a captured table from what the log says and what is known besides.
@@ -195,6 +197,9 @@ pub fn table_layout(
         let (wire, logical) =
             wire_form(column, known).ok_or_else(|| Mismatch::Type { column: name.clone(), code: column.code })?;
         let captured = !known.is_some_and(|known| known.hidden) && keep(&name);
+        if captured && holds_text(&logical) && charset_of(column, known) == Charset::Unknown {
+            return Err(Mismatch::Charset { column: name, collation: column.collation });
+        }
         wires.push(WireColumn { wire, captured });
         cell_of.push(captured.then_some(columns.len() as u16));
         if captured {
@@ -306,14 +311,7 @@ fn decimal(meta: u16) -> Option<(Wire, LogicalType)> {
 fn members(column: &MapColumn, known: Option<&ColumnFacts>) -> Option<(Wire, LogicalType)> {
     let charset = charset_of(column, known);
     let members: Arc<[Arc<str>]> = match (&column.members, known) {
-        (Some(members), _) => members
-            .iter()
-            .map(|member| {
-                let mut text = Vec::new();
-                charset.to_utf8(member, &mut text);
-                String::from_utf8_lossy(&text).into()
-            })
-            .collect(),
+        (Some(members), _) => members.iter().map(|member| charset.text(member).into()).collect(),
         (None, Some(known)) => known.members.clone().into(),
         (None, None) => [].into(),
     };
@@ -325,10 +323,19 @@ fn members(column: &MapColumn, known: Option<&ColumnFacts>) -> Option<(Wire, Log
     }
 }
 
+/// The log's word counts, unless it is a number of a newer server whose name for the set is known.
 fn charset_of(column: &MapColumn, known: Option<&ColumnFacts>) -> Charset {
     let by_log = column.collation.map(Charset::of_collation);
     let by_facts = known.and_then(|known| known.charset.or(known.collation.map(Charset::of_collation)));
-    by_log.or(by_facts).unwrap_or(Charset::Binary)
+    by_log.filter(|charset| *charset != Charset::Unknown).or(by_facts).or(by_log).unwrap_or(Charset::Binary)
+}
+
+fn holds_text(logical: &LogicalType) -> bool {
+    match logical {
+        LogicalType::Text => true,
+        LogicalType::Enum { members } | LogicalType::Set { members } => !members.is_empty(),
+        _ => false,
+    }
 }
 
 fn text(prefix: u8, column: &MapColumn, known: Option<&ColumnFacts>, fixed: Option<u16>) -> (Wire, LogicalType) {

@@ -263,6 +263,11 @@ fn mismatch_fault(mismatch: &Mismatch, name: &TableName) -> Fault {
         Mismatch::Type { column, code } => {
             (FaultCode::RowUndecodable, format!("column {column} has type number {code}, which cannot be read"))
         }
+        Mismatch::Charset { column, collation } => {
+            let number = collation.map_or_else(|| "unknown".to_owned(), |id| format!("number {id}"));
+            let text = format!("column {column} is in a character set that cannot be read (its collation is {number})");
+            (FaultCode::RowUndecodable, text)
+        }
     };
     Fault::new(code, Component::Input, text).about(name.to_string())
 }
