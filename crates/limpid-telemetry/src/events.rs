@@ -222,3 +222,19 @@ impl Listening<'_> {
         log.write(&line.with("address", Value::Text(self.address.to_owned())));
     }
 }
+
+/// A request to the HTTP server was answered with our own failure. Concerns the process, so it has a log alone.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerFailed<'a> {
+    /// The route, never the path that was asked.
+    pub route: &'a str,
+    pub code: FaultCode,
+}
+
+impl AnswerFailed<'_> {
+    pub fn emit(&self, log: &Log) {
+        let mut line = Line::new(Level::Error, "", Component::Server.word(), "a request could not be answered");
+        line.error_code = Some(self.code.as_str());
+        log.write(&line.with("route", Value::Text(self.route.to_owned())));
+    }
+}

@@ -18,13 +18,13 @@ mod registry;
 mod ring;
 
 pub use events::{
-    CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, Listening, PeerFound, PeerLost, PipelineEnded,
-    PipelineStarted, PipelineTelemetry, Progress, TableHalted,
+    AnswerFailed, CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, Listening, PeerFound, PeerLost,
+    PipelineEnded, PipelineStarted, PipelineTelemetry, Progress, TableHalted,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
-pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words};
-pub use meter::{DeliveredTo, HeadLook, MeterOptions, PipelineMeter, Totals};
+pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words, rfc3339};
+pub use meter::{DeliveredTo, HeadLook, MeterOptions, PipelineMeter, TableTotals, Totals};
 pub use moment::Moment;
 pub use registry::{Build, Registry, Sampled};
 pub use ring::{Found, Ring, RingWriter};

@@ -21,6 +21,7 @@ use std::sync::Mutex;
 
 use limpid_model::Fault;
 
+pub use calendar::rfc3339;
 use file::RotatedFile;
 use repeats::Repeats;
 

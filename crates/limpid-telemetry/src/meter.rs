@@ -68,6 +68,15 @@ pub struct Totals {
     pub freshness_seconds: Option<f64>,
 }
 
+/// Numbers of one table, or of those beyond the bound together, which are called `__other__`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableTotals {
+    pub schema: Box<str>,
+    pub table: Box<str>,
+    /// Since the process began.
+    pub rows_delivered: u64,
+}
+
 /// One pipeline's counters. All methods may be called from any thread; each says who calls it.
 pub struct PipelineMeter {
     registry: Arc<Registry>,
@@ -268,6 +277,11 @@ impl PipelineMeter {
             lag_bytes: self.bound.lag_bytes.get().map(|bytes| bytes as u64),
             freshness_seconds: self.freshness.sample(now),
         }
+    }
+
+    /// Every table that rows were delivered of, by name: at most the bound on tables and one.
+    pub fn tables(&self) -> Vec<TableTotals> {
+        self.output.lock().expect("never held across a panic").tables()
     }
 
     fn gauge(&self, metric: &'static names_of::Metric, further: &[&str]) -> Arc<Gauge> {

@@ -5,7 +5,7 @@
 //! Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms" (days to civil).
 
 /// `2026-01-02T03:04:05.678901Z`.
-pub(super) fn rfc3339(micros: i64) -> String {
+pub fn rfc3339(micros: i64) -> String {
     let (days, of_day) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000));
     let (seconds, fraction) = (of_day / 1_000_000, of_day % 1_000_000);
     let (year, month, day) = civil(days);

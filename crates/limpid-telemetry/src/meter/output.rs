@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use limpid_model::{Batch, Op};
 
+use super::TableTotals;
 use super::bound::Bound;
 use super::input::ops;
 use super::names::{ByVersion, TableNames};
@@ -41,6 +42,8 @@ pub(super) struct Output {
     pipeline: Box<str>,
     tables: Arc<TableNames>,
     series: ByVersion<Series>,
+    /// Rows by schema and table as labels name them. Not exposed: the exposition has records, by topic.
+    rows: BTreeMap<(Box<str>, Box<str>), Arc<Counter>>,
     ring: RingWriter,
     event_time: Tally,
     /// Which of the batch's tables were delivered, reused.
@@ -59,6 +62,7 @@ pub(super) struct Output {
 struct Series {
     schema: Box<str>,
     table: Box<str>,
+    rows: Arc<Counter>,
     lag: Option<Arc<Histogram>>,
     rates: [Option<Arc<Rate>>; Op::COUNT],
     places: Vec<Place>,
@@ -79,6 +83,7 @@ impl Output {
             pipeline: pipeline.into(),
             tables,
             series: ByVersion::default(),
+            rows: BTreeMap::new(),
             ring,
             event_time: Tally::of(&EVENT_TIME_LATENCY),
             there: Vec::new(),
@@ -107,14 +112,16 @@ impl Output {
         let mut changes = 0;
         for (index, counts) in batch.counts.iter().enumerate() {
             if self.there.get(index) == Some(&true) {
-                changes += counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+                let rows = counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+                changes += rows;
+                bind(&mut self.series, &mut self.rows, &self.tables, batch, index).rows.add(rows);
                 self.rates(batch, index, counts, now);
             }
         }
         self.ages(batch, now);
         bound.event_time.absorb(&mut self.event_time);
         for (index, lag) in self.lags.iter_mut().enumerate().filter(|(_, lag)| !lag.is_empty()) {
-            let series = bind(&mut self.series, &self.tables, batch, index);
+            let series = bind(&mut self.series, &mut self.rows, &self.tables, batch, index);
             let labels = [&*self.pipeline, &series.schema, &series.table];
             let histogram = series.lag.get_or_insert_with(|| self.registry.histogram(&DATA_LAG_SECONDS, &labels));
             histogram.absorb(lag);
@@ -133,6 +140,16 @@ impl Output {
         let some_are = batch.counts.iter().zip(&self.there).any(held_back);
         let remember = if some_are { Remember::Tables(&self.there) } else { Remember::All };
         self.ring.push(batch, remember, Delivery { bytes: bytes as u64, acked_wall_micros, place });
+    }
+
+    /// Rows by table so far.
+    pub(super) fn tables(&self) -> Vec<TableTotals> {
+        let total = |((schema, table), rows): (&(Box<str>, Box<str>), &Arc<Counter>)| TableTotals {
+            schema: schema.clone(),
+            table: table.clone(),
+            rows_delivered: rows.get(),
+        };
+        self.rows.iter().map(total).collect()
     }
 
     /// Takes note that a batch is delivered. Returns the latest commit before which everything is, if it moved.
@@ -176,8 +193,8 @@ impl Output {
     }
 
     fn place(&mut self, batch: &Batch, to: &DeliveredTo<'_>) {
-        let Self { registry, pipeline, tables, series, .. } = self;
-        let series = bind(series, tables, batch, usize::from(to.table));
+        let Self { registry, pipeline, tables, series, rows, .. } = self;
+        let series = bind(series, rows, tables, batch, usize::from(to.table));
         let known = |place: &Place| place.partition == to.partition && place.name.as_deref() == to.place;
         let at = series.places.iter().position(known).unwrap_or_else(|| {
             series.places.push(place(registry, pipeline, (&series.schema, &series.table), to));
@@ -190,8 +207,8 @@ impl Output {
     }
 
     fn rates(&mut self, batch: &Batch, index: usize, counts: &[u32; Op::COUNT], now: Moment) {
-        let Self { registry, pipeline, tables, series, .. } = self;
-        let series = bind(series, tables, batch, index);
+        let Self { registry, pipeline, tables, series, rows, .. } = self;
+        let series = bind(series, rows, tables, batch, index);
         for ((op, count), rate) in ops().into_iter().zip(counts).zip(&mut series.rates) {
             if *count > 0 {
                 let labels = [&**pipeline, &series.schema, &series.table, op.word()];
@@ -202,11 +219,18 @@ impl Output {
     }
 }
 
-fn bind<'a>(series: &'a mut ByVersion<Series>, tables: &TableNames, batch: &Batch, index: usize) -> &'a mut Series {
+fn bind<'a>(
+    series: &'a mut ByVersion<Series>,
+    rows: &mut BTreeMap<(Box<str>, Box<str>), Arc<Counter>>,
+    tables: &TableNames,
+    batch: &Batch,
+    index: usize,
+) -> &'a mut Series {
     series.get(&batch.tables[index], |name| {
         let (schema, table) = tables.labels(name);
-        let (schema, table) = (schema.into(), table.into());
-        Series { schema, table, lag: None, rates: Default::default(), places: Vec::new() }
+        let (schema, table): (Box<str>, Box<str>) = (schema.into(), table.into());
+        let rows = Arc::clone(rows.entry((schema.clone(), table.clone())).or_default());
+        Series { schema, table, rows, lag: None, rates: Default::default(), places: Vec::new() }
     })
 }
 

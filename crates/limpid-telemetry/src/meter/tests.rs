@@ -252,6 +252,8 @@ fn a_table_past_the_bound_is_folded_counted_and_not_lost() {
     assert_eq!(desk.value(rate, at(15 * SECOND)), Some(0.6));
     let out = "gravity_output_counter{pipeline=\"shop\",cat0=\"__other__\",cat1=\"\",cat2=\"\",cat3=\"\"}";
     assert_eq!(desk.value(out, at(0)), Some(18.0));
+    let rows: Vec<_> = desk.meter.tables().into_iter().map(|total| (total.table, total.rows_delivered)).collect();
+    assert_eq!(rows, [("__other__".into(), 6), ("t0".into(), 2), ("t1".into(), 2)]);
 }
 
 #[test]
