@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod demo;
 mod licences;
 mod shell;
 mod stack;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  demo                        a shop under load, its rows in Kafka, and the proof that both are equal
   test                        format, tidy, licences, clippy, build and all tests, as CI runs them
   tidy                        the house rules that no other tool checks
   licences                    licences, banned crates and sources of every dependency (deny.toml)
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
+        ["demo"] => demo::run(),
         ["test"] => test_run::run(),
         ["tidy"] => tidy::run(),
         ["licences"] => licences::run(),

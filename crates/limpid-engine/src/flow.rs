@@ -212,7 +212,12 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
             });
         }
         let (watcher, head) = (Arc::clone(&shared), attempt.head);
-        scope.spawn(move || guarded(&watcher, Component::Input, || Ok(watch::run(head, &watcher))));
+        scope.spawn(move || {
+            guarded(&watcher, Component::Input, || {
+                watch::run(head, &watcher);
+                Ok(())
+            })
+        });
         // Only the threads hold the ends now, so that each channel closes when its senders are gone.
         drop((raw_in, made_out));
         let delivery = delivery::Delivery::new(
