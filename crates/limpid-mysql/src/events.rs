@@ -5,9 +5,12 @@
 //! Invariant: any bytes parse or give `None`; checksums are cut off before anything else looks at a body.
 //! Sources: MySQL's `libbinlogevents`, MariaDB's `log_event.h` and its knowledge base ("Replication Protocol").
 
+use std::borrow::Cow;
+
 use limpid_model::TxnId;
 
 use crate::bytes::Cursor;
+use crate::charset::Charset;
 
 /// Event numbers.
 pub mod number {
@@ -200,6 +203,8 @@ pub struct Statement<'a> {
     pub sql: &'a [u8],
     /// The session's `sql_mode`, where the event says it.
     pub sql_mode: Option<u64>,
+    /// A collation of the session's `character_set_client`, which the text is in, where the event says it.
+    pub client_collation: Option<u16>,
 }
 
 impl<'a> Statement<'a> {
@@ -215,20 +220,64 @@ impl<'a> Statement<'a> {
         let status = cur.take(status_len)?;
         let schema = cur.take(schema_len)?;
         cur.u8()?;
-        Some(Self { thread, error, schema, sql: cur.rest(), sql_mode: find_sql_mode(status) })
+        let Session { sql_mode, client_collation } = Session::parse(status);
+        Some(Self { thread, error, schema, sql: cur.rest(), sql_mode, client_collation })
+    }
+
+    /// The text as UTF-8.
+    pub fn text(&self) -> Cow<'a, [u8]> {
+        let charset = self.client_collation.map_or(Charset::Utf8, Charset::of_collation);
+        if matches!(charset, Charset::Utf8 | Charset::Binary | Charset::Unknown)
+            || charset.is_ascii_compatible() && self.sql.is_ascii()
+        {
+            return Cow::Borrowed(self.sql);
+        }
+        let mut utf8 = Vec::with_capacity(self.sql.len());
+        charset.to_utf8(self.sql, &mut utf8);
+        Cow::Owned(utf8)
     }
 }
 
-/// Status variables come in the order of their numbers as servers write them: flags first, then the SQL mode.
-fn find_sql_mode(status: &[u8]) -> Option<u64> {
-    let mut cur = Cursor::new(status);
-    loop {
+/// What a QUERY event's status variables say of the session.
+#[derive(Clone, Copy, Debug, Default)]
+struct Session {
+    sql_mode: Option<u64>,
+    client_collation: Option<u16>,
+}
+
+impl Session {
+    /// Each variable is its number and a value whose length follows from the number. Both servers write the flags, the
+    /// SQL mode, the catalogue, the auto increment and the character sets first, so a number that is not known here
+    /// comes after all that is wanted.
+    fn parse(status: &[u8]) -> Self {
+        let mut session = Self::default();
+        let mut cur = Cursor::new(status);
+        while session.variable(&mut cur).is_some() {}
+        session
+    }
+
+    /// `None` at the end, or where there is nothing more to learn.
+    fn variable(&mut self, cur: &mut Cursor<'_>) -> Option<()> {
         match cur.u8()? {
-            0 => {
-                cur.u32()?;
+            0 | 3 => cur.u32().map(drop),
+            1 => {
+                self.sql_mode = Some(cur.u64()?);
+                Some(())
             }
-            1 => return cur.u64(),
-            _ => return None,
+            // The catalogue, in the oldest form with a NUL behind it.
+            2 => {
+                let len = cur.u8()? as usize;
+                cur.take(len + 1).map(drop)
+            }
+            5 | 6 => {
+                let len = cur.u8()? as usize;
+                cur.take(len).map(drop)
+            }
+            4 => {
+                self.client_collation = Some(cur.u16()?);
+                None
+            }
+            _ => None,
         }
     }
 }
@@ -252,4 +301,45 @@ pub enum Unknown {
 /// Judges an unknown event by its flags: only the writer's word that it may be ignored makes it harmless.
 pub fn judge_unknown(head: &EventHead) -> Unknown {
     if head.flags & IGNORABLE_FLAG != 0 { Unknown::Harmless } else { Unknown::MayHoldRows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A QUERY body whose status variables are those of MariaDB: flags, SQL mode, catalogue, character sets.
+    fn query(collation: u16, sql: &[u8]) -> Vec<u8> {
+        let mut status = vec![0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 6, 3];
+        status.extend_from_slice(b"std\x04");
+        status.extend_from_slice(&collation.to_le_bytes());
+        status.extend_from_slice(&[33, 0, 45, 0, 8, 1]);
+        let mut body = vec![7, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, status.len() as u8, 0];
+        body.extend_from_slice(&status);
+        body.extend_from_slice(b"shop\0");
+        body.extend_from_slice(sql);
+        body
+    }
+
+    #[test]
+    fn a_statement_is_read_in_its_clients_character_set() {
+        for (collation, sql, text) in [
+            (8, &b"create table caf\xe9 (a int)"[..], "create table caf\u{e9} (a int)"),
+            (13, b"comment '\x83\x5c'", "comment '\u{30bd}'"),
+            (45, "caf\u{e9}".as_bytes(), "caf\u{e9}"),
+        ] {
+            let body = query(collation, sql);
+            let statement = Statement::parse(&body).unwrap();
+            assert_eq!((statement.sql_mode, statement.client_collation), (Some(4), Some(collation)));
+            assert_eq!(statement.schema, b"shop");
+            assert_eq!(statement.text(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn status_variables_that_end_early_or_are_unknown_leave_the_rest_unsaid() {
+        let known = Session::parse(&[0, 1, 2, 3, 4, 200, 1, 1]);
+        assert_eq!((known.sql_mode, known.client_collation), (None, None));
+        let cut = Session::parse(&[1, 9, 0, 0, 0, 0, 0, 0, 0, 4, 8]);
+        assert_eq!((cut.sql_mode, cut.client_collation), (Some(9), None));
+    }
 }

@@ -76,7 +76,7 @@ impl Assembler {
     fn apply(&mut self, head: &EventHead, at: u64, statement: &Statement<'_>) {
         let schema = String::from_utf8_lossy(statement.schema).into_owned();
         let mode = SqlMode(statement.sql_mode.unwrap_or(0));
-        let scanned = self.schemas.scan(statement.sql, &schema, mode);
+        let scanned = self.schemas.scan(&statement.text(), &schema, mode);
         match scanned.kind {
             Kind::Dml => {
                 for table in &scanned.written {
