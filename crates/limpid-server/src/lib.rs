@@ -1,5 +1,21 @@
-//! The HTTP side of a running instance.
+//! The HTTP side of a running instance, and the client that reads it.
 //!
-//! Owns: routes. Does not own: what is told.
+//! Owns: the socket and its bounds, the routes, the documents scripts hold on to, their OpenAPI description. Does not
+//! own: what is told (a pipeline's `Handle`, its meter, the registry), showing it to people (the command line).
 //!
-//! Invariant: it only reads.
+//! Invariant: it only reads. Nothing here waits for a pipeline, and no client, however slow or odd, costs more than a
+//! bounded piece of memory and its share of one thread.
+
+mod answer;
+pub mod api;
+pub mod client;
+mod connections;
+mod openapi;
+mod patience;
+mod routes;
+mod server;
+mod site;
+
+pub use openapi::openapi;
+pub use server::{Server, ServerOptions};
+pub use site::{PipelineView, WallAndMonotonic};

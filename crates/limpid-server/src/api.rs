@@ -1,0 +1,159 @@
+//! The documents that scripts hold on to, as types.
+//!
+//! Owns: their fields, for the server that writes and the command line that reads them. Does not own: where the
+//! numbers come from (`routes`), the description for others (`openapi`).
+//!
+//! Invariant: fields are added, never renamed and never removed. Words (phases, verdicts) are texts, so that an older
+//! command line reads a newer server.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `/api/v1/pipelines`, and what `limpid status --format json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusDocument {
+    /// In the order of the command line.
+    pub pipelines: Vec<PipelineStatus>,
+}
+
+/// One pipeline at one moment. Counts are since the process began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PipelineStatus {
+    pub name: String,
+    /// starting, running, draining, halted, done.
+    pub phase: String,
+    /// Since when it is in that phase, RFC 3339.
+    pub since: String,
+    /// ok, idle, warn, stall, stop, rewind, blind.
+    pub verdict: String,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// The last position saved; `None` before the first.
+    pub position: Option<String>,
+    /// The end of the source's log at the last look.
+    pub head: Option<String>,
+    /// When that look was taken, RFC 3339.
+    pub head_seen_at: Option<String>,
+    /// How old what the sink has is.
+    pub freshness_seconds: Option<f64>,
+    /// Bytes of log between what is delivered and the head.
+    pub lag_bytes: Option<u64>,
+    /// `None` where nobody counts them.
+    pub lag_transactions: Option<u64>,
+    pub rows_read: u64,
+    pub rows_delivered: u64,
+    pub rows_filtered: u64,
+    pub rows_parked: u64,
+    pub rows_dead: u64,
+    /// Delivered, over the last 10 whole seconds.
+    pub rows_per_second: f64,
+    /// Tables that rows were delivered of, and those that are halted, by name.
+    pub tables: Vec<TableStatus>,
+    /// What halted it, or what it tries again after.
+    pub fault: Option<FaultStatus>,
+}
+
+/// One table. Beyond the bound on tables, `__other__` stands for all further ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableStatus {
+    pub schema: String,
+    pub table: String,
+    /// streaming or halted.
+    pub phase: String,
+    /// Done of its snapshot, 0 to 1; `None` where there is none.
+    pub snapshot_ratio: Option<f64>,
+    /// Delivered since the process began; `None` for a table that is counted under `__other__`.
+    pub rows: Option<u64>,
+    pub fault: Option<FaultStatus>,
+}
+
+/// A fault as others may know it: without values and secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultStatus {
+    /// Stable; the name of its page.
+    pub code: String,
+    pub component: String,
+    pub message: String,
+    pub object: Option<String>,
+    /// What to do.
+    pub remedy: String,
+    /// `docs/faults/CODE.md`.
+    pub page: String,
+    /// RFC 3339.
+    pub at: String,
+}
+
+/// `/healthz`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthDocument {
+    /// The worst of the components: ok, degraded, failed. Comes with 503 when failed.
+    pub status: String,
+    pub components: Vec<ComponentHealth>,
+}
+
+/// One part of the way of one pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComponentHealth {
+    pub pipeline: String,
+    /// input, output, scheduler (the pipeline's own loop), ...
+    pub component: String,
+    /// The system spoken to, without credentials; empty for our own parts.
+    pub endpoint: String,
+    /// ok, degraded, failed.
+    pub status: String,
+    /// RFC 3339.
+    pub since: String,
+    /// What this is concluded from.
+    pub evidence: String,
+    pub error_code: Option<String>,
+    pub remedy: Option<String>,
+    /// The table or other object that it is about.
+    pub object: Option<String>,
+}
+
+/// `/status`, as Gravity has it. `position` is empty before the first is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GravityStatus {
+    pub name: String,
+    pub config_hash: String,
+    pub position: String,
+    pub watermarks: BTreeMap<String, GravityWatermark>,
+    /// Full or Incremental.
+    pub stage: String,
+    pub version: String,
+}
+
+/// Up to when everything is at the sink, by our clock and by the source's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GravityWatermark {
+    pub process_time: String,
+    pub event_time: String,
+}
+
+/// `/api/v1/build`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildDocument {
+    pub version: String,
+    pub commit: String,
+}
+
+/// Every answer that is no success, but for the probes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorDocument {
+    pub error: ErrorBody,
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// Stable; the name of its page.
+    pub code: String,
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    /// `docs/faults/CODE.md`.
+    pub page: String,
+}

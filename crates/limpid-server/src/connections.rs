@@ -1,0 +1,111 @@
+//! Taking connections, and bounding what they cost.
+//!
+//! Owns: the accept loop, the number of connections, the limits of a request, the end. Does not own: answers
+//! (`routes`), the thread (`server`).
+//!
+//! Invariant: at most [`OPEN_MAX`] connections are open. A newcomer beyond that is let in at the cost of the oldest: a
+//! probe must get through even while somebody holds every place.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::patience::Patient;
+use crate::routes;
+use crate::site::Site;
+
+/// A handful of scrapers, probes and people keep a connection each. With a head and a piece of the answer that is
+/// 128 x 32 KiB = 4 MiB at most, beside the pages being sent.
+const OPEN_MAX: usize = 128;
+/// What browsers and proxies send is below 8 KiB.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// For a head to come whole, and for a connection to stand idle: longer than the usual pause between two scrapes.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(20);
+/// For answers on their way when the server ends.
+const GRACE: Duration = Duration::from_millis(500);
+/// After an accept that failed, most often for want of file descriptors, which is not over at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` is sent or its sender is gone, and returns within [`GRACE`] after that.
+#[expect(clippy::disallowed_methods, reason = "the server's own runtime, on real sockets and real time")]
+pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: watch::Receiver<bool>) {
+    let mut open = Open::default();
+    let mut stopped = pin!(stopped(stop.clone()));
+    loop {
+        let next = poll_fn(|cx| {
+            if stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            listener.poll_accept(cx).map(Some)
+        });
+        match next.await {
+            None => break,
+            Some(Ok((socket, _))) => open.admit(socket, Arc::clone(&site), stop.clone()),
+            Some(Err(_)) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(GRACE, async { while open.tasks.join_next().await.is_some() {} }).await;
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error says that the sender is gone, which ends the server too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// The connections, oldest first.
+#[derive(Default)]
+struct Open {
+    tasks: JoinSet<()>,
+    handles: VecDeque<AbortHandle>,
+}
+
+impl Open {
+    fn admit(&mut self, socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bool>) {
+        while self.tasks.try_join_next().is_some() {}
+        self.handles.retain(|handle| !handle.is_finished());
+        while self.handles.len() >= OPEN_MAX
+            && let Some(oldest) = self.handles.pop_front()
+        {
+            oldest.abort();
+        }
+        self.handles.push_back(self.tasks.spawn(connection(socket, site, stop)));
+    }
+}
+
+/// One connection until either side ends it.
+async fn connection(socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bool>) {
+    // Answers are small and written whole.
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let response = routes::respond(&site, &request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    builder.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
+    let mut connection = pin!(builder.serve_connection(Patient::new(socket), service));
+    let mut stopped: Option<Pin<Box<_>>> = Some(Box::pin(stopped(stop)));
+    poll_fn(|cx| {
+        if let Some(stop) = &mut stopped
+            && stop.as_mut().poll(cx).is_ready()
+        {
+            stopped = None;
+            connection.as_mut().graceful_shutdown();
+        }
+        // What a client did wrong is its own affair: hyper has answered it where that was possible.
+        connection.as_mut().poll(cx).map(drop)
+    })
+    .await;
+}

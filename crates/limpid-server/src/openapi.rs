@@ -1,0 +1,114 @@
+//! The description of the HTTP API.
+//!
+//! Owns: the OpenAPI 3.1 document. Does not own: the paths (`routes`), the documents as types (`api`).
+//!
+//! Invariant: a path is in the document because it is in the table of routes. Tests hold real answers against the
+//! schemas, field by field in both directions, and the committed copy `openapi/openapi.json` against this.
+//!
+//! Made by hand rather than by `utoipa`: a dozen reads do not pay for its macros in every cold build.
+
+mod schemas;
+
+use serde_json::{Map, Value, json};
+
+use crate::routes::{ROUTES, Route};
+
+/// The document that `/api/v1/openapi.json` and `limpid export openapi` give.
+pub fn openapi() -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        paths.insert(route.path.to_owned(), path(route));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Limpid",
+            "version": "1",
+            "description": "What a running instance tells of itself. Everything here is read with GET or HEAD; nothing \
+                            changes anything. Fields may be added: readers pass over what they do not know.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": schemas::all()},
+    })
+}
+
+fn path(route: &Route) -> Value {
+    let mut get = json!({
+        "operationId": route.operation,
+        "summary": route.summary,
+        "responses": responses(route.operation),
+    });
+    let parameters = parameters(route.operation);
+    if !parameters.is_empty() {
+        get["parameters"] = Value::Array(parameters);
+    }
+    json!({"get": get})
+}
+
+fn parameters(operation: &str) -> Vec<Value> {
+    let name = json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"});
+    match operation {
+        "getPipeline" => vec![json!({"name": "name", "in": "path", "required": true, "schema": name})],
+        "gravityStatus" => vec![json!({
+            "name": "pipeline", "in": "query", "required": false, "schema": name,
+            "description": "One of several pipelines; without it an instance of several answers with a list.",
+        })],
+        _ => Vec::new(),
+    }
+}
+
+fn responses(operation: &str) -> Value {
+    let mut responses = match operation {
+        "index" => json!({"200": text("The paths, one a line")}),
+        "metrics" => json!({"200": metrics()}),
+        "livez" | "readyz" | "startupz" => json!({
+            "200": text("`ok`"),
+            "503": text("`not ok: ` and why"),
+        }),
+        "healthz" => json!({
+            "200": document("Nothing has failed", "Health"),
+            "503": document("Rows of a pipeline do not arrive", "Health"),
+        }),
+        "gravityStatus" => json!({
+            "200": document("One pipeline's object, or a list of such objects", "GravityStatuses"),
+            "400": document("The parameter cannot be understood", "Error"),
+            "404": document("No pipeline has this name", "Error"),
+        }),
+        "listPipelines" => json!({"200": document("All pipelines", "Status")}),
+        "getPipeline" => json!({
+            "200": document("The pipeline", "Pipeline"),
+            "400": document("The name cannot be understood", "Error"),
+            "404": document("No pipeline has this name", "Error"),
+        }),
+        "getBuild" => json!({"200": document("What runs", "Build")}),
+        "getOpenapi" => json!({"200": {
+            "description": "This document",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }}),
+        unknown => unreachable!("the route {unknown} has no responses in the document"),
+    };
+    responses["405"] = document("The path was asked with another method than GET or HEAD", "Error");
+    responses["500"] = document("A mistake of ours", "Error");
+    responses
+}
+
+fn text(description: &str) -> Value {
+    json!({"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}})
+}
+
+fn metrics() -> Value {
+    json!({
+        "description": "Every metric of `docs/metrics.md` that has a value",
+        "content": {
+            "text/plain": {"schema": {"type": "string"}},
+            "application/openmetrics-text": {"schema": {"type": "string"}},
+        },
+    })
+}
+
+fn document(description: &str, schema: &str) -> Value {
+    let schema = schemas::reference(schema);
+    json!({"description": description, "content": {"application/json": {"schema": schema}}})
+}

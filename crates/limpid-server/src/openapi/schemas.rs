@@ -1,0 +1,157 @@
+//! The schemas of the documents.
+//!
+//! Owns: types, words and units of the fields in `api`. Does not own: which path answers with which (`openapi`).
+//!
+//! Invariant: each schema lists every field, and requires every field: a number that nobody knows is null, not absent.
+
+use limpid_model::ALL_CODES;
+use serde_json::{Map, Value, json};
+
+pub(super) fn reference(schema: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{schema}")})
+}
+
+pub(super) fn all() -> Value {
+    json!({
+        "Status": object(&[("pipelines", list("Pipeline"))]),
+        "Pipeline": pipeline(),
+        "Table": table(),
+        "Fault": fault(),
+        "FaultCode": fault_code(),
+        "Component": words(&["input", "filter", "scheduler", "output", "state", "server"]),
+        "Health": object(&[("status", reference("HealthWord")), ("components", list("ComponentHealth"))]),
+        "ComponentHealth": component_health(),
+        "HealthWord": words(&["ok", "degraded", "failed"]),
+        "GravityStatuses": json!({"oneOf": [reference("GravityStatus"), list("GravityStatus")]}),
+        "GravityStatus": gravity(),
+        "GravityWatermark": object(&[("ProcessTime", time("By our clock")), ("EventTime", time("By the source's"))]),
+        "Build": object(&[("version", text("The release")), ("commit", text("What it was built from"))]),
+        "Error": object(&[("error", object(&[
+            ("code", reference("FaultCode")),
+            ("message", text("What went wrong")),
+            ("help", text("What to do")),
+            ("page", text("The code's page in the documentation")),
+        ]))]),
+    })
+}
+
+fn pipeline() -> Value {
+    object(&[
+        ("name", text("Unique in the process")),
+        ("phase", words(&["starting", "running", "draining", "halted", "done"])),
+        ("since", time("When it came into its phase")),
+        ("verdict", words(&["ok", "idle", "warn", "stall", "stop", "rewind", "blind"])),
+        ("reason", text("Why the verdict is what it is")),
+        ("position", maybe(text("The last position saved"))),
+        ("head", maybe(text("The end of the source's log at the last look"))),
+        ("head_seen_at", maybe(time("When that look was taken"))),
+        ("freshness_seconds", maybe(number("How old what the sink has is"))),
+        ("lag_bytes", maybe(count("Bytes of log between what is delivered and the head"))),
+        ("lag_transactions", maybe(count("Transactions between what is delivered and the head"))),
+        ("rows_read", count("Since the process began")),
+        ("rows_delivered", count("Since the process began")),
+        ("rows_filtered", count("Since the process began")),
+        ("rows_parked", count("Since the process began")),
+        ("rows_dead", count("Since the process began")),
+        ("rows_per_second", number("Delivered, over the last 10 whole seconds")),
+        ("tables", list("Table")),
+        ("fault", maybe(reference("Fault"))),
+    ])
+}
+
+fn table() -> Value {
+    object(&[
+        ("schema", text("For MySQL the database; `__other__` for tables beyond the bound")),
+        ("table", text("`__other__` for tables beyond the bound")),
+        ("phase", words(&["streaming", "halted"])),
+        ("snapshot_ratio", maybe(number("Done of its snapshot, 0 to 1"))),
+        ("rows", maybe(count("Delivered since the process began; null where `__other__` counts them"))),
+        ("fault", maybe(reference("Fault"))),
+    ])
+}
+
+fn fault() -> Value {
+    object(&[
+        ("code", reference("FaultCode")),
+        ("component", reference("Component")),
+        ("message", text("One sentence, without values and secrets")),
+        ("object", maybe(text("What it is about"))),
+        ("remedy", text("What to do")),
+        ("page", text("The code's page in the documentation")),
+        ("at", time("When it was seen")),
+    ])
+}
+
+/// Open, since later releases have more.
+fn fault_code() -> Value {
+    let known: Vec<&str> = ALL_CODES.iter().map(|code| code.as_str()).collect();
+    json!({"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$", "description": "Stable", "examples": known})
+}
+
+fn component_health() -> Value {
+    object(&[
+        ("pipeline", text("Its name")),
+        ("component", reference("Component")),
+        ("endpoint", text("The system spoken to, without credentials; empty for our own parts")),
+        ("status", reference("HealthWord")),
+        ("since", time("Since when")),
+        ("evidence", text("What this is concluded from")),
+        ("error_code", maybe(reference("FaultCode"))),
+        ("remedy", maybe(text("What to do"))),
+        ("object", maybe(text("The table or other object it is about"))),
+    ])
+}
+
+fn gravity() -> Value {
+    object(&[
+        ("name", text("The pipeline's name")),
+        ("configHash", text("Tells two configurations apart")),
+        ("position", text("The last position saved; empty before the first")),
+        (
+            "watermarks",
+            json!({
+                "type": "object",
+                "description": "By stream: up to when everything is at the sink; empty while that is not known",
+                "additionalProperties": reference("GravityWatermark"),
+            }),
+        ),
+        ("stage", words(&["Full", "Incremental"])),
+        ("version", text("The release")),
+    ])
+}
+
+/// An object that has all of these fields, and may have others in a later release.
+fn object(fields: &[(&str, Value)]) -> Value {
+    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let properties: Map<String, Value> =
+        fields.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    json!({"type": "object", "required": names, "properties": properties})
+}
+
+fn list(schema: &str) -> Value {
+    json!({"type": "array", "items": reference(schema)})
+}
+
+fn text(description: &str) -> Value {
+    json!({"type": "string", "description": description})
+}
+
+fn time(description: &str) -> Value {
+    json!({"type": "string", "format": "date-time", "description": description})
+}
+
+fn number(description: &str) -> Value {
+    json!({"type": "number", "description": description})
+}
+
+fn count(description: &str) -> Value {
+    json!({"type": "integer", "minimum": 0, "description": description})
+}
+
+fn words(words: &[&str]) -> Value {
+    json!({"type": "string", "enum": words})
+}
+
+fn maybe(schema: Value) -> Value {
+    json!({"oneOf": [schema, {"type": "null"}]})
+}

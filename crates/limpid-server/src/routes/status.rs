@@ -1,0 +1,105 @@
+//! How pipelines stand, for scripts and for `limpid status`.
+//!
+//! Owns: putting a pipeline's board and its numbers into one document. Does not own: either.
+//!
+//! Invariant: a number that nobody knows is null, never 0.
+
+use std::collections::BTreeMap;
+
+use hyper::StatusCode;
+use limpid_engine::{FaultSeen, Status};
+use limpid_telemetry::{Moment, TableTotals, rfc3339};
+
+use super::{Asked, shortened};
+use crate::answer::{Answer, fault_page};
+use crate::api::{FaultStatus, PipelineStatus, StatusDocument, TableStatus};
+use crate::site::{Shown, Site};
+
+pub(super) fn all(site: &Site, _: &Asked<'_>) -> Answer {
+    let now = site.now();
+    let pipelines = site.pipelines.iter().map(|shown| pipeline(shown, now)).collect();
+    Answer::json(StatusCode::OK, &StatusDocument { pipelines })
+}
+
+pub(super) fn one(site: &Site, asked: &Asked<'_>) -> Answer {
+    match site.pipeline(&asked.name) {
+        Some(shown) => Answer::json(StatusCode::OK, &pipeline(shown, site.now())),
+        None => unknown(&asked.name),
+    }
+}
+
+pub(super) fn unknown(name: &str) -> Answer {
+    Answer::not_found(format!("no pipeline here is called {}", shortened(name)))
+}
+
+fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
+    let status = shown.status();
+    let totals = shown.view.meter.totals(now);
+    let (verdict, reason) = status.verdict(now.wall_micros, totals.freshness_seconds, shown.view.lag_limit);
+    let tables = tables(&status, shown.view.meter.tables());
+    let (head, seen) = status.head.map(|head| (head.position, (head.asked_micros, head.lag_bytes))).unzip();
+    PipelineStatus {
+        name: shown.view.name.clone(),
+        phase: status.phase.word().to_owned(),
+        since: rfc3339(status.since_micros),
+        verdict: verdict.word().to_owned(),
+        reason,
+        position: status.position,
+        head,
+        head_seen_at: seen.map(|(asked_micros, _)| rfc3339(asked_micros)),
+        freshness_seconds: totals.freshness_seconds,
+        lag_bytes: seen.map(|(_, lag_bytes)| lag_bytes),
+        lag_transactions: None,
+        rows_read: totals.rows_read,
+        rows_delivered: totals.rows_delivered,
+        // Filters, parking and dead letters are of a later version: here nothing is filtered, parked or dead.
+        rows_filtered: 0,
+        rows_parked: 0,
+        rows_dead: 0,
+        rows_per_second: totals.rows_per_second,
+        tables,
+        fault: status.fault.as_ref().map(fault),
+    }
+}
+
+/// Those that rows were delivered of, and the halted ones, which may have had none.
+fn tables(status: &Status, totals: Vec<TableTotals>) -> Vec<TableStatus> {
+    let streaming = |total: TableTotals| TableStatus {
+        schema: total.schema.into(),
+        table: total.table.into(),
+        phase: "streaming".to_owned(),
+        snapshot_ratio: None,
+        rows: Some(total.rows_delivered),
+        fault: None,
+    };
+    let is_other = |total: &TableTotals| total.table.as_ref() == limpid_telemetry::catalogue::OTHER;
+    let uncounted = if totals.iter().any(is_other) { None } else { Some(0) };
+    let named = totals.into_iter().map(|total| ((total.schema.clone(), total.table.clone()), streaming(total)));
+    let mut tables: BTreeMap<(Box<str>, Box<str>), TableStatus> = named.collect();
+    for halted in &status.halted {
+        let name = ((&*halted.table.schema).into(), (&*halted.table.table).into());
+        let table = tables.entry(name).or_insert_with(|| TableStatus {
+            schema: halted.table.schema.to_string(),
+            table: halted.table.table.to_string(),
+            phase: String::new(),
+            snapshot_ratio: None,
+            rows: uncounted,
+            fault: None,
+        });
+        table.phase = "halted".to_owned();
+        table.fault = Some(fault(&halted.fault));
+    }
+    tables.into_values().collect()
+}
+
+fn fault(seen: &FaultSeen) -> FaultStatus {
+    FaultStatus {
+        code: seen.code.as_str().to_owned(),
+        component: seen.component.word().to_owned(),
+        message: seen.message.clone(),
+        object: seen.object.clone(),
+        remedy: seen.remedy.clone(),
+        page: fault_page(seen.code.as_str()),
+        at: rfc3339(seen.at_micros),
+    }
+}

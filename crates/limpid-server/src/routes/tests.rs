@@ -1,0 +1,29 @@
+//! Paths and parameters that nobody should send.
+
+use super::*;
+
+#[test]
+fn every_route_is_found_by_its_own_path_and_no_other() {
+    for route in ROUTES {
+        let path = route.path.replace("{name}", "shop");
+        assert!(find(&path).is_ok_and(|(found, _)| std::ptr::eq(found, route)), "{path}");
+    }
+    for path in ["", "*", "//", "/metrics/", "/Metrics", "/api/v1/pipelines/", "/api/v1/pipelines/a/b", "/../livez"] {
+        assert!(find(path).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn percent_signs_are_resolved_or_refused() {
+    assert_eq!(decoded("sh%6Fp").unwrap(), "shop");
+    assert_eq!(decoded("%C3%BC").unwrap(), "ü");
+    for text in ["%", "%4", "%zz", "%+4", "%ff", "a%", "%4%41"] {
+        assert!(decoded(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_a_client_sent_is_repeated_in_a_bounded_piece() {
+    assert_eq!(shortened("/x"), "/x");
+    assert_eq!(shortened(&"ü".repeat(1000)), "ü".repeat(100) + "...");
+}

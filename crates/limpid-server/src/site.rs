@@ -1,0 +1,96 @@
+//! What the server shows.
+//!
+//! Owns: the list of pipelines and where their numbers come from. Does not own: sockets (`server`), the form of
+//! answers (`routes`).
+//!
+//! Invariant: it is the same for the whole life of the server, but for two facts that only ever become true: that the
+//! pipelines' threads were started, and that a pipeline has been through its first attempt.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use limpid_engine::{Handle, Phase, Status};
+use limpid_telemetry::{Build, Log, Moment, PipelineMeter, Registry};
+
+/// Both clocks, read together. The engine's clock stays out: the server names no connector's trait.
+pub type WallAndMonotonic = Arc<dyn Fn() -> Moment + Send + Sync>;
+
+/// A pipeline as the server is told of it.
+#[derive(Clone)]
+pub struct PipelineView {
+    /// Unique in the process.
+    pub name: String,
+    pub handle: Handle,
+    pub meter: Arc<PipelineMeter>,
+    /// Above it the verdict is `warn`.
+    pub lag_limit: Duration,
+    /// Tells two configurations apart: `configHash` of `/status`.
+    pub config_hash: String,
+    /// The key of `watermarks` in `/status`, Gravity's word for the kind of stream (`mysqlstream`).
+    pub stream_key: String,
+}
+
+/// A pipeline, and whether its first attempt is over.
+pub(crate) struct Shown {
+    pub(crate) view: PipelineView,
+    attempted: AtomicBool,
+}
+
+impl Shown {
+    /// How it stands now. Remembers a first attempt that is over.
+    pub(crate) fn status(&self) -> Status {
+        let status = self.view.handle.status();
+        let waits_for_its_first = status.phase == Phase::Starting && status.fault.is_none() && status.head.is_none();
+        if !waits_for_its_first {
+            self.attempted.store(true, Relaxed);
+        }
+        status
+    }
+
+    /// Whether it has run once, or failed once: a source that is away at the start is no reason to restart us.
+    pub(crate) fn attempted(&self) -> bool {
+        self.status();
+        self.attempted.load(Relaxed)
+    }
+}
+
+/// Everything an answer is made of.
+pub(crate) struct Site {
+    pub(crate) build: Build,
+    pub(crate) pipelines: Vec<Shown>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: WallAndMonotonic,
+    pub(crate) log: Arc<Log>,
+    started: AtomicBool,
+}
+
+impl Site {
+    pub(crate) fn new(
+        build: Build,
+        registry: Arc<Registry>,
+        pipelines: Vec<PipelineView>,
+        clock: WallAndMonotonic,
+        log: Arc<Log>,
+    ) -> Self {
+        let pipelines = pipelines.into_iter().map(|view| Shown { view, attempted: AtomicBool::new(false) }).collect();
+        Self { build, pipelines, registry, clock, log, started: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        (self.clock)()
+    }
+
+    pub(crate) fn pipeline(&self, name: &str) -> Option<&Shown> {
+        self.pipelines.iter().find(|shown| shown.view.name == name)
+    }
+
+    /// The state is open and every pipeline has its thread.
+    pub(crate) fn mark_started(&self) {
+        self.started.store(true, Relaxed);
+    }
+
+    pub(crate) fn started(&self) -> bool {
+        self.started.load(Relaxed)
+    }
+}
