@@ -80,12 +80,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn fail(&self, fault: Fault) {
-        let mut first = self.fault.lock().expect("never held across a panic");
-        if first.is_none() {
-            *first = Some(fault);
-        }
-        drop(first);
+        self.keep(fault);
         self.abort.raise();
+    }
+
+    /// The attempt ends with this fault, but what was read before it is delivered first.
+    fn keep(&self, fault: Fault) {
+        self.fault.lock().expect("never held across a panic").get_or_insert(fault);
     }
 
     fn halt(&self, table: TableName) {
@@ -199,8 +200,12 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
     let stream = attempt.stream;
     std::thread::scope(|scope| {
         let shared_reader = Arc::clone(&shared);
-        let reader = scope
-            .spawn(move || guarded(&shared_reader, Component::Input, || reader::run(stream, &raw_out, &shared_reader)));
+        let reader = scope.spawn(move || {
+            guarded(&shared_reader, Component::Input, || {
+                // The source failed, the sink did not.
+                Ok(reader::run(stream, &raw_out, &shared_reader).map_err(|fault| shared_reader.keep(fault)).ok())
+            })
+        });
         for _ in 0..attempt.workers.max(1) {
             let shared = Arc::clone(&shared);
             let (raw_in, made_out) = (raw_in.clone(), made_out.clone());
@@ -232,7 +237,7 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
         guarded(&shared, Component::Output, || delivery.run(&made_in));
         shared.abort.raise();
         drop(made_in);
-        let ended = reader.join().ok().flatten().unwrap_or(Ended::Stopped);
+        let ended = reader.join().ok().flatten().flatten().unwrap_or(Ended::Stopped);
         match shared.fault.lock().expect("never held across a panic").take() {
             Some(fault) => Err(fault),
             None => Ok(ended),

@@ -88,6 +88,8 @@ pub struct Assembler {
     /// True when the position moved since the last batch was taken.
     moved: bool,
     settled_bytes: u64,
+    /// Where the last settled group ended.
+    settled_offset: u64,
 }
 
 impl Assembler {
@@ -106,6 +108,7 @@ impl Assembler {
             gtids: position.gtids.clone(),
             moved: false,
             settled_bytes: 0,
+            settled_offset: position.offset,
         }
     }
 
@@ -144,6 +147,7 @@ impl Assembler {
                 let (offset, file) = events::rotate(body).ok_or_else(|| self.malformed("ROTATE", at))?;
                 self.file = file.into();
                 self.offset = offset;
+                self.settled_offset = offset;
                 Ok(Fed::Rotated)
             }
             number::XA_PREPARE => {
@@ -290,7 +294,7 @@ impl Assembler {
         let len = body.len() as u32;
         let txn = self.txn_index(seconds, at);
         let group = self.group.as_mut().expect("txn_index made sure of a group");
-        if group.fate.as_ref().is_some_and(|fate| fate.ending == Ending::RolledBack || fate.marks.is_undone(at)) {
+        if group.fate.as_ref().is_some_and(|fate| fate.ending != Ending::Committed || fate.marks.is_undone(at)) {
             return Ok(Fed::More);
         }
         self.batch.events.push(EventHeader {
@@ -357,6 +361,7 @@ impl Assembler {
             Ending::Committed => {
                 if !group.marks.nothing_undone() {
                     self.batch.events_retain(self.settled_events, |event| !group.marks.is_undone(event.at));
+                    group.bytes = self.held_bytes();
                 }
                 if let Some(txn) = group.txn
                     && group.bytes <= 2 * BATCH_BYTES
@@ -425,6 +430,7 @@ impl Assembler {
         self.settled_events = self.batch.events.len();
         self.settled_txns = self.batch.txns.len();
         self.settled_bytes += group.bytes;
+        self.settled_offset = self.offset;
         self.moved = true;
         if self.schemas.is_waiting() {
             let position = self.position();

@@ -151,6 +151,7 @@ impl Source for MySqlSource {
             decoder: Arc::new(RowsDecoder { json_text: self.options.json_text }),
             until,
             ended: false,
+            fault: None,
             silent: Duration::ZERO,
             dump,
             user: connect.user.clone(),
@@ -249,6 +250,8 @@ struct MySqlStream {
     opened_at: Position,
     until: StopAt,
     ended: bool,
+    /// To be told after what was settled before it.
+    fault: Option<Fault>,
     silent: Duration,
     dump: DumpOptions,
     connect: ConnectOptions,
@@ -258,6 +261,48 @@ struct MySqlStream {
 impl ChangeStream for MySqlStream {
     fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault> {
         batch.clear();
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        match self.advance(batch, wait) {
+            // Whole transactions that were read before it still go out, so that a halt is at the place of its fault.
+            Err(fault) if self.assembler.has_news() => {
+                self.fault = Some(fault);
+                self.assembler.give_up_group();
+                self.take(batch);
+                Ok(Next::Batch)
+            }
+            advanced => advanced,
+        }
+    }
+
+    fn decoder(&self) -> Arc<dyn Decode> {
+        Arc::clone(&self.decoder) as Arc<dyn Decode>
+    }
+
+    fn take_events(&mut self) -> Vec<StreamEvent> {
+        self.assembler.take_events()
+    }
+
+    fn halt_table(&mut self, table: &TableName) {
+        self.assembler.schemas.skip(table.clone());
+    }
+
+    fn connector(&self) -> &'static str {
+        match self.dump.flavor {
+            Flavor::MySql => "mysql",
+            Flavor::MariaDb => "mariadb",
+        }
+    }
+
+    fn opened_at(&self) -> Position {
+        self.opened_at.clone()
+    }
+}
+
+impl MySqlStream {
+    /// Up to the next batch, the end, or a silence of `wait`.
+    fn advance(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault> {
         loop {
             if self.ended {
                 return Ok(Next::End);
@@ -303,31 +348,6 @@ impl ChangeStream for MySqlStream {
         }
     }
 
-    fn decoder(&self) -> Arc<dyn Decode> {
-        Arc::clone(&self.decoder) as Arc<dyn Decode>
-    }
-
-    fn take_events(&mut self) -> Vec<StreamEvent> {
-        self.assembler.take_events()
-    }
-
-    fn halt_table(&mut self, table: &TableName) {
-        self.assembler.schemas.skip(table.clone());
-    }
-
-    fn connector(&self) -> &'static str {
-        match self.dump.flavor {
-            Flavor::MySql => "mysql",
-            Flavor::MariaDb => "mariadb",
-        }
-    }
-
-    fn opened_at(&self) -> Position {
-        self.opened_at.clone()
-    }
-}
-
-impl MySqlStream {
     /// An event in the open block.
     #[inline]
     fn event(&mut self, offset: usize, len: usize) -> Result<Fed, Fault> {

@@ -20,11 +20,11 @@ impl Assembler {
             || self.batch.control.log_bytes >= SILENT_BYTES_MAX
     }
 
-    /// True inside a large group whose fate is known and that has gathered enough for a piece.
+    /// True inside a large group that is known to be committed and has gathered enough for a piece.
     #[inline]
     pub fn piece_is_due(&self) -> bool {
         let Some(group) = &self.group else { return false };
-        group.fate.is_some() && group.bytes >= BATCH_BYTES
+        group.bytes >= BATCH_BYTES && group.fate.as_ref().is_some_and(|fate| fate.ending == Ending::Committed)
     }
 
     /// True when there is a position to report that no batch has carried yet.
@@ -57,16 +57,27 @@ impl Assembler {
         self.group.as_ref().map(|group| (Arc::clone(&self.file), group.begin))
     }
 
-    /// What the look ahead found for the group in hand.
+    /// What the look ahead found for the group in hand. Of a group that is not committed no row is held any longer.
     pub fn set_fate(&mut self, fate: Fate) {
-        let Some(group) = &mut self.group else { return };
+        if self.group.is_none() {
+            return;
+        }
         match fate.ending {
-            Ending::RolledBack => self.batch.events.truncate(self.settled_events),
-            Ending::Committed | Ending::Prepared => {
+            Ending::RolledBack | Ending::Prepared => self.batch.events.truncate(self.settled_events),
+            Ending::Committed => {
                 self.batch.events_retain(self.settled_events, |event| !fate.marks.is_undone(event.at));
             }
         }
-        group.fate = Some(fate);
+        let bytes = self.held_bytes();
+        if let Some(group) = &mut self.group {
+            group.bytes = bytes;
+            group.fate = Some(fate);
+        }
+    }
+
+    /// Bytes of the group in hand that are held: what was undone counts no longer, else its pieces would never end.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.batch.events.iter().skip(self.settled_events).map(|event| event.len as u64).sum()
     }
 
     /// Takes what is settled (and, of a large group whose fate is known, what is there) into `out`. The group in
@@ -133,6 +144,15 @@ impl Assembler {
             event.table = self.tables.adopt(schema, layout, &mut self.batch);
             self.batch.events.push(event);
         }
+    }
+
+    /// After a fault: what is settled may still be taken, at the place where the last settled group ended. The group
+    /// in progress is for whoever reads the log again.
+    pub fn give_up_group(&mut self) {
+        self.group = None;
+        self.batch.events.truncate(self.settled_events);
+        self.batch.txns.truncate(self.settled_txns);
+        self.offset = self.settled_offset;
     }
 
     /// What happened besides rows since the last call.
