@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{Clock, Sink, Source, StartPoint, Until};
+use limpid_connector::{Clock, Sink, Source, StartPoint, StreamEvent, Until};
 use limpid_model::{Component, Epoch, Fault, FaultCode, PipelineName, Position, PositionRecord, Response, TableName};
 use limpid_state::Store;
 
@@ -121,14 +121,19 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
     let opened = parts.source.open(&from, &parts.until, history);
     let endpoint = parts.source.endpoint();
     parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
-    let stream = opened?;
+    let mut stream = opened?;
     let head = parts.source.head()?;
     let opened_at = stream.opened_at();
     let selection = started.halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
     let same_selection = started.stored_selection.is_some_and(|stored| stored == selection);
     let resume = resume_of(&opened_at).filter(|_| same_selection);
     if !resumed {
-        started.saver.begin_at(&opened_at, &*parts.observer)?;
+        // Before the first event a stream has nothing else to tell.
+        let history = stream.take_events().into_iter().find_map(|event| match event {
+            StreamEvent::History { version, snapshot } => Some((version, snapshot)),
+            StreamEvent::TableFault { .. } | StreamEvent::Doubt { .. } => None,
+        });
+        started.saver.begin_at(&opened_at, history, &*parts.observer)?;
         started.has_position = true;
     }
     handle.board().phase(Phase::Running);

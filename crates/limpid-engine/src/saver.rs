@@ -40,8 +40,17 @@ impl Saver {
     }
 
     /// A first start: the place it began at is kept at once, so that a crash before the first batch loses nothing of
-    /// what was committed since.
-    pub(crate) fn begin_at(&mut self, position: &Position, observer: &dyn Observer) -> Result<(), Fault> {
+    /// what was committed since; with it the definitions that hold there, which nobody can read later.
+    pub(crate) fn begin_at(
+        &mut self,
+        position: &Position,
+        history: Option<(u32, Vec<u8>)>,
+        observer: &dyn Observer,
+    ) -> Result<(), Fault> {
+        if let Some((version, snapshot)) = history {
+            self.save_history(version, &snapshot, position)?;
+            self.record.schema_version = version;
+        }
         self.record.delivered = position.text();
         self.record.read_from = position.read_from().text();
         self.store.save_checkpoint(&self.record.pipeline, &self.record, self.selection)?;
