@@ -31,6 +31,8 @@ need_command curl curl
 need_command openssl openssl
 need_command git git
 need_command ps procps
+need_command python3 python3
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 need_headers /usr/include/openssl/ssl.h libssl-dev
 need_headers /usr/include/zlib.h zlib1g-dev
 need_library 'libnuma\.so\.1' libnuma1

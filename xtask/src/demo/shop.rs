@@ -63,7 +63,7 @@ impl Shop {
     pub(super) fn open(server: &mariadb::Server) -> anyhow::Result<Self> {
         let names = "elt(1 + seq % 5, 'Tea', 'Kettle', 'Cup', 'Café au lait', '茶壺')";
         server.sql(&format!(
-            "insert into shop.products select seq, concat({names}, ' no. ', seq), 1 + seq * 0.35, 1000 from seq_1_to_{PRODUCTS}"
+            "use shop; insert into products select seq, concat({names}, ' no. ', seq), 1 + seq * 0.35, 1000 from seq_1_to_{PRODUCTS}"
         ))?;
         let closing = Arc::new(AtomicBool::new(false));
         let transactions = Arc::new(AtomicU64::new(0));
