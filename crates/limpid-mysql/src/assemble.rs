@@ -6,6 +6,7 @@
 //! Invariant: `end` of a batch covers exactly its own and earlier events; no event of a group is in a yielded batch
 //! before the group's fate is known; a group that was rolled back leaves no trace but its position.
 
+mod rarer;
 mod statements;
 mod yielding;
 
@@ -16,9 +17,7 @@ use limpid_model::{
     Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, Op, Position, TableName, TxnHeader, TxnId,
 };
 
-use crate::bytes::Cursor;
-use crate::ddl::Xid;
-use crate::events::{self, EventHead, GroupStart, Statement, Unknown, number};
+use crate::events::{self, EventHead, GroupStart, Statement, number};
 use crate::group::{Ending, Fate, Group, Marks};
 use crate::gtid::GtidSet;
 use crate::lookahead::mark_fault;
@@ -42,6 +41,9 @@ const SILENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The block of an event that has no bytes.
 const NO_BLOCK: u16 = u16::MAX;
 
+/// The place of a payload before the first one.
+const NO_PAYLOAD: u64 = u64::MAX;
+
 /// What feeding one event led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fed {
@@ -53,6 +55,8 @@ pub enum Fed {
     LookAhead,
     /// A new log file begins.
     Rotated,
+    /// A transaction payload: its events are to be fed next.
+    Payload,
 }
 
 /// What [`Assembler::finish`] left to do.
@@ -90,6 +94,8 @@ pub struct Assembler {
     settled_bytes: u64,
     /// Where the last settled group ended.
     settled_offset: u64,
+    /// Where the last transaction payload of this file begins: what its events have for a place.
+    payload: u64,
 }
 
 impl Assembler {
@@ -109,6 +115,7 @@ impl Assembler {
             moved: false,
             settled_bytes: 0,
             settled_offset: position.offset,
+            payload: NO_PAYLOAD,
         }
     }
 
@@ -119,6 +126,19 @@ impl Assembler {
     #[inline]
     pub fn feed(&mut self, head: &EventHead, place: Place, body: &[u8]) -> Result<Fed, Fault> {
         let at = self.advance(head);
+        self.event(head, place, body, at)
+    }
+
+    /// Takes one event out of the transaction payload that was fed last: it has no place of its own in the log.
+    ///
+    /// # Errors
+    /// As [`Assembler::feed`].
+    pub fn feed_inner(&mut self, head: &EventHead, place: Place, body: &[u8]) -> Result<Fed, Fault> {
+        self.event(head, place, body, self.payload)
+    }
+
+    #[inline]
+    fn event(&mut self, head: &EventHead, place: Place, body: &[u8], at: u64) -> Result<Fed, Fault> {
         match head.kind {
             number::TABLE_MAP => self.table_map(body, at),
             rows if kind::holds_rows(rows) || is_compressed_rows(rows) => self.rows(head, place, body, at),
@@ -137,76 +157,6 @@ impl Assembler {
                 self.statement(head, at, statement)
             }
             _ => self.rarer(head, body, at),
-        }
-    }
-
-    #[inline(never)]
-    fn rarer(&mut self, head: &EventHead, body: &[u8], at: u64) -> Result<Fed, Fault> {
-        match head.kind {
-            number::ROTATE => {
-                let (offset, file) = events::rotate(body).ok_or_else(|| self.malformed("ROTATE", at))?;
-                self.file = file.into();
-                self.offset = offset;
-                self.settled_offset = offset;
-                Ok(Fed::Rotated)
-            }
-            number::XA_PREPARE => {
-                let one_phase = body.first().is_some_and(|flag| *flag != 0);
-                if !one_phase && let Some(xid) = prepared_xid(body) {
-                    self.schemas.remember_prepared(xid);
-                }
-                self.end_group(if one_phase { Ending::Committed } else { Ending::Prepared })
-            }
-            number::QUERY_COMPRESSED => {
-                let mut statement = Statement::parse(body).ok_or_else(|| self.malformed("QUERY", at))?;
-                let sql =
-                    crate::compressed::event(statement.sql).ok_or_else(|| self.malformed("compressed QUERY", at))?;
-                statement.sql = &sql;
-                self.statement(head, at, statement)
-            }
-            number::EXECUTE_LOAD_QUERY => self.load_statement(head, body, at),
-            number::INCIDENT => Err(self.fault(
-                FaultCode::LogIncident,
-                format!(
-                    "the server wrote an incident event at {}:{at}: changes may be missing from its log",
-                    self.file
-                ),
-            )),
-            number::START_ENCRYPTION => {
-                Err(self.fault(FaultCode::LogEncrypted, format!("the log {} reaches us encrypted", self.file)))
-            }
-            number::STOP
-            | number::INTVAR
-            | number::RAND
-            | number::USER_VAR
-            | number::FORMAT_DESCRIPTION
-            | number::BEGIN_LOAD_QUERY
-            | number::HEARTBEAT
-            | number::HEARTBEAT_V2
-            | number::IGNORABLE
-            | number::ROWS_QUERY
-            | number::PREVIOUS_GTIDS
-            | number::TRANSACTION_CONTEXT
-            | number::VIEW_CHANGE
-            | number::ANNOTATE_ROWS
-            | number::BINLOG_CHECKPOINT
-            | number::MARIA_GTID_LIST => Ok(Fed::More),
-            number::TRANSACTION_PAYLOAD | number::GTID_TAGGED => Err(self
-                .fault(
-                    FaultCode::LogEventUnknown,
-                    format!("event number {} at {}:{at} is not in this version", head.kind, self.file),
-                )
-                .help("SET GLOBAL binlog_transaction_compression=OFF, and do not tag GTIDs")),
-            _ => match events::judge_unknown(head) {
-                Unknown::Harmless => {
-                    self.batch.control.unknown_events += 1;
-                    Ok(Fed::More)
-                }
-                Unknown::MayHoldRows => Err(self.fault(
-                    FaultCode::LogEventUnknown,
-                    format!("event number {} at {}:{at} is unknown and may hold rows", head.kind, self.file),
-                )),
-            },
         }
     }
 
@@ -237,6 +187,7 @@ impl Assembler {
         }
         self.group = Some(Group {
             id: start.id,
+            tag: start.tag,
             begin: at,
             commit_micros: start.commit_micros,
             alter: start.alter,
@@ -257,6 +208,7 @@ impl Assembler {
     fn group_at(&mut self, at: u64) -> &mut Group {
         self.group.get_or_insert_with(|| Group {
             id: TxnId::Anonymous,
+            tag: None,
             begin: at,
             commit_micros: 0,
             alter: None,
@@ -346,7 +298,9 @@ impl Assembler {
             0 => CommitTime { micros: seconds as i64 * 1_000_000, uncertainty_micros: 1_000_000 },
             micros => CommitTime { micros: micros as i64, uncertainty_micros: 0 },
         };
-        let header = TxnHeader { id: group.id, commit, thread: group.thread, rows_before: 0, ends: false };
+        let (tag, thread) = (group.tag.clone(), group.thread);
+        let id = with_tag(group.id, tag, &mut self.batch.tags);
+        let header = TxnHeader { id, commit, thread, rows_before: 0, ends: false };
         let txn = self.batch.txns.len() as u32;
         self.batch.txns.push(header);
         self.group.as_mut().expect("group_at made it").txn = Some(txn);
@@ -424,7 +378,7 @@ impl Assembler {
         if let Some(gtids) = &mut self.gtids
             && group.id != TxnId::Anonymous
         {
-            Arc::make_mut(gtids).add(group.id, "");
+            Arc::make_mut(gtids).add(group.id, group.tag.as_deref().unwrap_or_default());
         }
         self.batch.control.commits += 1;
         self.settled_events = self.batch.events.len();
@@ -469,17 +423,20 @@ impl Assembler {
     }
 }
 
-/// The id in an XA_PREPARE event: a flag, the format, two lengths, the bytes.
-fn prepared_xid(body: &[u8]) -> Option<Xid> {
-    let mut cur = Cursor::new(body);
-    cur.u8()?;
-    let format = cur.u32()? as u64;
-    let (gtrid, bqual) = (cur.u32()? as usize, cur.u32()? as usize);
-    Some(Xid { format, gtrid: cur.take(gtrid)?.to_vec(), bqual: cur.take(bqual)?.to_vec() })
-}
-
 /// Row events of MariaDB's `log_bin_compress`.
 #[inline]
 fn is_compressed_rows(kind: u8) -> bool {
     number::ROWS_COMPRESSED_V1.contains(&kind) || number::ROWS_COMPRESSED_V2.contains(&kind)
+}
+
+/// The id with the place of its tag among the batch's.
+#[inline]
+fn with_tag(id: TxnId, tag: Option<Arc<str>>, tags: &mut Vec<Arc<str>>) -> TxnId {
+    let (TxnId::Uuid { sid, gno, .. }, Some(tag)) = (id, tag) else { return id };
+    let place = tags.iter().position(|known| *known == tag).unwrap_or_else(|| {
+        tags.push(tag);
+        tags.len() - 1
+    });
+    // A batch ends at 4096 transactions, so there are no more tags.
+    TxnId::Uuid { sid, gno, tag: place as u16 + 1 }
 }

@@ -6,6 +6,9 @@
 
 use limpid_model::{Component, Fault, FaultCode};
 
+/// How many bytes it takes.
+pub const SIZE: usize = 4;
+
 /// The event without its checksum.
 ///
 /// # Errors

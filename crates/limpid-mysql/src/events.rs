@@ -5,12 +5,17 @@
 //! Invariant: any bytes parse or give `None`; checksums are cut off before anything else looks at a body.
 //! Sources: MySQL's `libbinlogevents`, MariaDB's `log_event.h` and its knowledge base ("Replication Protocol").
 
+mod tagged;
+
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use limpid_model::TxnId;
 
 use crate::bytes::Cursor;
 use crate::charset::Charset;
+use crate::gtid::GNO_MAX;
+pub(crate) use tagged::unsigned as varlen;
 
 /// Event numbers.
 pub mod number {
@@ -108,9 +113,11 @@ impl Format {
 }
 
 /// What a transaction's first event says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupStart {
+    /// Without the place of its tag, which is the batch's.
     pub id: TxnId,
+    pub tag: Option<Arc<str>>,
     /// Microseconds since the epoch at the server that first committed it; 0 where the log does not say.
     pub commit_micros: u64,
     /// No BEGIN follows: a single statement (MariaDB).
@@ -161,6 +168,7 @@ impl GroupStart {
         }
         Some(Self {
             id: TxnId::Domain { domain, server, seq },
+            tag: None,
             commit_micros: 0,
             standalone: flags & STANDALONE != 0,
             prepared_xa: flags & PREPARED_XA != 0,
@@ -188,8 +196,21 @@ impl GroupStart {
                 commit_micros = crate::bytes::le(cur.take(7)?);
             }
         }
-        let id = if anonymous { TxnId::Anonymous } else { TxnId::Uuid { sid, gno, tag: 0 } };
-        Some(Self { id, commit_micros, standalone: false, prepared_xa: false, completed_xa: false, alter: None })
+        let id = match anonymous {
+            true => TxnId::Anonymous,
+            false if (1..=GNO_MAX).contains(&gno) => TxnId::Uuid { sid, gno, tag: 0 },
+            false => return None,
+        };
+        Some(Self::mysql(id, commit_micros))
+    }
+
+    /// MySQL's GTID event with a tag.
+    pub fn parse_tagged(body: &[u8]) -> Option<Self> {
+        tagged::parse(body)
+    }
+
+    fn mysql(id: TxnId, commit_micros: u64) -> Self {
+        Self { id, tag: None, commit_micros, standalone: false, prepared_xa: false, completed_xa: false, alter: None }
     }
 }
 

@@ -6,6 +6,8 @@
 //! Invariant: a range that a ROLLBACK TO undid is never part of what a group yields. On MariaDB a group flagged
 //! transactional may still end in ROLLBACK, so nothing is known of its rows before its end.
 
+use std::sync::Arc;
+
 use limpid_model::TxnId;
 
 use crate::events::AlterPhase;
@@ -100,6 +102,8 @@ pub struct Fate {
 #[derive(Debug)]
 pub struct Group {
     pub id: TxnId,
+    /// Of a tagged MySQL id.
+    pub tag: Option<Arc<str>>,
     /// Where its first event begins: what a restart inside it goes back to.
     pub begin: u64,
     pub commit_micros: u64,

@@ -10,6 +10,18 @@ use std::fmt;
 
 use limpid_model::TxnId;
 
+use crate::bytes::Cursor;
+use crate::events::varlen;
+
+/// The highest number a transaction of one source may have.
+pub const GNO_MAX: u64 = i64::MAX as u64 - 1;
+
+/// True for a tag as servers write it. Source: MySQL's manual, "GTID Format and Storage".
+pub fn is_tag(text: &str) -> bool {
+    let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    starts && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// A MySQL source id with its tag ("" = untagged).
 pub type Sid = ([u8; 16], String);
 
@@ -41,6 +53,9 @@ impl GtidSet {
             for piece in pieces {
                 if piece.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
                     tag = piece.to_ascii_lowercase();
+                    if !is_tag(&tag) {
+                        return None;
+                    }
                     continue;
                 }
                 let (first, last) = match piece.split_once('-') {
@@ -50,7 +65,7 @@ impl GtidSet {
                         (only, only)
                     }
                 };
-                if first == 0 || last < first {
+                if first == 0 || last < first || last > GNO_MAX {
                     return None;
                 }
                 add_interval(sets.entry((sid, tag.clone())).or_default(), first, last);
@@ -140,6 +155,36 @@ impl GtidSet {
             }
         }
         out
+    }
+
+    /// Parses the same form, which PREVIOUS_GTIDS events have too.
+    pub fn parse_bytes(bytes: &[u8]) -> Option<Self> {
+        const TAGGED: u64 = 1;
+        let mut cur = Cursor::new(bytes);
+        let head = cur.u64()?;
+        let (tagged, count) = match head >> 56 {
+            0 => (false, head),
+            TAGGED => (true, (head & !(TAGGED << 56)) >> 8),
+            _ => return None,
+        };
+        let mut sets: BTreeMap<Sid, Vec<(u64, u64)>> = BTreeMap::new();
+        for _ in 0..count {
+            let sid = cur.array()?;
+            let mut tag = "";
+            if tagged {
+                let len = usize::try_from(varlen(&mut cur)?).ok()?;
+                tag = std::str::from_utf8(cur.take(len)?).ok().filter(|tag| tag.is_empty() || is_tag(tag))?;
+            }
+            let intervals = cur.u64()?;
+            for _ in 0..intervals {
+                let (first, end) = (cur.u64()?, cur.u64()?);
+                if first == 0 || end <= first || end > GNO_MAX + 1 {
+                    return None;
+                }
+                add_interval(sets.entry((sid, tag.to_owned())).or_default(), first, end - 1);
+            }
+        }
+        (cur.remaining() == 0).then_some(GtidSet::MySql(sets))
     }
 }
 
@@ -249,8 +294,39 @@ mod tests {
     }
 
     #[test]
+    fn tagged_sets_are_read_and_written_in_both_forms_from_fixture() {
+        // As MySQL 8.4 prints a set: the source once, then each tag with its numbers.
+        let printed = format!("{A}:1-4:abc:1-3:7:x:1");
+        let set = GtidSet::parse_mysql(&printed).unwrap();
+        assert_eq!(set.to_string(), format!("{A}:1-4,{A}:abc:1-3:7,{A}:x:1"));
+        assert_eq!(GtidSet::parse_mysql(&set.to_string()), Some(set.clone()));
+        assert_eq!(GtidSet::parse_bytes(&set.dump_bytes()), Some(set));
+        let plain = GtidSet::parse_mysql(&format!("{A}:1-4:6")).unwrap();
+        assert_eq!(GtidSet::parse_bytes(&plain.dump_bytes()), Some(plain));
+
+        // Built by hand: format 1 in the highest byte, two entries, the tag behind its length times two, half-open ends.
+        let sid = parse_uuid(A).unwrap();
+        let mut bytes = vec![1, 2, 0, 0, 0, 0, 0, 1];
+        for (tag, first, end) in [(&b"\x00"[..], 1u64, 5u64), (b"\x08blue", 2, 3)] {
+            bytes.extend_from_slice(&sid);
+            bytes.extend_from_slice(tag);
+            bytes.extend_from_slice(&1u64.to_le_bytes());
+            bytes.extend_from_slice(&first.to_le_bytes());
+            bytes.extend_from_slice(&end.to_le_bytes());
+        }
+        let set = GtidSet::parse_bytes(&bytes).unwrap();
+        assert_eq!(set.to_string(), format!("{A}:1-4,{A}:blue:2"));
+        assert_eq!(set.dump_bytes(), bytes);
+        for len in 0..bytes.len() {
+            assert_eq!(GtidSet::parse_bytes(&bytes[..len]), None, "{len}");
+        }
+    }
+
+    #[test]
     fn what_is_no_set_is_refused() {
-        for bad in ["x", A, &format!("{A}:0"), &format!("{A}:5-4"), &format!("{A}:1-")] {
+        for bad in
+            ["x", A, &format!("{A}:0"), &format!("{A}:5-4"), &format!("{A}:1-"), &format!("{A}:9223372036854775807")]
+        {
             assert_eq!(GtidSet::parse_mysql(bad), None, "{bad}");
         }
         for bad in ["1-2", "0-1-2-3", "0-1-x", "0-1-2,0-2-3", "-1-2-3"] {

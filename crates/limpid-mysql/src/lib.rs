@@ -17,6 +17,8 @@ pub mod ddl;
 mod dump;
 mod events;
 mod facts;
+#[cfg(test)]
+mod fixture;
 mod group;
 mod gtid;
 mod head;
@@ -25,6 +27,7 @@ mod intake;
 mod jsonb;
 mod lookahead;
 mod mapping;
+mod payload;
 mod position;
 mod replay;
 mod rows;
@@ -43,13 +46,13 @@ pub use rows::RowsDecoder;
 pub use selection::Selection;
 pub use stream::{MySqlOptions, MySqlSource};
 
-/// For the bare reader that the benches compare with: the same dump flags, and nothing else of ours.
+/// For the programs that the benches run beside us: the same dump flags and the same client, and nothing else of ours.
 pub mod bench {
     use std::io;
 
     use limpid_model::Fault;
 
-    use crate::client::{ConnectOptions, Socket};
+    use crate::client::{Client, ConnectOptions, Socket};
     use crate::dump::{DumpFrom, DumpOptions, start};
     use crate::position::Flavor;
 
@@ -75,5 +78,27 @@ pub mod bench {
         let heartbeat = std::time::Duration::from_secs(1);
         let dump = DumpOptions { flavor: Flavor::MariaDb, server_id: 4242, non_block: true, heartbeat };
         start(options, &from, &dump).map(BareDump)
+    }
+
+    /// A connection that runs statements, one at a time.
+    pub struct Session(Client);
+
+    impl Session {
+        /// Connects and logs in.
+        ///
+        /// # Errors
+        /// Those of connecting.
+        pub fn open(options: &ConnectOptions) -> Result<Self, Fault> {
+            Client::connect(options).map(Self)
+        }
+
+        /// Runs a statement; returns when the server has answered.
+        ///
+        /// # Errors
+        /// The server's refusal, or a broken connection.
+        pub fn query(&mut self, sql: &str) -> Result<(), Fault> {
+            let done = self.0.query(sql).map(drop);
+            done.map_err(|error| error.into_fault("run a statement", self.0.endpoint()))
+        }
     }
 }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use limpid_model::{Component, Fault, FaultCode};
 
 use crate::checksum;
@@ -17,6 +18,7 @@ use crate::dump::{self, DumpFrom, DumpOptions};
 use crate::events::{EventHead, Format, Statement, number};
 use crate::group::{Ending, Fate, MarkError, Marks};
 use crate::intake::{Filled, Frame, Intake};
+use crate::payload::Payload;
 
 /// Walks the group that begins at `begin` of `file`.
 ///
@@ -117,18 +119,29 @@ impl Walk {
                 Ok(None)
             }
             number::XID => Ok(Some(Ending::Committed)),
-            number::XA_PREPARE => {
-                let one_phase = body.first().is_some_and(|flag| *flag != 0);
-                Ok(Some(if one_phase { Ending::Committed } else { Ending::Prepared }))
-            }
+            number::XA_PREPARE => Ok(Some(prepared(body))),
             number::QUERY => self.statement(Statement::parse(body).ok_or_else(|| self.malformed())?.sql, at),
             number::QUERY_COMPRESSED => {
                 let packed = Statement::parse(body).ok_or_else(|| self.malformed())?.sql;
                 let sql = crate::compressed::event(packed).ok_or_else(|| self.malformed())?;
                 self.statement(&sql, at)
             }
+            number::TRANSACTION_PAYLOAD => self.payload(body, at),
             _ => Ok(None),
         }
+    }
+
+    /// The end of a group of MySQL may be inside a payload.
+    fn payload(&mut self, body: &[u8], at: u64) -> Result<Option<Ending>, Fault> {
+        let mut payload = Payload::open(Bytes::copy_from_slice(body), format!("{}:{at}", self.file))?;
+        while let Some(inner) = payload.next(drop)? {
+            match inner.head.kind {
+                number::XID => return Ok(Some(Ending::Committed)),
+                number::XA_PREPARE => return Ok(Some(prepared(payload.body(&inner)))),
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     fn advance(&mut self, head: &EventHead) -> u64 {
@@ -154,6 +167,11 @@ impl Walk {
         let text = format!("the second pass over {} cannot read an event after {}", self.file, self.offset);
         Fault::new(FaultCode::LogMalformed, Component::Input, text)
     }
+}
+
+/// XA PREPARE, unless its flag says that it is COMMIT ONE PHASE.
+fn prepared(body: &[u8]) -> Ending {
+    if body.first().is_some_and(|flag| *flag != 0) { Ending::Committed } else { Ending::Prepared }
 }
 
 /// The fault of a mark that could not be kept.

@@ -10,6 +10,7 @@ use limpid_model::{Batch, Component, Fault, FaultCode};
 use crate::assemble::{Assembler, Fed, Finish, Place};
 use crate::checksum;
 use crate::events::{EventHead, Format, number};
+use crate::payload::Payload;
 use crate::position::{Flavor, LogPosition};
 use crate::schemas::{Schemas, ServerNames};
 use crate::selection::Selection;
@@ -18,6 +19,10 @@ use crate::selection::Selection;
 pub struct LogFile {
     bytes: Bytes,
     pos: usize,
+    /// Where the event before `pos` begins.
+    last: usize,
+    /// A compressed transaction in hand.
+    payload: Option<Payload>,
     /// Where the bytes not yet sealed begin.
     open: usize,
     checksum: bool,
@@ -40,7 +45,7 @@ impl LogFile {
             lower_case_names: false,
         };
         let assembler = Assembler::new(flavor, Schemas::new(selection, server), &start);
-        Ok(Self { bytes, pos: 4, open: 4, checksum: false, assembler })
+        Ok(Self { bytes, pos: 4, last: 4, payload: None, open: 4, checksum: false, assembler })
     }
 
     /// Fills `batch` with the next whole transactions; false at the end of the file.
@@ -49,7 +54,7 @@ impl LogFile {
     /// What the log must not hold.
     pub fn next(&mut self, batch: &mut Batch) -> Result<bool, Fault> {
         batch.clear();
-        while self.pos < self.bytes.len() || self.assembler.is_finishing() {
+        while self.pos < self.bytes.len() || self.assembler.is_finishing() || self.payload.is_some() {
             let fed = match self.assembler.finish() {
                 Some(Finish::Piece) => {
                     self.take(batch);
@@ -58,6 +63,9 @@ impl LogFile {
                 Some(Finish::Settled(fed)) => fed,
                 None => self.event()?,
             };
+            if fed == Fed::Payload {
+                self.begin_payload()?;
+            }
             if fed == Fed::LookAhead {
                 return Err(malformed("a transaction of this file is too large to be replayed from memory".into()));
             }
@@ -74,6 +82,13 @@ impl LogFile {
     }
 
     fn event(&mut self) -> Result<Fed, Fault> {
+        if let Some(payload) = &mut self.payload {
+            if let Some(fed) = payload.step(&mut self.assembler)? {
+                return Ok(fed);
+            }
+            self.payload = None;
+            return Ok(Fed::More);
+        }
         let rest = &self.bytes[self.pos..];
         let head =
             EventHead::parse(rest).ok_or_else(|| malformed(format!("the log ends inside an event at {}", self.pos)))?;
@@ -88,13 +103,32 @@ impl LogFile {
         let place =
             Place { block: self.assembler.next_block(), offset: (self.pos - self.open + EventHead::SIZE) as u32 };
         let fed = self.assembler.feed(&head, place, &body[EventHead::SIZE..])?;
+        self.last = self.pos;
         self.pos += head.size as usize;
         Ok(fed)
     }
 
-    fn take(&mut self, batch: &mut Batch) {
-        self.assembler.seal(self.bytes.slice(self.open..self.pos));
+    /// The event before this place holds a compressed transaction.
+    fn begin_payload(&mut self) -> Result<(), Fault> {
+        let begin = self.last;
+        let tail = if self.checksum { checksum::SIZE } else { 0 };
+        let body = self.bytes.slice(begin + EventHead::SIZE..self.pos - tail);
+        self.seal();
+        self.payload = Some(Payload::open(body, self.assembler.payload_place())?);
+        Ok(())
+    }
+
+    fn seal(&mut self) {
+        let block = match &mut self.payload {
+            Some(payload) => payload.seal(),
+            None => self.bytes.slice(self.open..self.pos),
+        };
         self.open = self.pos;
+        self.assembler.seal(block);
+    }
+
+    fn take(&mut self, batch: &mut Batch) {
+        self.seal();
         self.assembler.take(batch);
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! Invariant: a position is yielded only with or after everything at or below it.
 
+mod reach;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +16,19 @@ use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
 use crate::assemble::{Assembler, Fed, Finish, Place};
 use crate::checksum;
 use crate::client::{Client, ConnectOptions, server_error, server_error_text};
-use crate::dump::{self, DumpFrom, DumpOptions};
+use crate::dump::{self, DumpOptions};
 use crate::events::{EventHead, Format, number};
 use crate::head::LogHead;
 use crate::history::History;
 use crate::intake::{Filled, Frame, Intake};
 use crate::lookahead;
-use crate::position::{Flavor, LogPosition, log_number};
+use crate::payload::Payload;
+use crate::position::{Flavor, LogPosition};
 use crate::rows::RowsDecoder;
 use crate::schemas::{Schemas, ServerNames};
 use crate::selection::Selection;
 use crate::server::{self, ServerFacts, grant_help};
+use reach::{check_reachable, dump_from};
 
 /// What a MySQL or MariaDB source is told.
 #[derive(Clone, Debug)]
@@ -152,6 +156,7 @@ impl Source for MySqlSource {
             until,
             ended: false,
             fault: None,
+            payload: None,
             silent: Duration::ZERO,
             dump,
             user: connect.user.clone(),
@@ -177,63 +182,6 @@ struct Definitions {
     version: u32,
 }
 
-/// A place inside a transaction is reached by reading that transaction again.
-fn dump_from(position: &LogPosition) -> Result<DumpFrom, Fault> {
-    match &position.gtids {
-        Some(set) => Ok(DumpFrom::Gtids(Arc::clone(set))),
-        None => {
-            let offset = u32::try_from(position.offset).map_err(|_| {
-                let text = "a file position beyond 4 GiB cannot be asked for; use a GTID position";
-                Fault::new(FaultCode::PositionInvalid, Component::Input, text)
-            })?;
-            Ok(DumpFrom::File { file: Arc::clone(&position.file), offset })
-        }
-    }
-}
-
-/// Whether the server still has, and ever had, what a position asks for. MariaDB tells by itself when the dump is
-/// asked for.
-fn check_reachable(
-    client: &mut Client,
-    facts: &ServerFacts,
-    connect: &ConnectOptions,
-    position: &LogPosition,
-) -> Result<(), Fault> {
-    let fault = |code, text: &str| Err(Fault::new(code, Component::Input, text).about(connect.endpoint()));
-    match &position.gtids {
-        Some(_) if !facts.gtids => {
-            fault(FaultCode::PositionInvalid, "a GTID position needs gtid_mode=ON on the server")
-        }
-        Some(set) if facts.flavor == Flavor::MySql => {
-            let head = server::head(client, facts, connect)?;
-            if !head.gtids.as_ref().is_some_and(|head| set.is_subset(head)) {
-                return fault(FaultCode::SourceChanged, "the position holds transactions that this server never had");
-            }
-            let earliest = server::earliest(client, facts, connect)?;
-            if !earliest.gtids.as_ref().is_some_and(|purged| purged.is_subset(set)) {
-                return fault(FaultCode::SourceLogPurged, "the server has purged log that this position still needs");
-            }
-            Ok(())
-        }
-        Some(_) => Ok(()),
-        None => {
-            let files = server::logs(client, connect)?;
-            match files.iter().find(|(file, _)| **file == *position.file) {
-                Some((_, size)) if position.offset > *size => {
-                    fault(FaultCode::SourceChanged, "the log file is shorter than the position")
-                }
-                Some(_) => Ok(()),
-                None => {
-                    let oldest = files.first().and_then(|(file, _)| log_number(file));
-                    let purged = oldest > log_number(&position.file);
-                    let code = if purged { FaultCode::SourceLogPurged } else { FaultCode::SourceChanged };
-                    fault(code, "the server does not have the log file of this position")
-                }
-            }
-        }
-    }
-}
-
 /// The end that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum StopAt {
@@ -252,6 +200,8 @@ struct MySqlStream {
     ended: bool,
     /// To be told after what was settled before it.
     fault: Option<Fault>,
+    /// A compressed transaction in hand: its events come before the next one of the log.
+    payload: Option<Payload>,
     silent: Duration,
     dump: DumpOptions,
     connect: ConnectOptions,
@@ -315,6 +265,14 @@ impl MySqlStream {
                 Some(Finish::Settled(fed)) if self.after(fed, batch)? => return Ok(Next::Batch),
                 Some(Finish::Settled(_)) | None => {}
             }
+            if let Some(payload) = &mut self.payload {
+                match payload.step(&mut self.assembler)? {
+                    Some(fed) if self.after(fed, batch)? => return Ok(Next::Batch),
+                    Some(_) => {}
+                    None => self.payload = None,
+                }
+                continue;
+            }
             match self.intake.next() {
                 Frame::Event { offset, len } => {
                     let fed = self.event(offset, len)?;
@@ -353,7 +311,23 @@ impl MySqlStream {
     fn event(&mut self, offset: usize, len: usize) -> Result<Fed, Fault> {
         let event = self.intake.bytes(offset, len);
         let place = Place { block: self.assembler.next_block(), offset: (offset + EventHead::SIZE) as u32 };
-        feed(&mut self.assembler, &mut self.checksum, event, place)
+        let fed = feed(&mut self.assembler, &mut self.checksum, event, place)?;
+        if fed == Fed::Payload {
+            let block = self.intake.seal();
+            let event = block.slice(offset..offset + len);
+            self.assembler.seal(block);
+            self.begin_payload(event)?;
+        }
+        Ok(fed)
+    }
+
+    /// An event that holds a compressed transaction.
+    #[cold]
+    fn begin_payload(&mut self, event: bytes::Bytes) -> Result<(), Fault> {
+        let tail = if self.checksum { checksum::SIZE } else { 0 };
+        let body = event.slice(EventHead::SIZE..event.len() - tail);
+        self.payload = Some(Payload::open(body, self.assembler.payload_place())?);
+        Ok(())
     }
 
     /// An event in a block of its own.
@@ -361,7 +335,11 @@ impl MySqlStream {
         self.assembler.seal(self.intake.seal());
         let place = Place { block: self.assembler.next_block(), offset: EventHead::SIZE as u32 };
         let fed = feed(&mut self.assembler, &mut self.checksum, &event, place)?;
-        self.assembler.seal(event);
+        if fed == Fed::Payload {
+            self.begin_payload(event)?;
+        } else {
+            self.assembler.seal(event);
+        }
         Ok(fed)
     }
 
@@ -369,7 +347,7 @@ impl MySqlStream {
     #[inline]
     fn after(&mut self, fed: Fed, batch: &mut Batch) -> Result<bool, Fault> {
         match fed {
-            Fed::More | Fed::Rotated => {
+            Fed::More | Fed::Rotated | Fed::Payload => {
                 if self.assembler.piece_is_due() {
                     self.take(batch);
                     return Ok(true);
@@ -401,7 +379,11 @@ impl MySqlStream {
     }
 
     fn take(&mut self, batch: &mut Batch) {
-        self.assembler.seal(self.intake.seal());
+        let block = match &mut self.payload {
+            Some(payload) => payload.seal(),
+            None => self.intake.seal(),
+        };
+        self.assembler.seal(block);
         self.assembler.take(batch);
     }
 

@@ -54,6 +54,12 @@ impl Assembler {
 
     /// A group whose fate was looked up knows its undone ranges already.
     fn rollback_to(&mut self, name: &str, at: u64) -> Result<Fed, Fault> {
+        // Events of a payload share its place, so a range of them cannot be told. Servers do not compress what has such
+        // ranges: https://dev.mysql.com/doc/refman/8.4/en/binary-log-transaction-compression.html
+        if at == self.payload {
+            let text = format!("the transaction payload at {}:{at} holds a ROLLBACK TO", self.file);
+            return Err(self.fault(FaultCode::LogPayloadCorrupt, text));
+        }
         let group = self.group_at(at);
         if group.fate.is_some() {
             return Ok(Fed::More);

@@ -57,6 +57,11 @@ impl Assembler {
         self.group.as_ref().map(|group| (Arc::clone(&self.file), group.begin))
     }
 
+    /// Where the transaction payload fed last begins, for faults.
+    pub fn payload_place(&self) -> String {
+        format!("{}:{}", self.file, self.payload)
+    }
+
     /// What the look ahead found for the group in hand. Of a group that is not committed no row is held any longer.
     pub fn set_fate(&mut self, fate: Fate) {
         if self.group.is_none() {
@@ -115,7 +120,8 @@ impl Assembler {
         if let Some(group) = &self.group {
             position.offset = group.begin;
             if piece {
-                position.inside = Some((NamedTxn { id: group.id, tag: "".into() }, 0));
+                let tag = group.tag.clone().unwrap_or_default();
+                position.inside = Some((NamedTxn { id: group.id, tag }, 0));
             }
         }
         position

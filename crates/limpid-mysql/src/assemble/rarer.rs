@@ -1,0 +1,94 @@
+//! Events that are seldom: borders of files, XA, compressed statements, and those that are passed over or refused.
+//!
+//! Owns: what each of them leads to. Does not own: rows, table maps and ordinary borders of groups (`assemble`).
+//!
+//! Invariant: an event whose number is not listed is refused unless its writer marked it as harmless.
+
+use super::*;
+use crate::bytes::Cursor;
+use crate::ddl::Xid;
+use crate::events::Unknown;
+
+impl Assembler {
+    #[inline(never)]
+    pub(super) fn rarer(&mut self, head: &EventHead, body: &[u8], at: u64) -> Result<Fed, Fault> {
+        match head.kind {
+            number::ROTATE => {
+                let (offset, file) = events::rotate(body).ok_or_else(|| self.malformed("ROTATE", at))?;
+                self.file = file.into();
+                self.offset = offset;
+                self.settled_offset = offset;
+                self.payload = NO_PAYLOAD;
+                Ok(Fed::Rotated)
+            }
+            number::XA_PREPARE => {
+                let one_phase = body.first().is_some_and(|flag| *flag != 0);
+                if !one_phase && let Some(xid) = prepared_xid(body) {
+                    self.schemas.remember_prepared(xid);
+                }
+                self.end_group(if one_phase { Ending::Committed } else { Ending::Prepared })
+            }
+            number::QUERY_COMPRESSED => {
+                let mut statement = Statement::parse(body).ok_or_else(|| self.malformed("QUERY", at))?;
+                let sql =
+                    crate::compressed::event(statement.sql).ok_or_else(|| self.malformed("compressed QUERY", at))?;
+                statement.sql = &sql;
+                self.statement(head, at, statement)
+            }
+            number::EXECUTE_LOAD_QUERY => self.load_statement(head, body, at),
+            number::INCIDENT => Err(self.fault(
+                FaultCode::LogIncident,
+                format!(
+                    "the server wrote an incident event at {}:{at}: changes may be missing from its log",
+                    self.file
+                ),
+            )),
+            number::START_ENCRYPTION => {
+                Err(self.fault(FaultCode::LogEncrypted, format!("the log {} reaches us encrypted", self.file)))
+            }
+            number::STOP
+            | number::INTVAR
+            | number::RAND
+            | number::USER_VAR
+            | number::FORMAT_DESCRIPTION
+            | number::BEGIN_LOAD_QUERY
+            | number::HEARTBEAT
+            | number::HEARTBEAT_V2
+            | number::IGNORABLE
+            | number::ROWS_QUERY
+            | number::PREVIOUS_GTIDS
+            | number::TRANSACTION_CONTEXT
+            | number::VIEW_CHANGE
+            | number::ANNOTATE_ROWS
+            | number::BINLOG_CHECKPOINT
+            | number::MARIA_GTID_LIST => Ok(Fed::More),
+            number::TRANSACTION_PAYLOAD => {
+                self.payload = at;
+                Ok(Fed::Payload)
+            }
+            number::GTID_TAGGED => {
+                let start = GroupStart::parse_tagged(body).ok_or_else(|| self.malformed("tagged GTID", at))?;
+                self.begin_group(start, at)
+            }
+            _ => match events::judge_unknown(head) {
+                Unknown::Harmless => {
+                    self.batch.control.unknown_events += 1;
+                    Ok(Fed::More)
+                }
+                Unknown::MayHoldRows => Err(self.fault(
+                    FaultCode::LogEventUnknown,
+                    format!("event number {} at {}:{at} is unknown and may hold rows", head.kind, self.file),
+                )),
+            },
+        }
+    }
+}
+
+/// The id in an XA_PREPARE event: a flag, the format, two lengths, the bytes.
+fn prepared_xid(body: &[u8]) -> Option<Xid> {
+    let mut cur = Cursor::new(body);
+    cur.u8()?;
+    let format = cur.u32()? as u64;
+    let (gtrid, bqual) = (cur.u32()? as usize, cur.u32()? as usize);
+    Some(Xid { format, gtrid: cur.take(gtrid)?.to_vec(), bqual: cur.take(bqual)?.to_vec() })
+}
