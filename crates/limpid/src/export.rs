@@ -16,7 +16,7 @@ pub fn export(what: Artefact) -> u8 {
     let text = match what {
         Artefact::Metrics => limpid_telemetry::catalogue::markdown(),
         Artefact::Schema => limpid_config::json_schema(&CONNECTORS),
-        Artefact::Openapi => String::new(),
+        Artefact::Openapi => format!("{:#}", limpid_server::openapi()),
     };
     put(text.as_bytes())
 }

@@ -13,7 +13,7 @@ mod report;
 mod run;
 mod screen;
 mod serve;
-
+mod status;
 mod validate;
 
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         cli::Command::Run(arguments) => run::run(&arguments),
         cli::Command::Validate(arguments) => validate::validate(&arguments),
-        cli::Command::Status(_) => 1,
+        cli::Command::Status(arguments) => status::status(&arguments),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),
         cli::Command::Man => export::man(),

@@ -14,6 +14,7 @@ use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process};
 use limpid_connector::{Clock, Stop, Until};
 use limpid_engine::{Handle, Outcome, Parts, failpoint};
 use limpid_model::{Component, Fault, FaultCode, PipelineName, Response};
+use limpid_server::{PipelineView, Server};
 use limpid_state::Store;
 use limpid_telemetry::{Build, Event, MeterOptions, PipelineEnded, PipelineMeter, PipelineTelemetry, Registry};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -25,7 +26,7 @@ use crate::progress::{self, Watched};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
-use crate::serve::{self, Served, Serving};
+use crate::serve;
 
 /// What runs.
 pub const BUILD: Build = Build { version: env!("CARGO_PKG_VERSION"), commit: env!("LIMPID_COMMIT") };
@@ -45,6 +46,8 @@ struct Pipeline {
     handle: Handle,
     telemetry: PipelineTelemetry,
     lag_limit: Duration,
+    /// Tells two configurations apart.
+    config_hash: String,
 }
 
 /// Everything that runs.
@@ -52,7 +55,7 @@ struct ProcessParts {
     pipelines: Vec<Pipeline>,
     clock: Clock,
     screen: Screen,
-    server: Serving,
+    server: Server,
 }
 
 /// What every pipeline of the process shares.
@@ -86,12 +89,18 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
         screen: Screen::stderr(),
     };
     let pipelines: Vec<Pipeline> = specs.iter().map(|spec| pipeline(spec, &common)).collect::<Result<_, _>>()?;
-    let views = pipelines.iter().map(|pipeline| Served {
-        name: &pipeline.name,
-        handle: &pipeline.handle,
-        meter: &pipeline.telemetry.meter,
-        lag_limit: pipeline.lag_limit,
-    });
+    let views = pipelines
+        .iter()
+        .map(|pipeline| PipelineView {
+            name: pipeline.name.to_string(),
+            handle: pipeline.handle.clone(),
+            meter: Arc::clone(&pipeline.telemetry.meter),
+            lag_limit: pipeline.lag_limit,
+            config_hash: pipeline.config_hash.clone(),
+            // Gravity's word for the stream of a MySQL, which is all there is to stream from.
+            stream_key: "mysqlstream".to_owned(),
+        })
+        .collect();
     let style = arguments.log_format.unwrap_or(match specs.first().map(|spec| spec.telemetry.logs.format) {
         Some(LogFormat::Text) => LogStyle::Text,
         Some(LogFormat::Json) | None => LogStyle::Json,
@@ -160,7 +169,8 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         selection: made.selection,
     };
     let handle = Handle::new(Stop::new(), clock.clone());
-    Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit })
+    let config_hash = format!("{:016x}", made.selection);
+    Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit, config_hash })
 }
 
 /// What the main thread waits for.
@@ -196,6 +206,7 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
             let _ = happened.send(Happened::Ended(pipeline.name, outcome));
         });
     }
+    server.pipelines_started();
     let done = Stop::new();
     let (progress_done, progress_clock) = (done.clone(), clock);
     let progress = spawn("progress", move || progress::run(&watched, &screen, &progress_clock, &progress_done));
@@ -203,7 +214,7 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
     done.raise();
     let _ = progress.join();
     told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
-    server.end();
+    server.shutdown();
     code
 }
 

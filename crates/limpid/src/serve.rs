@@ -5,43 +5,41 @@
 //! Invariant: the port is bound before the first pipeline runs, so that a taken port stops nothing half-way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use limpid_connector::Clock;
-use limpid_engine::Handle;
-use limpid_model::{Fault, PipelineName};
-use limpid_telemetry::{PipelineMeter, Registry};
+use limpid_model::{Component, Fault, FaultCode};
+use limpid_server::{PipelineView, Server, ServerOptions};
+use limpid_telemetry::{Level, Log, LogOptions, Registry, Style, Words};
 
 use crate::cli::{LogStyle, RunArguments};
+use crate::observe::moment;
+use crate::run::BUILD;
 use crate::screen::Screen;
-
-/// A pipeline as the server shows it.
-pub struct Served<'a> {
-    pub name: &'a PipelineName,
-    pub handle: &'a Handle,
-    pub meter: &'a Arc<PipelineMeter>,
-    pub lag_limit: Duration,
-}
-
-/// The running server.
-pub struct Serving;
-
-impl Serving {
-    /// Answers no more.
-    pub fn end(self) {}
-}
 
 /// Starts the server.
 ///
 /// # Errors
 /// `LISTEN_FAILED`, `LISTEN_INSECURE`.
-pub fn start<'a>(
-    _arguments: &RunArguments,
-    _pipelines: impl Iterator<Item = Served<'a>>,
-    _registry: &Arc<Registry>,
-    _clock: &Clock,
-    _style: LogStyle,
-    _screen: &Screen,
-) -> Result<Serving, Fault> {
-    Ok(Serving)
+pub fn start(
+    arguments: &RunArguments,
+    pipelines: Vec<PipelineView>,
+    registry: &Arc<Registry>,
+    clock: &Clock,
+    style: LogStyle,
+    screen: &Screen,
+) -> Result<Server, Fault> {
+    let style = match style {
+        LogStyle::Json => Style::Json,
+        LogStyle::Text => Style::Text,
+    };
+    let options = LogOptions { style, level: Level::Info, words: Words::Reduced, file: None };
+    let wall = clock.clone();
+    let log = Log::to(Box::new(screen.clone()), &options, move || wall.wall_micros());
+    let log = log.map_err(|error| {
+        Fault::new(FaultCode::ListenFailed, Component::Server, "the server has no log").because(error)
+    })?;
+    let options = ServerOptions { listen: arguments.listen, insecure: arguments.insecure, build: BUILD };
+    let clock = clock.clone();
+    let now = Arc::new(move || moment(&clock));
+    Server::start(&options, Arc::clone(registry), pipelines, now, Arc::new(log))
 }

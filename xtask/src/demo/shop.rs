@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use limpid_stack::{Session, mariadb};
@@ -51,6 +52,9 @@ pub(super) fn create(server: &mariadb::Server) -> anyhow::Result<()> {
 const PRODUCTS: u64 = 50;
 const CUSTOMERS: u64 = 3;
 
+/// Between two purchases of one customer, so that a minute's records are read back by the console consumer in seconds.
+const PAUSE: Duration = Duration::from_micros(2000);
+
 /// The shop while it is open.
 pub(super) struct Shop {
     closing: Arc<AtomicBool>,
@@ -93,7 +97,12 @@ impl Shop {
 fn buy(mut session: Session, number: u64, closing: &AtomicBool, transactions: &AtomicU64) -> anyhow::Result<()> {
     session.exec("use shop")?;
     let mut order = number + 1;
+    let opened = Instant::now();
     while !closing.load(Ordering::Relaxed) {
+        let ahead = (PAUSE * u32::try_from(order / CUSTOMERS).unwrap_or(u32::MAX)).saturating_sub(opened.elapsed());
+        if !ahead.is_zero() {
+            std::thread::sleep(ahead);
+        }
         session.exec(&purchase(order))?;
         transactions.fetch_add(1, Ordering::Relaxed);
         order += CUSTOMERS;

@@ -1,0 +1,69 @@
+//! `limpid status`: where a running instance's pipelines are.
+//!
+//! Owns: the text form. Does not own: the document (`limpid-server`), asking for it.
+//!
+//! Invariant: what the instance does not know is shown as `-`, never as a number.
+
+use std::fmt::Write;
+
+use limpid_model::FaultCode;
+use limpid_server::api::{PipelineStatus, StatusDocument};
+use limpid_server::client::Client;
+
+use crate::cli::{Form, StatusArguments};
+use crate::progress::bytes_text;
+use crate::report;
+
+/// Asks and shows. 3 when nobody answers.
+pub fn status(arguments: &StatusArguments) -> u8 {
+    let answer = Client::new(&arguments.server, arguments.timeout).and_then(|client| client.status());
+    let document = match answer {
+        Ok(document) => document,
+        Err(fault) => {
+            eprintln!("{}", report::fault(&fault));
+            return if fault.code() == FaultCode::UsageInvalid { 2 } else { 3 };
+        }
+    };
+    match arguments.format {
+        Form::Text => print!("{}", text(&document)),
+        Form::Json => match serde_json::to_string_pretty(&document) {
+            Ok(json) => println!("{json}"),
+            Err(error) => {
+                eprintln!("the status cannot be written as JSON: {error}");
+                return 1;
+            }
+        },
+    }
+    0
+}
+
+fn text(document: &StatusDocument) -> String {
+    let mut out = String::new();
+    for pipeline in &document.pipelines {
+        one(&mut out, pipeline);
+    }
+    if document.pipelines.is_empty() {
+        out.push_str("no pipeline\n");
+    }
+    out
+}
+
+fn one(out: &mut String, pipeline: &PipelineStatus) {
+    let dash = || "-".to_owned();
+    let lag = pipeline.lag_bytes.map_or_else(dash, bytes_text);
+    let fresh = pipeline.freshness_seconds.map_or_else(dash, |seconds| format!("{seconds:.1} s"));
+    let _ = writeln!(out, "{}: {} ({}: {})", pipeline.name, pipeline.phase, pipeline.verdict, pipeline.reason);
+    let _ = writeln!(out, "  position   {}", pipeline.position.as_deref().unwrap_or("-"));
+    let _ = writeln!(out, "  head       {}", pipeline.head.as_deref().unwrap_or("-"));
+    let _ = writeln!(out, "  behind     {lag}, freshness {fresh}");
+    let _ = writeln!(out, "  rows       {} read, {} delivered", pipeline.rows_read, pipeline.rows_delivered);
+    if let Some(fault) = &pipeline.fault {
+        let _ = writeln!(out, "  fault      {}: {} ({})", fault.code, fault.message, fault.page);
+        let _ = writeln!(out, "  help       {}", fault.remedy);
+    }
+    for table in &pipeline.tables {
+        let fault = table.fault.as_ref().map_or(String::new(), |fault| format!("  {}", fault.code));
+        let rows = table.rows.map_or_else(dash, |rows| rows.to_string());
+        let _ = writeln!(out, "  {}.{}  {}  {rows} rows{fault}", table.schema, table.table, table.phase);
+    }
+}
