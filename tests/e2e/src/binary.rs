@@ -1,10 +1,10 @@
 //! The process under test.
 //!
-//! Owns: finding the binary, starting and ending it, its stderr. Does not own: what it is told to do.
+//! Owns: finding the binary, starting and ending it, what it writes. Does not own: what it is told to do.
 //!
 //! Invariant: a process started here is dead when its value is dropped; every wait has an end.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,7 +67,9 @@ impl Pipeline {
     /// Starts `limpid run` on it.
     pub fn run(&self, arguments: &[&str]) -> Result<Limpid> {
         let mut command = Command::new(binary());
-        command.arg("run").arg(&self.file).arg("--data-dir").arg(&self.data_dir).args(arguments);
+        command.arg("run").arg(&self.file).arg("--data-dir").arg(&self.data_dir);
+        // Many run at once, so each takes whatever port is free.
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
         Limpid::spawn(command)
     }
 
@@ -87,28 +89,41 @@ pub enum Ended {
     Signal(i32),
 }
 
+/// Reads a pipe to its end on a thread, so that the process never waits for us.
+fn gather(pipe: impl Read + Send + 'static) -> (Arc<Mutex<String>>, std::thread::JoinHandle<()>) {
+    let text = Arc::new(Mutex::new(String::new()));
+    let sink = Arc::clone(&text);
+    let pipe = BufReader::new(pipe);
+    let reader = std::thread::spawn(move || {
+        for line in pipe.lines().map_while(Result::ok) {
+            let mut text = sink.lock().expect("no test panics while holding it");
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    (text, reader)
+}
+
 /// A running binary.
 pub struct Limpid {
     child: Child,
+    stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Limpid {
     fn spawn(mut command: Command) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let pipe = BufReader::new(child.stderr.take().context("stderr is piped")?);
-        let sink = Arc::clone(&stderr);
-        let reader = std::thread::spawn(move || {
-            for line in pipe.lines().map_while(Result::ok) {
-                let mut text = sink.lock().expect("no test panics while holding it");
-                text.push_str(&line);
-                text.push('\n');
-            }
-        });
-        Ok(Self { child, stderr, reader: Some(reader) })
+        let (stdout, out) = gather(child.stdout.take().context("stdout is piped")?);
+        let (stderr, err) = gather(child.stderr.take().context("stderr is piped")?);
+        Ok(Self { child, stdout, stderr, readers: vec![out, err] })
+    }
+
+    /// What it has written to standard output so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().expect("no test panics while holding it").clone()
     }
 
     /// What it has said so far.
@@ -130,7 +145,7 @@ impl Limpid {
             status.is_some()
         })
         .with_context(|| format!("stderr was: {}", self.stderr()))?;
-        if let Some(reader) = self.reader.take() {
+        for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
         let status = status.context("it ended")?;

@@ -7,7 +7,13 @@
 #![expect(clippy::disallowed_methods, reason = "drives real processes on the real clock; nothing here is simulated")]
 
 mod binary;
+mod case;
+mod changes;
 mod history;
+pub mod servers;
 
-pub use binary::{Limpid, Pipeline, wait_until};
+pub use binary::{Ended, Limpid, Pipeline, wait_until};
+pub use case::{Case, Spec};
+pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_nothing_lost, seen_in};
+pub use servers::Db;
