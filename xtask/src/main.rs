@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
   test                        format, tidy, licences, clippy, build and all tests, as CI runs them
   tidy                        the house rules that no other tool checks
   licences                    licences, banned crates and sources of every dependency (deny.toml)
-  bench [WORK ...]            loads, contenders and figures (bulk, large, single, kafka); all without a name
+  bench [WORK ...]            loads, contenders and figures (bulk, kafka, idle, large, single, start, latency, huge)
   stack fetch                 download the servers that Debian does not package
   stack up|down|status        MariaDB, MySQL, Kafka and Prometheus on this machine, for trying things out";
 

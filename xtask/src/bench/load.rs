@@ -5,6 +5,9 @@
 //! Invariant: a load is alone in its log file, from the file's start to the log's end.
 
 use std::fmt::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
 
 use super::Bench;
 
@@ -13,6 +16,10 @@ pub(crate) struct Load {
     pub(crate) table: String,
     pub(crate) file: String,
     pub(crate) rows: u64,
+    /// The file's length.
+    pub(crate) bytes: u64,
+    /// What Debezium keeps of the position where the load begins.
+    pub(crate) offsets: Option<PathBuf>,
 }
 
 impl Load {
@@ -34,34 +41,64 @@ const VALUES: &str = "s.seq, s.seq*7%100000, elt(1+s.seq%4,'new','paid','shipped
 
 /// Rows of 12 columns, so many a transaction.
 pub(crate) fn bulk(bench: &Bench, table: &str, rows: u64, step: u64) -> anyhow::Result<Load> {
-    let mut sql = format!("create database if not exists bench; use bench; create table {table} ({COLUMNS}); ");
-    sql += "flush binary logs;\n";
+    let mut sql = String::new();
     let mut first = 1;
     while first <= rows {
         let last = (first + step - 1).min(rows);
         writeln!(sql, "insert into {table} select {VALUES} from seq_{first}_to_{last} s;")?;
         first += step;
     }
-    let file = newest_file_after(bench, &sql)?;
-    Ok(Load { table: table.to_owned(), file, rows })
+    make(bench, table, COLUMNS, &sql, rows)
 }
 
 /// Autocommitted single-row inserts.
 pub(crate) fn single(bench: &Bench, rows: u64) -> anyhow::Result<Load> {
-    let mut sql = "create database if not exists bench; use bench; create table single (id bigint not null \
-         auto_increment primary key, k int not null, c char(120) not null, pad char(60) not null); \
-         flush binary logs;\n"
-        .to_owned();
+    let columns = "id bigint not null auto_increment primary key, k int not null, c char(120) not null, \
+         pad char(60) not null";
+    let mut sql = String::new();
     for row in 0..rows {
-        writeln!(sql, "insert into single (k, c, pad) values ({row}, md5({row}), md5({}));", row * 7)?;
+        // Digits as sysbench writes them; the log holds them twice, in the statement and in the row.
+        let number = |salt: u64| (row ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) % 100_000_000_000;
+        write!(sql, "insert into single (k, c, pad) values ({row}, '")?;
+        for salt in 0..9 {
+            write!(sql, "{:011}-", number(salt))?;
+        }
+        writeln!(sql, "{:011}', '{:011}-{:011}-{:011}');", number(9), number(10), number(11), number(12))?;
     }
-    let file = newest_file_after(bench, &sql)?;
-    Ok(Load { table: "single".into(), file, rows })
+    make(bench, "single", columns, &sql, rows)
 }
 
-/// Runs the statements, of which the first end with a fresh log file, and names that file.
-fn newest_file_after(bench: &Bench, sql: &str) -> anyhow::Result<String> {
-    bench.server.sql(sql)?;
+/// One row.
+pub(crate) fn one_row(bench: &Bench) -> anyhow::Result<Load> {
+    make(bench, "one", "id int not null primary key", "insert into one values (1);", 1)
+}
+
+/// One transaction beyond 2 GiB, so that it crosses what fits a signed position too.
+pub(crate) fn huge(bench: &Bench) -> anyhow::Result<Load> {
+    let sql = "insert into huge select seq, repeat(md5(seq), 68) from seq_1_to_1000000;";
+    make(bench, "huge", "id bigint not null primary key, body varchar(3000) not null", sql, 1_000_000)
+}
+
+/// An empty table, a fresh log file, and the statements alone in it.
+fn make(bench: &Bench, table: &str, columns: &str, sql: &str, rows: u64) -> anyhow::Result<Load> {
+    println!("making the load {table}");
+    let file = table_and_file(bench, table, columns)?;
+    let offsets = match &bench.debezium {
+        Ok(debezium) if ["bulk", "single"].contains(&table) => Some(debezium.prepare(bench, table)?),
+        _ => None,
+    };
+    bench.server.sql(&format!("use bench; {sql}"))?;
+    let path = bench.server.dir().join("binlog").join(&file);
+    let bytes = std::fs::metadata(&path).with_context(|| format!("measure {}", path.display()))?.len();
+    Ok(Load { table: table.to_owned(), file, rows, bytes, offsets })
+}
+
+/// Makes a table and begins a log file, whose name is returned.
+pub(crate) fn table_and_file(bench: &Bench, table: &str, columns: &str) -> anyhow::Result<String> {
+    bench.server.sql(&format!(
+        "create database if not exists bench; use bench; create table if not exists {table} ({columns}); \
+         flush binary logs;"
+    ))?;
     let status = bench.server.sql("show master status")?;
     Ok(status.split('\t').next().unwrap_or_default().to_owned())
 }

@@ -8,6 +8,7 @@
  */
 package limpid.oracle;
 
+import com.sun.management.OperatingSystemMXBean;
 import io.debezium.engine.ChangeEvent;
 import io.debezium.engine.DebeziumEngine;
 import io.debezium.engine.Header;
@@ -15,6 +16,7 @@ import io.debezium.engine.format.Json;
 import io.debezium.engine.format.KeyValueHeaderChangeEventFormat;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -140,7 +142,7 @@ public final class Oracle {
         long warmUp = options.number("warm-up", rows / 5);
         KafkaProducer<String, String> producer = producer(options);
         CountDownLatch done = new CountDownLatch(1);
-        long[] state = {0, 0};
+        long[] state = {0, 0, 0};
         DebeziumEngine<?> engine = engine(properties, new CountDownLatch(1), (events, committer) -> {
             for (ChangeEvent<String, String> event : events) {
                 if (producer != null) {
@@ -153,6 +155,7 @@ public final class Oracle {
             state[0] += events.size();
             if (!warm && state[0] >= warmUp) {
                 state[1] = System.nanoTime();
+                state[2] = cpuNanos();
                 warmUpEnd = state[0];
             }
             if (state[0] >= rows && done.getCount() > 0) {
@@ -161,7 +164,10 @@ public final class Oracle {
                 }
                 double seconds = (System.nanoTime() - state[1]) / 1e9;
                 long counted = state[0] - warmUpEnd;
-                System.out.printf("rows=%d seconds=%.3f rows_per_second=%.0f%n", counted, seconds, counted / seconds);
+                double cpu = (cpuNanos() - state[2]) / 1e9;
+                System.out.printf(
+                        "{\"all\":%d,\"records\":%d,\"seconds\":%.3f,\"cpu_seconds\":%.3f}%n",
+                        state[0], counted, seconds, cpu);
                 done.countDown();
             }
         });
@@ -173,6 +179,11 @@ public final class Oracle {
     }
 
     private static long warmUpEnd;
+
+    /** Of all threads so far, the compiler's and the collector's too. */
+    private static long cpuNanos() {
+        return ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getProcessCpuTime();
+    }
 
     private static KafkaProducer<String, String> producer(Options options) {
         if (options.get("sink", "null").equals("null")) {

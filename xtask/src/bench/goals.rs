@@ -1,0 +1,166 @@
+//! What is promised, and whether the figures of a run keep it.
+//!
+//! Owns: the goals. Does not own: figures, and what a missed goal leads to: it never fails the command, since a
+//! machine's noise would.
+//!
+//! Invariant: a goal without its figure is told as not measured, never as met.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::report::Report;
+use super::table::{CPU, WALL, Work, median};
+
+/// One promise beside its figure.
+pub(crate) struct Goal {
+    work: &'static str,
+    promise: &'static str,
+    bound: Bound,
+    figure: Option<f64>,
+    unit: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    fn is_kept_by(self, figure: f64) -> bool {
+        match self {
+            Bound::AtMost(most) => figure <= most,
+            Bound::AtLeast(least) => figure >= least,
+        }
+    }
+}
+
+const NULL: &str = "limpid to null";
+const ENCODED: &str = "limpid encoded, dropped";
+const KAFKA: &str = "limpid to kafka";
+const DEBEZIUM: &str = "Debezium, warmed up";
+
+/// All goals, those of works that were not run too.
+pub(crate) fn goals(report: &Report) -> Vec<Goal> {
+    let mut goals = reading(report);
+    goals.extend(sending(report));
+    goals.extend(resting(report));
+    goals
+}
+
+fn goal(work: &'static str, promise: &'static str, bound: Bound, figure: Option<f64>, unit: &'static str) -> Goal {
+    Goal { work, promise, bound, figure, unit }
+}
+
+/// A speed as a part of another's is the other's time as a part of it.
+fn speed(work: &Work, name: &str, mark: &str) -> Option<f64> {
+    work.ratio(mark, name, WALL)
+}
+
+fn reading(report: &Report) -> Vec<Goal> {
+    let (bulk, single) = (report.work("bulk"), report.work("single"));
+    let of_bulk = |name: &str, mark: &str| bulk.and_then(|work| work.ratio(name, mark, CPU));
+    let of_single = |name: &str, mark: &str| single.and_then(|work| work.ratio(name, mark, CPU));
+    vec![
+        goal(
+            "bulk",
+            "to null: CPU at most twice the bare reader's",
+            Bound::AtMost(2.0),
+            of_bulk(NULL, "bare reader"),
+            "x",
+        ),
+        goal(
+            "bulk",
+            "to null: CPU below `mariadb-binlog --raw`",
+            Bound::AtMost(1.0),
+            of_bulk(NULL, "mariadb-binlog --raw"),
+            "x",
+        ),
+        goal(
+            "bulk",
+            "Debezium JSON, dropped: at most 0.5 CPU s per million rows",
+            Bound::AtMost(0.5),
+            bulk.and_then(|work| work.cpu_a_million(ENCODED)),
+            "s",
+        ),
+        goal(
+            "single",
+            "to null: at least 60 % of the bare reader's speed",
+            Bound::AtLeast(0.6),
+            single.and_then(|work| speed(work, NULL, "bare reader")),
+            "x",
+        ),
+        goal(
+            "single",
+            "to null: CPU at most 1/9 of `mariadb-binlog -vv`",
+            Bound::AtMost(1.0 / 9.0),
+            of_single(NULL, "mariadb-binlog -vv"),
+            "x",
+        ),
+    ]
+}
+
+fn sending(report: &Report) -> Vec<Goal> {
+    let (kafka, latency) = (report.work("kafka"), report.sheet("latency"));
+    let cpu = |mark: &str| kafka.and_then(|work| work.ratio(KAFKA, mark, CPU));
+    let wait = |column: &str| latency.and_then(|sheet| sheet.figures("limpid, commit to seen", column)).map(median);
+    vec![
+        goal(
+            "kafka",
+            "at least 80 % of librdkafka alone",
+            Bound::AtLeast(0.8),
+            kafka.and_then(|work| speed(work, KAFKA, "librdkafka alone")),
+            "x",
+        ),
+        goal("kafka", "CPU at most 1.3 times librdkafka alone", Bound::AtMost(1.3), cpu("librdkafka alone"), "x"),
+        goal("kafka", "CPU at most 1/5 of Debezium's", Bound::AtMost(0.2), cpu(DEBEZIUM), "x"),
+        goal("latency", "commit to acknowledged: p50 at most 5 ms", Bound::AtMost(5.0), wait("p50 ms"), "ms"),
+        goal("latency", "commit to acknowledged: p99 at most 20 ms", Bound::AtMost(20.0), wait("p99 ms"), "ms"),
+    ]
+}
+
+fn resting(report: &Report) -> Vec<Goal> {
+    let peak = |key: &str| report.work(key).and_then(|work| work.peak_mb("limpid"));
+    let full_speed = peak("kafka").into_iter().chain(peak("bulk")).max_by(f64::total_cmp);
+    let worst = |figures: Vec<f64>| figures.into_iter().max_by(f64::total_cmp);
+    let idle = |name| report.sheet("idle").and_then(|sheet| sheet.figures(name, "resident MB")).and_then(worst);
+    let start = report.sheet("start").and_then(|sheet| sheet.figures(NULL, "ms")).and_then(worst);
+    vec![
+        goal("kafka", "memory at full speed: at most 100 MB", Bound::AtMost(100.0), full_speed, "MB"),
+        goal("idle", "memory idle: at most 40 MB", Bound::AtMost(40.0), idle("having read nothing"), "MB"),
+        goal(
+            "idle",
+            "memory idle after full speed: at most 40 MB",
+            Bound::AtMost(40.0),
+            idle("after a backlog of 1M rows"),
+            "MB",
+        ),
+        goal("huge", "one transaction of 2 GB: never above 100 MB", Bound::AtMost(100.0), peak("huge"), "MB"),
+        goal("start", "start until the first row: at most 1 s", Bound::AtMost(1000.0), start, "ms"),
+    ]
+}
+
+impl Goal {
+    fn verdict(&self) -> &'static str {
+        match self.figure {
+            Some(figure) if self.bound.is_kept_by(figure) => "met",
+            Some(_) => "**missed**",
+            None => "not measured",
+        }
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let is_met = self.figure.map(|figure| self.bound.is_kept_by(figure));
+        json!({"work": self.work, "promise": self.promise, "figure": self.figure, "unit": self.unit, "met": is_met})
+    }
+}
+
+pub(crate) fn markdown(goals: &[Goal], text: &mut String) -> anyhow::Result<()> {
+    writeln!(text, "\n## Goals\n\n| work | goal | figure | |\n|---|---|---|---|")?;
+    for goal in goals {
+        let figure = goal.figure.map_or("-".to_owned(), |figure| format!("{figure:.3} {}", goal.unit));
+        writeln!(text, "| {} | {} | {figure} | {} |", goal.work, goal.promise, goal.verdict())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! How long a row is on its way at a steady pace.
+//!
+//! Owns: starting a pipeline beside the paced writers, and what the two tell. Does not own: writing, consuming and
+//! the clock (`bench/src/bin/commit_to_seen.rs`).
+//!
+//! Invariant: writer and consumer are one process with one clock; limpid is another, as it is in life.
+
+use anyhow::Context;
+use limpid_stack::ports;
+use serde_json::Value;
+
+use super::contenders::{kafka, limpid_running};
+use super::load::table_and_file;
+use super::sheet::Sheet;
+use super::{Bench, memory};
+use crate::shell;
+
+const ROUNDS: u64 = 3;
+
+/// Single-row transactions a second.
+const RATE: u64 = 5_000;
+
+/// Not measured: until every thread, table and connection is warm.
+const WARM_SECONDS: u64 = 5;
+const SECONDS: u64 = 20;
+
+const NOTE: &str = "5,000 autocommitted single-row inserts a second on 4 connections, 5 s of warm-up, 20 s measured. A row's \
+     time runs from its COMMIT's return in the writer until a consumer in the same process holds the record, so it \
+     is an upper bound of commit to acknowledged: the consumer's fetch comes on top. The first line sends records of \
+     the same size by librdkafka at the same pace, and shows what of the time is the broker's and the consumer's.";
+
+const COLUMNS: &str = "id bigint not null primary key, k int not null, c varchar(120) not null";
+
+pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Sheet> {
+    println!("latency: {RATE} transactions a second");
+    let columns = ["rows/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "limpid's CPU s a million", "peak MB"];
+    let mut sheet = Sheet::new("latency", "latency: from commit to seen by a consumer", NOTE, &columns);
+    for round in 0..ROUNDS {
+        let topic = format!("floor{round}");
+        bench.broker.create_topic(&topic, 1, &[])?;
+        let floor = paced(bench, "kafka", &topic, round)?;
+        println!("  round {round} librdkafka alone {floor:?}");
+        sheet.add("librdkafka alone, sent to seen", floor);
+        let figures = through_limpid(bench, round)?;
+        println!("  round {round} limpid {figures:?}");
+        sheet.add("limpid, commit to seen", figures);
+    }
+    Ok(sheet)
+}
+
+fn through_limpid(bench: &Bench, round: u64) -> anyhow::Result<Vec<f64>> {
+    let word = format!("w{round}");
+    let topic = format!("{word}.bench.latency");
+    bench.broker.create_topic(&topic, 1, &[])?;
+    let file = table_and_file(bench, "latency", COLUMNS)?;
+    let start = format!("file:{file}:4");
+    let port = ports::lease()?;
+    let mut limpid =
+        limpid_running(bench, "latency", &word, &start, &kafka(bench, &word), port.port())?.start(bench)?;
+    limpid.until("it answers", || Ok(memory::metrics(port.port()).is_ok()))?;
+    let mut figures = paced(bench, &bench.server.port().to_string(), &topic, round)?;
+    let ended = limpid.end()?;
+    figures.push(ended.cpu * 1e6 / (RATE * (WARM_SECONDS + SECONDS)) as f64);
+    figures.push(ended.peak_mb);
+    Ok(figures)
+}
+
+/// Paced writing and consuming to its end; the figures in the order of the sheet's columns.
+fn paced(bench: &Bench, port: &str, topic: &str, round: u64) -> anyhow::Result<Vec<f64>> {
+    // A table keeps the rows of the rounds before.
+    let first = 1 + round * RATE * (WARM_SECONDS + SECONDS);
+    let mut command = std::process::Command::new(bench.programs.join("commit_to_seen"));
+    command.args([port, &bench.broker.bootstrap(), topic, "bench.latency"]);
+    command.args([first, RATE, WARM_SECONDS, SECONDS].map(|number| number.to_string()));
+    let said: Value = serde_json::from_str(&shell::output(&mut command)?).context("read the latencies")?;
+    let number = |key: &str| said[key].as_f64().with_context(|| format!("the writers tell {key}"));
+    ["rate", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms"].into_iter().map(number).collect()
+}
