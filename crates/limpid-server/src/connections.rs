@@ -95,6 +95,8 @@ async fn connection(socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bo
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
     builder.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
+    // A client that says it will ask no more (`nc -N`, a pipe) still gets its answer.
+    builder.half_close(true);
     let mut connection = pin!(builder.serve_connection(Patient::new(socket), service));
     let mut stopped: Option<Pin<Box<_>>> = Some(Box::pin(stopped(stop)));
     poll_fn(|cx| {

@@ -36,7 +36,7 @@ pub(crate) struct Route {
 }
 
 /// Every path, as people read them.
-pub(crate) const ROUTES: &[Route] = &[
+pub(crate) static ROUTES: &[Route] = &[
     route("/", "index", "What is here, for people", about::index),
     route("/metrics", "metrics", "Metrics: OpenMetrics or Prometheus text, by Accept", metrics::metrics),
     route("/livez", "livez", "Whether the process answers", probes::live),

@@ -1,0 +1,276 @@
+//! Pipelines of the engine whose systems are in memory, behind a server.
+
+use std::any::Any;
+use std::cmp::Ordering;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use limpid_connector::{
+    Accepted, ChangeStream, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Sink, SinkEvent, Source,
+    StartPoint, Stop, StreamEvent, Until,
+};
+use limpid_engine::{Handle, Parts, Phase, Unobserved};
+use limpid_model::{
+    Batch, Component, Fault, FaultCode, Op, PipelineName, Position, PositionValue, TableName, TableSchema, TxnId,
+};
+use limpid_server::{PipelineView, Server, ServerOptions, WallAndMonotonic};
+use limpid_stack::TempDir;
+use limpid_state::Store;
+use limpid_telemetry::{
+    Build, DeliveredTo, Level, Log, LogOptions, MeterOptions, Moment, PipelineMeter, Registry, Style, Words,
+};
+
+pub const BUILD: Build = Build { version: "0.1.0", commit: "abc1234" };
+
+/// What becomes of a pipeline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Runs, caught up.
+    Runs,
+    /// Runs, with the table `s.bad` halted by the sink.
+    HaltsTable,
+    /// The source refuses the password.
+    Refused,
+    /// The source cannot be reached.
+    Away,
+    /// Its thread was never started.
+    Unborn,
+}
+
+/// A server over pipelines that have met their fate.
+pub struct Desk {
+    pub server: Server,
+    pub handles: Vec<Handle>,
+    threads: Vec<JoinHandle<()>>,
+    _state: TempDir,
+}
+
+impl Desk {
+    pub fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Ends the pipelines, then the server, and returns how long the latter took.
+    pub fn end(self) -> Duration {
+        self.handles.iter().for_each(Handle::stop);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let begun = Instant::now();
+        self.server.shutdown();
+        begun.elapsed()
+    }
+}
+
+pub fn desk(pipelines: &[(&str, Fate)]) -> Desk {
+    let state = TempDir::new("server").unwrap();
+    let store = Arc::new(Store::open(state.path()).unwrap());
+    let registry = Arc::new(Registry::new(BUILD));
+    let clock = Clock::system();
+    let (mut views, mut threads, mut handles) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, fate) in pipelines {
+        let name = PipelineName::parse(name).unwrap();
+        let handle = Handle::new(Stop::new(), clock.clone());
+        let meter = Arc::new(PipelineMeter::new(&registry, &name, MeterOptions::default()));
+        if *fate != Fate::Unborn {
+            deliver(&meter, moment(&clock));
+            let (parts, handle) = (parts(&name, *fate, &store, &clock), handle.clone());
+            threads.push(std::thread::spawn(move || drop(limpid_engine::run(parts, &handle))));
+        }
+        handles.push(handle.clone());
+        views.push(PipelineView {
+            name: name.to_string(),
+            handle,
+            meter,
+            lag_limit: Duration::from_secs(60),
+            config_hash: "7567456d94".to_owned(),
+            stream_key: "mysqlstream".to_owned(),
+        });
+    }
+    let options = ServerOptions { listen: "127.0.0.1:0".parse().unwrap(), insecure: false, build: BUILD };
+    let server = Server::start(&options, registry, views, reading(&clock), log()).unwrap();
+    server.pipelines_started();
+    for ((_, fate), handle) in pipelines.iter().zip(&handles) {
+        wait_for(|| met(*fate, handle));
+    }
+    Desk { server, handles, threads, _state: state }
+}
+
+pub fn reading(clock: &Clock) -> WallAndMonotonic {
+    let clock = clock.clone();
+    Arc::new(move || moment(&clock))
+}
+
+fn moment(clock: &Clock) -> Moment {
+    Moment { nanos: clock.nanos(), wall_micros: clock.wall_micros() }
+}
+
+/// A log that nobody reads.
+pub fn log() -> Arc<Log> {
+    let options = LogOptions { style: Style::Json, level: Level::Info, words: Words::Reduced, file: None };
+    Arc::new(Log::to(Box::new(std::io::sink()), &options, || 0).unwrap())
+}
+
+pub fn wait_for(mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn met(fate: Fate, handle: &Handle) -> bool {
+    let status = handle.status();
+    match fate {
+        Fate::Runs => status.head.is_some(),
+        Fate::HaltsTable => status.head.is_some() && !status.halted.is_empty(),
+        Fate::Refused => status.phase == Phase::Halted,
+        Fate::Away => status.fault.is_some(),
+        Fate::Unborn => true,
+    }
+}
+
+/// Seven rows of the table `s.orders`, counted as delivered.
+fn deliver(meter: &PipelineMeter, now: Moment) {
+    let name = TableName::new("s", "orders");
+    let key_seed = limpid_model::key_seed(&name);
+    let mut batch = Batch::default();
+    batch.tables.push(Arc::new(TableSchema { name, version: 1, columns: Vec::new(), key: [].into(), key_seed }));
+    let mut counts = [0; Op::COUNT];
+    counts[Op::Insert as usize] = 7;
+    batch.counts.push(counts);
+    let to = DeliveredTo { table: 0, place: Some("t"), partition: 0, offsets: (0, 6), records: 7, last_bytes: None };
+    meter.started(1);
+    meter.durable(&batch, 700, &[to], now);
+}
+
+fn parts(name: &PipelineName, fate: Fate, store: &Arc<Store>, clock: &Clock) -> Parts {
+    Parts {
+        name: name.clone(),
+        source: Box::new(MemorySource(fate)),
+        sink: Box::new(MemorySink { fate, told: false }),
+        encoders: None,
+        store: Arc::clone(store),
+        observer: Arc::new(Unobserved),
+        clock: clock.clone(),
+        workers: 1,
+        start: StartPoint::Head,
+        until: Until::Forever,
+        selection: 1,
+    }
+}
+
+/// The only place in a log that never grows.
+#[derive(Debug)]
+struct Place;
+
+impl PositionValue for Place {
+    fn text(&self) -> String {
+        "gtid:0-1-7".to_owned()
+    }
+    fn compare(&self, _: &dyn PositionValue) -> Option<Ordering> {
+        Some(Ordering::Equal)
+    }
+    fn with_rows_done(&self, _: u64) -> Position {
+        Position::new(Place)
+    }
+    fn inside(&self) -> Option<(TxnId, u64)> {
+        None
+    }
+    fn read_from(&self) -> Position {
+        Position::new(Place)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+struct MemorySource(Fate);
+
+impl Source for MemorySource {
+    fn open(&mut self, _: &StartPoint, _: &Until, _: Option<(u32, Vec<u8>)>) -> Result<Box<dyn ChangeStream>, Fault> {
+        let refused = |code, text: &str| Err(Fault::new(code, Component::Input, text).about("user limpid"));
+        match self.0 {
+            Fate::Refused => refused(FaultCode::SourceAuthFailed, "the server refuses the password"),
+            Fate::Away => refused(FaultCode::SourceUnreachable, "the server cannot be reached"),
+            Fate::Runs | Fate::HaltsTable | Fate::Unborn => Ok(Box::new(Still)),
+        }
+    }
+
+    fn head(&self) -> Result<Box<dyn Head>, Fault> {
+        Ok(Box::new(Still))
+    }
+
+    fn endpoint(&self) -> String {
+        "10.0.0.7:3306".to_owned()
+    }
+}
+
+/// A log in which nothing happens.
+struct Still;
+
+impl ChangeStream for Still {
+    fn next(&mut self, _: &mut Batch, wait: Duration) -> Result<Next, Fault> {
+        std::thread::sleep(wait);
+        Ok(Next::Idle)
+    }
+    fn decoder(&self) -> Arc<dyn Decode> {
+        Arc::new(Still)
+    }
+    fn take_events(&mut self) -> Vec<StreamEvent> {
+        Vec::new()
+    }
+    fn halt_table(&mut self, _: &TableName) {}
+    fn connector(&self) -> &'static str {
+        "memory"
+    }
+    fn opened_at(&self) -> Position {
+        Position::new(Place)
+    }
+}
+
+impl Decode for Still {
+    fn decode(&self, _: &mut Batch, _: &mut DecodeTally) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+impl Head for Still {
+    fn look(&mut self, _: &Position) -> Result<HeadSeen, Fault> {
+        Ok(HeadSeen { position: Position::new(Place), lag_bytes: Some(0) })
+    }
+}
+
+struct MemorySink {
+    fate: Fate,
+    told: bool,
+}
+
+impl Sink for MemorySink {
+    fn open(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn write(&mut self, _: Box<EncodedBatch>) -> Result<Accepted, Fault> {
+        Ok(Accepted::Taken)
+    }
+    fn poll(&mut self, wait: Duration, events: &mut Vec<SinkEvent>) -> Result<(), Fault> {
+        if self.fate == Fate::HaltsTable && !std::mem::replace(&mut self.told, true) {
+            let fault = Fault::new(FaultCode::RecordTooLarge, Component::Output, "a record is too large");
+            events.push(SinkEvent::TableFault { table: TableName::new("s", "bad"), fault });
+        }
+        std::thread::sleep(wait);
+        Ok(())
+    }
+    fn load_record(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(None)
+    }
+    fn save_record(&mut self, _: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn held_bytes(&self) -> (u64, u64) {
+        (0, 1)
+    }
+    fn endpoint(&self) -> String {
+        "10.0.0.8:9092".to_owned()
+    }
+}
