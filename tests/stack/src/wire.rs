@@ -131,8 +131,8 @@ impl Broker {
     /// Where each partition begins and ends for a reader of that isolation.
     pub(crate) fn offsets(&mut self, topic: &str, isolation: Isolation) -> anyhow::Result<Vec<Offsets>> {
         let partitions = self.partitions(topic)?;
-        let starts = self.list_offsets(topic, &partitions, isolation, -2)?;
-        let ends = self.list_offsets(topic, &partitions, isolation, -1)?;
+        let starts = self.settled_offsets(topic, &partitions, isolation, -2)?;
+        let ends = self.settled_offsets(topic, &partitions, isolation, -1)?;
         let mut all: Vec<Offsets> = starts
             .iter()
             .filter_map(|&(partition, start)| {
@@ -199,13 +199,34 @@ impl Broker {
         Ok(Metadata { broker_ports, partitions })
     }
 
-    fn list_offsets(
+    /// A broker names itself as leader in its metadata a moment before it takes the part.
+    fn settled_offsets(
         &mut self,
         topic: &str,
         partitions: &[i32],
         isolation: Isolation,
         time: i64,
     ) -> anyhow::Result<Vec<(i32, i64)>> {
+        let deadline = Instant::now() + LEADER_MAX;
+        loop {
+            if let Some(offsets) = self.list_offsets(topic, partitions, isolation, time)? {
+                return Ok(offsets);
+            }
+            ensure!(Instant::now() < deadline, "a partition of {topic} has no leader after {LEADER_MAX:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// `None` while a partition's leader is not yet in its part.
+    fn list_offsets(
+        &mut self,
+        topic: &str,
+        partitions: &[i32],
+        isolation: Isolation,
+        time: i64,
+    ) -> anyhow::Result<Option<Vec<(i32, i64)>>> {
+        const LEADER_NOT_AVAILABLE: i16 = 5;
+        const NOT_LEADER: i16 = 6;
         let mut body = (-1i32).to_be_bytes().to_vec();
         body.push(isolation.code());
         put_len(&mut body, 1)?;
@@ -218,17 +239,19 @@ impl Broker {
         let mut answer = self.ask(LIST_OFFSETS, 2, &body)?;
         answer.i32()?;
         let mut offsets = Vec::new();
+        let mut settled = true;
         for _ in 0..answer.i32()? {
             answer.str()?;
             for _ in 0..answer.i32()? {
                 let (partition, code) = (answer.i32()?, answer.i16()?);
                 answer.i64()?;
                 let offset = answer.i64()?;
-                ensure!(code == 0, "list offsets of {topic}/{partition}: error {code}");
+                settled &= !matches!(code, LEADER_NOT_AVAILABLE | NOT_LEADER);
+                ensure!(code == 0 || !settled, "list offsets of {topic}/{partition}: error {code}");
                 offsets.push((partition, offset));
             }
         }
-        Ok(offsets)
+        Ok(settled.then_some(offsets))
     }
 
     fn fetch(&mut self, topic: &str, partition: i32, offset: i64, isolation: Isolation) -> anyhow::Result<Fetched> {
