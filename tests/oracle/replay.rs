@@ -101,7 +101,7 @@ pub fn ours(flavor: Flavor, log: &str, options: DebeziumOptions, tables: &[&str]
     let mut file = LogFile::open(bytes.into(), log, flavor, selection).expect("the fixture is a log");
     let topics = Arc::new(TopicRegistry::new(TopicTemplate::default()));
     let mut encoder = DebeziumEncoder::new(options, topics);
-    let decoder = RowsDecoder { json_text: JsonText::Debezium };
+    let decoder = RowsDecoder { json_text: JsonText::Debezium, accept_partial_images: false };
     let mut out = EncodedBatch::default();
     let mut records = Vec::new();
     loop {

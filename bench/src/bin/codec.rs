@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let bytes = bytes::Bytes::from(std::fs::read(path)?);
     for round in 0..rounds {
         let mut log = LogFile::open(bytes.clone(), "bench", flavor, Selection::default())?;
-        let decoder = RowsDecoder { json_text: Default::default() };
+        let decoder = RowsDecoder { json_text: Default::default(), accept_partial_images: false };
         let connector = if flavor == Flavor::MySql { Connector::MySql } else { Connector::MariaDb };
         let options = DebeziumOptions::new(PipelineName::parse("bench").expect("a legal name"), connector);
         let template = TopicTemplate::parse("{pipeline}.{schema}.{table}").expect("a legal template");

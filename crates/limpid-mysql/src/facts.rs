@@ -5,7 +5,7 @@
 //! Invariant: one fact for each column of a full row image, in its order.
 
 use crate::charset::Charset;
-use crate::ddl::{GeometryKind, NativeType};
+use crate::ddl::{GeometryKind, NativeType, VersioningRole};
 use crate::history::{ColumnDefinition, ImageColumn, TableDefinition};
 use crate::mapping::{ColumnFacts, Special, TableFacts};
 
@@ -24,7 +24,7 @@ fn image_facts(table: &TableDefinition, column: ImageColumn) -> ColumnFacts {
         ImageColumn::Column(index) => column_facts(&table.columns[index]),
         ImageColumn::KeyExpression(_) => hidden("!key_expression"),
         ImageColumn::RowStart => hidden("row_start"),
-        ImageColumn::RowEnd => hidden("row_end"),
+        ImageColumn::RowEnd => ColumnFacts { row_end: true, ..hidden("row_end") },
         ImageColumn::RowHash => hidden("!row_hash"),
     }
 }
@@ -33,6 +33,7 @@ fn column_facts(column: &ColumnDefinition) -> ColumnFacts {
     let mut facts = ColumnFacts {
         name: column.name.as_str().into(),
         nullable: column.nullable,
+        row_end: column.versioning == Some(VersioningRole::RowEnd),
         charset: column.charset.as_ref().map(|charset| Charset::of_name(&charset.charset)),
         ..ColumnFacts::default()
     };

@@ -151,7 +151,9 @@ pub fn read(bytes: Vec<u8>, flavor: Flavor) -> Read {
             Err(fault) => return Read { fault: Some(fault), ..out },
         }
         let mut tally = DecodeTally::default();
-        if let Err(fault) = (RowsDecoder { json_text: JsonText::Debezium }).decode(&mut batch, &mut tally) {
+        if let Err(fault) =
+            (RowsDecoder { json_text: JsonText::Debezium, accept_partial_images: true }).decode(&mut batch, &mut tally)
+        {
             return Read { fault: Some(fault), ..out };
         }
         out.batches += 1;

@@ -27,6 +27,8 @@ pub struct ColumnFacts {
     pub nullable: bool,
     /// In the row image, but no column of the table as users see it (row start and end of system versioning).
     pub hidden: bool,
+    /// Where a row's version ends, in a table with system versioning.
+    pub row_end: bool,
 }
 
 /// Types whose wire form does not tell them apart.
@@ -150,6 +152,8 @@ pub struct Layout {
     pub columns: Vec<WireColumn>,
     /// JSON columns, for the bitmap of partial updates.
     pub json_columns: usize,
+    /// The place of the row's end, in a table with system versioning.
+    pub row_end: Option<usize>,
 }
 
 /// Why there is no layout.
@@ -208,11 +212,12 @@ pub fn table_layout(
         }
     }
     let json_columns = map.columns.iter().filter(|column| column.code == code::JSON).count();
-    let key = key_cells(map, facts, &cell_of);
+    let row_end = facts.and_then(|facts| facts.columns.iter().position(|facts| facts.row_end));
+    let key = key_cells(map, facts, &cell_of, row_end);
     let name = TableName { schema: map.schema.clone(), table: map.table.clone() };
     let key_seed = key_seed(&name);
     let schema = TableSchema { name, version, columns, key: key.into(), key_seed };
-    Ok((schema, Layout { columns: wires, json_columns }))
+    Ok((schema, Layout { columns: wires, json_columns, row_end }))
 }
 
 /// The known facts of a column: those at its place if the name agrees, else none.
@@ -222,7 +227,8 @@ fn fact_for<'a>(facts: &'a TableFacts, index: usize, name: &str) -> Option<&'a C
 }
 
 /// The key as cell indexes: the log's primary key, else what is known, as long as every column of it is captured.
-fn key_cells(map: &TableMap, facts: Option<&TableFacts>, cell_of: &[Option<u16>]) -> Vec<u16> {
+/// MariaDB adds the row's end to the keys of a table with system versioning; among current rows it tells none apart.
+fn key_cells(map: &TableMap, facts: Option<&TableFacts>, cell_of: &[Option<u16>], row_end: Option<usize>) -> Vec<u16> {
     let wanted: &[u16] = match (&map.primary_key, facts) {
         (Some(key), _) if !key.is_empty() => key,
         (_, Some(facts)) => &facts.key,
@@ -230,6 +236,7 @@ fn key_cells(map: &TableMap, facts: Option<&TableFacts>, cell_of: &[Option<u16>]
     };
     wanted
         .iter()
+        .filter(|index| row_end != Some(**index as usize))
         .map(|index| cell_of.get(*index as usize).copied().flatten())
         .collect::<Option<_>>()
         .unwrap_or_default()

@@ -11,9 +11,9 @@ mod image;
 use std::sync::Arc;
 
 use limpid_connector::{Decode, DecodeTally, JsonText};
-use limpid_model::{Batch, Component, EventHeader, Fault, FaultCode, NONE, Op, RowHeader, key_hash};
+use limpid_model::{Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Op, RowHeader, key_hash};
 
-use crate::bytes::Cursor;
+use crate::bytes::{Cursor, bit};
 use crate::mapping::Layout;
 use image::{ImageReader, Out, RowError};
 
@@ -41,6 +41,8 @@ pub const TRUNCATE_KIND: u8 = 255;
 #[derive(Debug)]
 pub struct RowsDecoder {
     pub json_text: JsonText,
+    /// Columns that an image lacks are left out; else the image is a fault of its table.
+    pub accept_partial_images: bool,
 }
 
 impl Decode for RowsDecoder {
@@ -90,6 +92,10 @@ fn fault_of(error: RowError, batch: &Batch, at: u64, table: usize) -> (Fault, bo
             let text = format!("column {column} at log position {at} cannot be decoded: {what}");
             (Fault::new(FaultCode::RowUndecodable, Component::Input, text).about(name), true)
         }
+        RowError::Partial => {
+            let text = format!("a session logged a row at log position {at} with less than all of its columns");
+            (Fault::new(FaultCode::RowImagePartial, Component::Input, text).about(name), true)
+        }
     }
 }
 
@@ -104,18 +110,26 @@ impl RowsDecoder {
         let block = batch.blocks[header.block as usize].clone();
         let body =
             block.get(header.offset as usize..(header.offset + header.len) as usize).ok_or(RowError::Malformed)?;
-        let frame = Frame::parse(header.kind, body).ok_or(RowError::Malformed)?;
+        let mut frame = Frame::parse(header.kind, body).ok_or(RowError::Malformed)?;
         if frame.width != layout.columns.len() {
             return Err(RowError::Malformed);
         }
+        if !self.accept_partial_images && !frame.is_full(layout) {
+            return Err(RowError::Partial);
+        }
+        frame.fills = !self.accept_partial_images && !is_whole(frame.second, frame.width);
         let first_row = batch.rows.len();
         let mut out = Out { cells: std::mem::take(&mut batch.cells), arena: std::mem::take(&mut batch.arena) };
         let reader = ImageReader::new(layout, body, frame.rows_at, &header, self.json_text, tally);
-        let result = images(&frame, reader, &mut out, event, &header, &mut batch.rows);
+        let result = match layout.row_end {
+            None => images(&frame, reader, &mut out, event, &header, &mut batch.rows),
+            Some(_) => versioned_images(&frame, reader, &mut out, event, &header, &mut batch.rows),
+        };
         (batch.cells, batch.arena) = (out.cells, out.arena);
-        let rows = batch.rows.len() - first_row;
-        batch.counts[header.table as usize][frame.op as usize] += rows as u32;
-        batch.events[event as usize].rows = rows as u32;
+        for row in &batch.rows[first_row..] {
+            batch.counts[header.table as usize][row.op as usize] += 1;
+        }
+        batch.events[event as usize].rows = (batch.rows.len() - first_row) as u32;
         hash_keys(batch, first_row, header.table);
         result
     }
@@ -146,10 +160,64 @@ fn images(
             Op::Update => reader.read(out, frame.second)?,
             _ => NONE,
         };
-        rows.push(RowHeader { key_hash: 0, event, row_in_event: number, txn, before, after, table, op: frame.op });
+        if frame.fills {
+            fill(out, before, after);
+        }
+        let row = RowHeader { key_hash: 0, event, row_in_event: number, txn, before, after, table, op: frame.op };
+        rows.push(row);
         number += 1;
     }
     Ok(())
+}
+
+/// As [`images`] for a table with system versioning: the log has each former version of a row as a row of its own,
+/// told by its end. Only current rows are the table's: one that ends is deleted, one that was written with an end never
+/// was one.
+fn versioned_images(
+    frame: &Frame<'_>,
+    mut reader: ImageReader<'_, '_>,
+    out: &mut Out,
+    event: u32,
+    header: &EventHeader,
+    rows: &mut Vec<RowHeader>,
+) -> Result<(), RowError> {
+    let (txn, table) = (header.txn, header.table);
+    let mut number = 0;
+    while !reader.at_end() {
+        let mut image = |wanted: bool, present: &[u8]| -> Result<u32, RowError> {
+            if !wanted {
+                return Ok(NONE);
+            }
+            let first = reader.read(out, present)?;
+            Ok(if reader.row_has_ended(out, first) { NONE } else { first })
+        };
+        let before = image(frame.op != Op::Insert, frame.first)?;
+        let after = image(frame.op != Op::Delete, frame.second)?;
+        if frame.fills && before != NONE && after != NONE {
+            fill(out, before, after);
+        }
+        let op = match (before, after) {
+            (NONE, NONE) => None,
+            (NONE, _) => Some(Op::Insert),
+            (_, NONE) => Some(Op::Delete),
+            _ => Some(Op::Update),
+        };
+        if let Some(op) = op {
+            rows.push(RowHeader { key_hash: 0, event, row_in_event: number, txn, before, after, table, op });
+        }
+        number += 1;
+    }
+    Ok(())
+}
+
+/// Gives the image at `after` what only the one at `before`, which ends where it begins, has.
+fn fill(out: &mut Out, before: u32, after: u32) {
+    let (known, filled) = out.cells.split_at_mut(after as usize);
+    for (cell, known) in filled.iter_mut().zip(known.iter().skip(before as usize)) {
+        if *cell == Cell::ABSENT {
+            *cell = *known;
+        }
+    }
 }
 
 /// Gives the rows from `first_row` on their key hashes.
@@ -170,6 +238,11 @@ fn push_truncate(batch: &mut Batch, event: u32) {
     batch.rows.push(RowHeader { key_hash: 0, event, row_in_event: 0, txn, before: NONE, after: NONE, table, op });
 }
 
+/// True when every column is present.
+fn is_whole(present: &[u8], width: usize) -> bool {
+    (0..width).all(|index| bit(present, index))
+}
+
 /// What stands before the rows of a rows event.
 struct Frame<'a> {
     op: Op,
@@ -180,9 +253,19 @@ struct Frame<'a> {
     /// Columns present in the after image of an update.
     second: &'a [u8],
     rows_at: usize,
+    /// What the image after an update lacks is to be taken from the one before it: it did not change.
+    fills: bool,
 }
 
 impl<'a> Frame<'a> {
+    /// True when the images hold every captured column; of an update, the one before it: what only the one after it
+    /// lacks did not change (FULL_NODUP).
+    #[inline]
+    fn is_full(&self, layout: &Layout) -> bool {
+        is_whole(self.first, self.width)
+            || layout.columns.iter().enumerate().all(|(index, column)| !column.captured || bit(self.first, index))
+    }
+
     /// Source: `Rows_log_event` of both servers.
     fn parse(event_kind: u8, body: &'a [u8]) -> Option<Self> {
         let mut cur = Cursor::new(body);
@@ -201,6 +284,6 @@ impl<'a> Frame<'a> {
         let first = cur.take(width.div_ceil(8))?;
         let second = if op == Op::Update { cur.take(width.div_ceil(8))? } else { first };
         let partial = event_kind == kind::PARTIAL_UPDATE;
-        Some(Self { op, partial, width, first, second, rows_at: cur.pos() })
+        Some(Self { op, partial, width, first, second, rows_at: cur.pos(), fills: false })
     }
 }

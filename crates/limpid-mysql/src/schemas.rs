@@ -246,7 +246,7 @@ impl Schemas {
         }
         let key_seed = limpid_model::key_seed(name);
         let schema = TableSchema { name: name.clone(), version: 0, columns: Vec::new(), key: [].into(), key_seed };
-        Some((Arc::new(schema), Arc::new(Layout { columns: Vec::new(), json_columns: 0 })))
+        Some((Arc::new(schema), Arc::new(Layout { columns: Vec::new(), json_columns: 0, row_end: None })))
     }
 }
 

@@ -152,7 +152,10 @@ impl Source for MySqlSource {
             opened_at: Position::new(position),
             intake: Intake::new(socket),
             checksum: true,
-            decoder: Arc::new(RowsDecoder { json_text: self.options.json_text }),
+            decoder: Arc::new(RowsDecoder {
+                json_text: self.options.json_text,
+                accept_partial_images: self.options.accept_partial_images,
+            }),
             until,
             ended: false,
             fault: None,

@@ -6,6 +6,7 @@
 //! block.
 
 mod skip;
+mod versioned;
 
 use limpid_connector::{DecodeTally, JsonText};
 use limpid_model::{Cell, CellKind, EventHeader};
@@ -24,6 +25,8 @@ pub(super) enum RowError {
     Malformed,
     /// One value has no meaning; the others may.
     Value { column: usize, what: &'static str },
+    /// An image lacks columns, which was not agreed to.
+    Partial,
 }
 
 /// Where cells and made bytes go: the batch's own vectors, held by value so that the loop keeps them in registers.
@@ -47,6 +50,8 @@ pub(super) struct ImageReader<'a, 't> {
     keep_json: bool,
     /// Cells pushed before the image in hand, to name a column in an error.
     image_start: usize,
+    /// Where the version ends that the image last read holds, if that column is skipped.
+    row_end: &'a [u8],
 }
 
 impl<'a, 't> ImageReader<'a, 't> {
@@ -70,6 +75,7 @@ impl<'a, 't> ImageReader<'a, 't> {
             json_raw: Vec::new(),
             keep_json: false,
             image_start: 0,
+            row_end: &[],
         }
     }
 
@@ -100,6 +106,7 @@ impl<'a, 't> ImageReader<'a, 't> {
         let nulls = self.take(ones.div_ceil(8))?;
         let first = out.cells.len() as u32;
         self.image_start = out.cells.len();
+        self.row_end = &[];
         if ones == width {
             self.full(out, nulls)?
         } else {
@@ -137,6 +144,7 @@ impl<'a, 't> ImageReader<'a, 't> {
             if !column.captured {
                 self.pos = pos;
                 self.skip(column.wire)?;
+                self.note_row_end(index, pos);
                 pos = self.pos;
                 continue;
             }
@@ -201,7 +209,9 @@ impl<'a, 't> ImageReader<'a, 't> {
                 } else if column.captured {
                     self.value(out, column.wire)?
                 } else {
+                    let from = self.pos;
                     self.skip(column.wire)?;
+                    self.note_row_end(index, from);
                     continue;
                 }
             };
