@@ -3,7 +3,7 @@
 //! Owns: the accept loop, the number of connections, the limits of a request, the end. Does not own: answers
 //! (`routes`), the thread (`server`).
 //!
-//! Invariant: at most [`OPEN_MAX`] connections are open. A newcomer beyond that is let in at the cost of the oldest: a
+//! Invariant: at most [`Limits::open_max`] connections are open. A newcomer beyond that is let in at the cost of the oldest: a
 //! probe must get through even while somebody holds every place.
 
 use std::collections::VecDeque;
@@ -25,22 +25,37 @@ use crate::patience::Patient;
 use crate::routes;
 use crate::site::Site;
 
-/// A handful of scrapers, probes and people keep a connection each. With a head and a piece of the answer that is
-/// 128 x 32 KiB = 4 MiB at most, beside the pages being sent.
-const OPEN_MAX: usize = 128;
+/// What clients may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// A handful of scrapers, probes and people keep a connection each. With a head and a piece of the answer that is
+    /// 128 x 32 KiB = 4 MiB at most, beside the pages being sent.
+    pub(crate) open_max: usize,
+    /// For a head to come whole, and for a connection to stand idle: longer than the usual pause between two scrapes.
+    pub(crate) head_time_max: Duration,
+    /// For a reader to make room. A page of metrics is a few hundred KiB, which any network takes in less.
+    pub(crate) stuck_max: Duration,
+    /// For answers on their way when the server ends.
+    pub(crate) grace: Duration,
+}
+
+/// Those of the server that ships.
+pub(crate) const LIMITS: Limits = Limits {
+    open_max: 128,
+    head_time_max: Duration::from_secs(20),
+    stuck_max: Duration::from_secs(5),
+    grace: Duration::from_millis(500),
+};
+
 /// What browsers and proxies send is below 8 KiB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// For a head to come whole, and for a connection to stand idle: longer than the usual pause between two scrapes.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(20);
-/// For answers on their way when the server ends.
-const GRACE: Duration = Duration::from_millis(500);
 /// After an accept that failed, most often for want of file descriptors, which is not over at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` is sent or its sender is gone, and returns within [`GRACE`] after that.
+/// Serves until `stop` is sent or its sender is gone, and returns within the grace after that.
 #[expect(clippy::disallowed_methods, reason = "the server's own runtime, on real sockets and real time")]
-pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: watch::Receiver<bool>) {
-    let mut open = Open::default();
+pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, limits: Limits, stop: watch::Receiver<bool>) {
+    let mut open = Open { limits, tasks: JoinSet::new(), handles: VecDeque::new() };
     let mut stopped = pin!(stopped(stop.clone()));
     loop {
         let next = poll_fn(|cx| {
@@ -56,7 +71,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, stop: watch::R
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(GRACE, async { while open.tasks.join_next().await.is_some() {} }).await;
+    let _ = tokio::time::timeout(limits.grace, async { while open.tasks.join_next().await.is_some() {} }).await;
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -65,8 +80,8 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 /// The connections, oldest first.
-#[derive(Default)]
 struct Open {
+    limits: Limits,
     tasks: JoinSet<()>,
     handles: VecDeque<AbortHandle>,
 }
@@ -75,17 +90,17 @@ impl Open {
     fn admit(&mut self, socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bool>) {
         while self.tasks.try_join_next().is_some() {}
         self.handles.retain(|handle| !handle.is_finished());
-        while self.handles.len() >= OPEN_MAX
+        while self.handles.len() >= self.limits.open_max
             && let Some(oldest) = self.handles.pop_front()
         {
             oldest.abort();
         }
-        self.handles.push_back(self.tasks.spawn(connection(socket, site, stop)));
+        self.handles.push_back(self.tasks.spawn(connection(socket, site, self.limits, stop)));
     }
 }
 
 /// One connection until either side ends it.
-async fn connection(socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bool>) {
+async fn connection(socket: TcpStream, site: Arc<Site>, limits: Limits, stop: watch::Receiver<bool>) {
     // Answers are small and written whole.
     let _ = socket.set_nodelay(true);
     let service = service_fn(move |request| {
@@ -93,11 +108,11 @@ async fn connection(socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bo
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_time_max);
     builder.max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
     // A client that says it will ask no more (`nc -N`, a pipe) still gets its answer.
     builder.half_close(true);
-    let mut connection = pin!(builder.serve_connection(Patient::new(socket), service));
+    let mut connection = pin!(builder.serve_connection(Patient::new(socket, limits.stuck_max), service));
     let mut stopped: Option<Pin<Box<_>>> = Some(Box::pin(stopped(stop)));
     poll_fn(|cx| {
         if let Some(stop) = &mut stopped
@@ -111,3 +126,6 @@ async fn connection(socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bo
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Owns: the time a client may take to make room for what we write. Does not own: the time it may take to ask
 //! (hyper's own limit, set in `connections`).
 //!
-//! Invariant: a write that has made no progress for [`STUCK_MAX`] is an error, which ends the connection.
+//! Invariant: a write that has made no progress for the time given is an error, which ends the connection.
 
 use std::future::Future;
 use std::io;
@@ -16,19 +16,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// A page of metrics is a few hundred KiB, which any network takes in less.
-const STUCK_MAX: Duration = Duration::from_secs(5);
-
 /// See the file's comment.
 pub(crate) struct Patient {
     socket: TokioIo<TcpStream>,
+    stuck_max: Duration,
     /// Since a write found no room.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
-    pub(crate) fn new(socket: TcpStream) -> Self {
-        Self { socket: TokioIo::new(socket), stuck: None }
+    pub(crate) fn new(socket: TcpStream, stuck_max: Duration) -> Self {
+        Self { socket: TokioIo::new(socket), stuck_max, stuck: None }
     }
 
     #[expect(clippy::disallowed_methods, reason = "a real socket's time-out, on the server's own runtime")]
@@ -37,7 +35,8 @@ impl Patient {
             self.stuck = None;
             return outcome;
         }
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(STUCK_MAX)));
+        let stuck_max = self.stuck_max;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(stuck_max)));
         ready!(stuck.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

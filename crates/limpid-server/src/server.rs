@@ -14,7 +14,7 @@ use limpid_telemetry::{Build, Listening, Log, Registry};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::connections;
+use crate::connections::{self, LIMITS};
 use crate::site::{PipelineView, Site, WallAndMonotonic};
 
 /// Where to listen.
@@ -104,6 +104,6 @@ fn spawn(
         let _here = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
-    let work = move || runtime.block_on(connections::serve(listener, site, stopped));
+    let work = move || runtime.block_on(connections::serve(listener, site, LIMITS, stopped));
     std::thread::Builder::new().name("http".to_owned()).spawn(work)
 }

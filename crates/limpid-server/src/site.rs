@@ -94,3 +94,58 @@ impl Site {
         self.started.load(Relaxed)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use limpid_connector::{Clock, Stop};
+    use limpid_model::PipelineName;
+    use limpid_telemetry::{Level, LogOptions, MeterOptions, Style, Words};
+
+    use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A site over pipelines that have not begun.
+    pub(crate) fn site(names: Vec<&str>) -> (Site, Lines) {
+        let build = Build { version: "0.1.0", commit: "abc1234" };
+        let (registry, clock, lines) = (Arc::new(Registry::new(build)), Clock::system(), Lines::default());
+        let views = names.into_iter().map(|name| PipelineView {
+            name: name.to_owned(),
+            handle: Handle::new(Stop::new(), clock.clone()),
+            meter: Arc::new(PipelineMeter::new(
+                &registry,
+                &PipelineName::parse(name).unwrap(),
+                MeterOptions::default(),
+            )),
+            lag_limit: Duration::from_secs(60),
+            config_hash: String::new(),
+            stream_key: String::new(),
+        });
+        let views = views.collect();
+        let options = LogOptions { style: Style::Json, level: Level::Info, words: Words::Reduced, file: None };
+        let log = Arc::new(Log::to(Box::new(lines.clone()), &options, || 0).unwrap());
+        let now = Arc::new(move || Moment { nanos: clock.nanos(), wall_micros: clock.wall_micros() });
+        (Site::new(build, registry, views, now, log), lines)
+    }
+}

@@ -115,3 +115,6 @@ fn told(
     };
     (health, component)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,3 +27,16 @@ fn what_a_client_sent_is_repeated_in_a_bounded_piece() {
     assert_eq!(shortened("/x"), "/x");
     assert_eq!(shortened(&"ü".repeat(1000)), "ü".repeat(100) + "...");
 }
+
+#[test]
+fn a_panic_costs_one_answer_and_is_told() {
+    let (site, lines) = crate::site::tests::site(Vec::new());
+    let route = route("/broken", "broken", "", |_, _| panic!("a broken invariant"));
+    let asked = Asked { name: "".into(), query: "", accept: None };
+    let response = guarded(&site, &route, &asked).into_response();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let line = lines.text();
+    for part in ["\"level\":\"ERROR\"", "\"error_code\":\"HTTP_ANSWER_FAILED\"", "\"route\":\"/broken\""] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+}
