@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use limpid_model::{FaultCode, response_to};
+use limpid_model::FaultCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -70,7 +70,7 @@ fn refused(error: &clap::Error) -> ExitCode {
         Some(word) => {
             let code = FaultCode::NotInThisVersion;
             eprintln!("error[{code}]: `{word}` is not in this version");
-            eprintln!("help: {} (docs/faults/{code}.md)", response_to(code).1);
+            eprintln!("help: `limpid --help` lists what this version has (docs/faults/{code}.md)");
         }
         None => {
             let code = FaultCode::UsageInvalid;
