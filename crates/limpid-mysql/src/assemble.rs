@@ -8,6 +8,8 @@
 
 mod rarer;
 mod statements;
+#[cfg(test)]
+mod tests;
 mod yielding;
 
 use std::any::Any;
@@ -96,6 +98,8 @@ pub struct Assembler {
     settled_offset: u64,
     /// Where the last transaction payload of this file begins: what its events have for a place.
     payload: u64,
+    /// Where the event ended that says the rest of this file is encrypted on the server's disk.
+    encryption_ends: u64,
 }
 
 impl Assembler {
@@ -116,6 +120,7 @@ impl Assembler {
             settled_bytes: 0,
             settled_offset: position.offset,
             payload: NO_PAYLOAD,
+            encryption_ends: u64::MAX,
         }
     }
 
@@ -141,7 +146,7 @@ impl Assembler {
     fn event(&mut self, head: &EventHead, place: Place, body: &[u8], at: u64) -> Result<Fed, Fault> {
         match head.kind {
             number::TABLE_MAP => self.table_map(body, at),
-            rows if kind::holds_rows(rows) || is_compressed_rows(rows) => self.rows(head, place, body, at),
+            rows if kind::holds_rows(rows) || kind::plain(rows).is_some() => self.rows(head, place, body, at),
             number::XID => self.end_group(Ending::Committed),
             number::MARIA_GTID => {
                 let start = GroupStart::parse_mariadb(body, head.server).ok_or_else(|| self.malformed("GTID", at))?;
@@ -421,12 +426,6 @@ impl Assembler {
     fn fault(&self, code: FaultCode, text: String) -> Fault {
         Fault::new(code, Component::Input, text)
     }
-}
-
-/// Row events of MariaDB's `log_bin_compress`.
-#[inline]
-fn is_compressed_rows(kind: u8) -> bool {
-    number::ROWS_COMPRESSED_V1.contains(&kind) || number::ROWS_COMPRESSED_V2.contains(&kind)
 }
 
 /// The id with the place of its tag among the batch's.

@@ -49,8 +49,6 @@ pub mod number {
     pub const MARIA_GTID_LIST: u8 = 163;
     pub const START_ENCRYPTION: u8 = 164;
     pub const QUERY_COMPRESSED: u8 = 165;
-    pub const ROWS_COMPRESSED_V1: std::ops::RangeInclusive<u8> = 166..=168;
-    pub const ROWS_COMPRESSED_V2: std::ops::RangeInclusive<u8> = 169..=171;
 }
 
 /// Flag in an event's header: it may be passed over by who does not know it.

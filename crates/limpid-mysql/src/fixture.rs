@@ -108,6 +108,10 @@ impl Log {
         self.push(number::XID, 0, &[0; 8])
     }
 
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -127,6 +131,9 @@ pub struct Read {
     pub fault: Option<Fault>,
     /// Positions after each batch.
     pub ends: Vec<String>,
+    /// Types of the last row's columns, and the bytes of its last value.
+    pub last_types: Vec<String>,
+    pub last_bytes: Vec<u8>,
 }
 
 impl Read {
@@ -169,6 +176,10 @@ pub fn read(bytes: Vec<u8>, flavor: Flavor) -> Read {
             };
             let id = batch.cells[row.after as usize].as_i64();
             out.rows.push((id, gno, tag));
+            let columns = &batch.tables[row.table as usize].columns;
+            out.last_types = columns.iter().map(|column| format!("{:?}", column.logical)).collect();
+            let last = batch.image(row.after, columns.len()).last();
+            out.last_bytes = last.map_or(Vec::new(), |cell| batch.bytes(*cell).to_vec());
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::events::{EventHead, Format, Statement, number};
 use crate::group::{Ending, Fate, MarkError, Marks};
 use crate::intake::{Filled, Frame, Intake};
 use crate::payload::Payload;
+use crate::rows::kind;
 
 /// Walks the group that begins at `begin` of `file`.
 ///
@@ -64,7 +65,8 @@ impl Walk {
                     let event = self.intake.bytes(offset, len);
                     // Row events are most of a large group: one look at the kind is all they get.
                     let head = EventHead::parse(event).ok_or_else(|| self.malformed())?;
-                    let needed = !crate::rows::kind::holds_rows(head.kind) && head.kind != number::TABLE_MAP;
+                    let rows = kind::holds_rows(head.kind) || kind::plain(head.kind).is_some();
+                    let needed = !rows && head.kind != number::TABLE_MAP;
                     let event = if needed { Some(event.to_vec()) } else { None };
                     if let Some(ending) = self.event(&head, event.as_deref())? {
                         return Ok(Fate { ending, marks: std::mem::take(&mut self.marks) });

@@ -99,7 +99,8 @@ impl LogFile {
                 .ok_or_else(|| malformed("the log's format event cannot be read".into()))?;
             self.checksum = format.checksum;
         }
-        let body = if self.checksum { checksum::verified(event, self.pos as u64)? } else { event };
+        let verified = || checksum::verified(event, self.pos as u64).map_err(|fault| self.assembler.explain(fault));
+        let body = if self.checksum { verified()? } else { event };
         let place =
             Place { block: self.assembler.next_block(), offset: (self.pos - self.open + EventHead::SIZE) as u32 };
         let fed = self.assembler.feed(&head, place, &body[EventHead::SIZE..])?;

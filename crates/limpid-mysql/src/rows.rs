@@ -10,12 +10,14 @@ mod image;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use limpid_connector::{Decode, DecodeTally, JsonText};
 use limpid_model::{Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Op, RowHeader, key_hash};
 
 use crate::bytes::{Cursor, bit};
+use crate::compressed;
 use crate::mapping::Layout;
-use image::{ImageReader, Out, RowError};
+use image::{ImageReader, ImagesIn, Out, RowError};
 
 /// Event kinds that hold rows, by their number in the log.
 pub mod kind {
@@ -31,6 +33,16 @@ pub mod kind {
     #[inline]
     pub const fn holds_rows(kind: u8) -> bool {
         matches!(kind, WRITE_V1..=DELETE_V1 | WRITE_V2..=DELETE_V2 | PARTIAL_UPDATE)
+    }
+
+    /// Of a kind that MariaDB's `log_bin_compress` writes, the same kind without compression.
+    #[inline]
+    pub const fn plain(kind: u8) -> Option<u8> {
+        match kind {
+            166..=168 => Some(kind - 166 + WRITE_V1),
+            169..=171 => Some(kind - 169 + WRITE_V2),
+            _ => None,
+        }
     }
 }
 
@@ -110,7 +122,8 @@ impl RowsDecoder {
         let block = batch.blocks[header.block as usize].clone();
         let body =
             block.get(header.offset as usize..(header.offset + header.len) as usize).ok_or(RowError::Malformed)?;
-        let mut frame = Frame::parse(header.kind, body).ok_or(RowError::Malformed)?;
+        let packed = kind::plain(header.kind);
+        let mut frame = Frame::parse(packed.unwrap_or(header.kind), body).ok_or(RowError::Malformed)?;
         if frame.width != layout.columns.len() {
             return Err(RowError::Malformed);
         }
@@ -118,9 +131,15 @@ impl RowsDecoder {
             return Err(RowError::Partial);
         }
         frame.fills = !self.accept_partial_images && !is_whole(frame.second, frame.width);
+        let mut images_in = ImagesIn { bytes: body, at: frame.rows_at, block: header.block, base: header.offset };
+        let inflated;
+        if packed.is_some() {
+            inflated = inflate(body.get(frame.rows_at..).unwrap_or_default(), batch)?;
+            images_in = ImagesIn { bytes: &inflated.1, at: 0, block: inflated.0, base: 0 };
+        }
         let first_row = batch.rows.len();
         let mut out = Out { cells: std::mem::take(&mut batch.cells), arena: std::mem::take(&mut batch.arena) };
-        let reader = ImageReader::new(layout, body, frame.rows_at, &header, self.json_text, tally);
+        let reader = ImageReader::new(layout, images_in, self.json_text, tally);
         let result = match layout.row_end {
             None => images(&frame, reader, &mut out, event, &header, &mut batch.rows),
             Some(_) => versioned_images(&frame, reader, &mut out, event, &header, &mut batch.rows),
@@ -133,6 +152,16 @@ impl RowsDecoder {
         hash_keys(batch, first_row, header.table);
         result
     }
+}
+
+/// Inflates the rows of a compressed event into a block of their own, and gives its number. Room grows with what is
+/// really inflated; the servers write no event above 1 GiB.
+#[cold]
+fn inflate(packed: &[u8], batch: &mut Batch) -> Result<(u16, Bytes), RowError> {
+    let block = u16::try_from(batch.blocks.len()).map_err(|_| RowError::Malformed)?;
+    let bytes = Bytes::from(compressed::event(packed).ok_or(RowError::Malformed)?);
+    batch.blocks.push(bytes.clone());
+    Ok((block, bytes))
 }
 
 /// Reads the images of all rows of one event.

@@ -89,7 +89,7 @@ impl Schemas {
         if !self.selection.takes(&name) || self.halted.contains(&name) {
             return Some(None);
         }
-        let map = TableMap::parse(body)?;
+        let map = TableMap::parse(body, self.server.flavor)?;
         let definition = self.history.as_ref().and_then(|history| history.table(&name));
         if definition.is_some_and(|definition| definition.is_sequence) {
             return Some(None);

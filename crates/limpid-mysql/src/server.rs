@@ -140,7 +140,7 @@ pub fn head(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) 
             fault
         }
     };
-    let rows = match client.query(status_query(facts)) {
+    let rows = match client.query(status_query(facts.flavor, facts.version)) {
         Err(QueryError::Server(error)) if error.number == 1064 => client.query("SHOW MASTER STATUS"),
         other => other,
     };
@@ -161,12 +161,8 @@ pub fn head(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) 
     Ok(LogPosition { gtids: gtids.map(Arc::new), file: file.into(), offset, inside: None })
 }
 
-fn status_query(facts: &ServerFacts) -> &'static str {
-    if facts.flavor == Flavor::MySql && facts.version >= 8_0200 {
-        "SHOW BINARY LOG STATUS"
-    } else {
-        "SHOW MASTER STATUS"
-    }
+fn status_query(flavor: Flavor, version: u32) -> &'static str {
+    if flavor == Flavor::MySql && version >= 8_0200 { "SHOW BINARY LOG STATUS" } else { "SHOW MASTER STATUS" }
 }
 
 /// All definitions, out of `information_schema`.
@@ -238,6 +234,21 @@ pub fn earliest(client: &mut Client, facts: &ServerFacts, options: &ConnectOptio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_position_is_asked_for_in_the_words_of_the_servers_version() {
+        for (text, asked) in [
+            ("8.0.41", "SHOW MASTER STATUS"),
+            ("8.1.0", "SHOW MASTER STATUS"),
+            ("8.2.0", "SHOW BINARY LOG STATUS"),
+            ("8.4.3", "SHOW BINARY LOG STATUS"),
+            ("9.2.0", "SHOW BINARY LOG STATUS"),
+            ("11.4.2-MariaDB", "SHOW MASTER STATUS"),
+        ] {
+            let (flavor, version) = parse_version(text);
+            assert_eq!(status_query(flavor, version), asked, "{text}");
+        }
+    }
 
     #[test]
     fn versions_of_both_flavours_are_told_apart() {

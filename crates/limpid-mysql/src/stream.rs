@@ -464,7 +464,8 @@ fn feed(assembler: &mut Assembler, checksum: &mut bool, event: &[u8], place: Pla
     if head.kind == number::FORMAT_DESCRIPTION {
         *checksum = Format::parse(&event[EventHead::SIZE..]).ok_or_else(malformed)?.checksum;
     }
-    let event = if *checksum { checksum::verified(event, head.next as u64)? } else { event };
+    let verified = || checksum::verified(event, head.next as u64).map_err(|fault| assembler.explain(fault));
+    let event = if *checksum { verified()? } else { event };
     let body = event.get(EventHead::SIZE..).ok_or_else(malformed)?;
     assembler.feed(&head, place, body)
 }

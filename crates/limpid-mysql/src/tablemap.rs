@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use crate::bytes::{Cursor, bit};
+use crate::position::Flavor;
 
 /// Wire type codes, as both servers number them.
 pub mod code {
@@ -99,7 +100,7 @@ fn name<'a>(cur: &mut Cursor<'a>) -> Option<&'a str> {
 
 impl TableMap {
     /// Parses the body of a TABLE_MAP event (checksum cut off).
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    pub fn parse(body: &[u8], flavor: Flavor) -> Option<Self> {
         let mut cur = Cursor::new(body);
         let table_id = cur.u48()?;
         cur.u16()?;
@@ -129,15 +130,16 @@ impl TableMap {
         while cur.remaining() > 0 {
             let kind = cur.u8()?;
             let value = cur.lenenc_bytes()?;
-            map.optional(kind, value)?;
+            map.optional(kind, value, flavor)?;
         }
         Some(map)
     }
 
-    fn optional(&mut self, kind: u8, value: &[u8]) -> Option<()> {
+    fn optional(&mut self, kind: u8, value: &[u8], flavor: Flavor) -> Option<()> {
+        let is_text = is_text(flavor);
         let mut cur = Cursor::new(value);
         match kind {
-            1 => self.signedness(value),
+            1 => self.signedness(value, flavor),
             2 => self.default_charset(&mut cur, is_text)?,
             3 => self.column_charset(&mut cur, is_text)?,
             4 => {
@@ -188,8 +190,10 @@ impl TableMap {
         (index < self.columns.len() as u64).then_some(index as u16)
     }
 
-    fn signedness(&mut self, bits: &[u8]) {
-        for (nth, column) in self.columns.iter_mut().filter(|column| is_numeric(column.code)).enumerate() {
+    /// One bit for each number; MariaDB takes years for numbers here.
+    fn signedness(&mut self, bits: &[u8], flavor: Flavor) {
+        let has_bit = |code: u8| is_numeric(code) || flavor == Flavor::MariaDb && code == code::YEAR;
+        for (nth, column) in self.columns.iter_mut().filter(|column| has_bit(column.code)).enumerate() {
             column.unsigned = Some(msb_bit(bits, nth));
         }
     }
@@ -244,7 +248,15 @@ fn is_numeric(code: u8) -> bool {
     )
 }
 
-fn is_text(code: u8) -> bool {
+/// Which columns the lists of collations go through. MariaDB takes geometries for text there.
+fn is_text(flavor: Flavor) -> fn(u8) -> bool {
+    match flavor {
+        Flavor::MySql => is_string,
+        Flavor::MariaDb => |code| is_string(code) || code == code::GEOMETRY,
+    }
+}
+
+fn is_string(code: u8) -> bool {
     matches!(
         code,
         code::STRING

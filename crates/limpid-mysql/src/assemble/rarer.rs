@@ -21,13 +21,7 @@ impl Assembler {
                 self.payload = NO_PAYLOAD;
                 Ok(Fed::Rotated)
             }
-            number::XA_PREPARE => {
-                let one_phase = body.first().is_some_and(|flag| *flag != 0);
-                if !one_phase && let Some(xid) = prepared_xid(body) {
-                    self.schemas.remember_prepared(xid);
-                }
-                self.end_group(if one_phase { Ending::Committed } else { Ending::Prepared })
-            }
+            number::XA_PREPARE => self.xa_prepare(body),
             number::QUERY_COMPRESSED => {
                 let mut statement = Statement::parse(body).ok_or_else(|| self.malformed("QUERY", at))?;
                 let sql =
@@ -43,8 +37,10 @@ impl Assembler {
                     self.file
                 ),
             )),
+            // A server decrypts its log for us, and sends this event all the same.
             number::START_ENCRYPTION => {
-                Err(self.fault(FaultCode::LogEncrypted, format!("the log {} reaches us encrypted", self.file)))
+                self.encryption_ends = self.offset;
+                Ok(Fed::More)
             }
             number::STOP
             | number::INTVAR
@@ -81,6 +77,25 @@ impl Assembler {
                 )),
             },
         }
+    }
+
+    /// XA PREPARE, or by its flag XA COMMIT ONE PHASE.
+    fn xa_prepare(&mut self, body: &[u8]) -> Result<Fed, Fault> {
+        let one_phase = body.first().is_some_and(|flag| *flag != 0);
+        if !one_phase && let Some(xid) = prepared_xid(body) {
+            self.schemas.remember_prepared(xid);
+        }
+        self.end_group(if one_phase { Ending::Committed } else { Ending::Prepared })
+    }
+
+    /// What it means that the event after the last one cannot be verified: an encrypted log that nobody decrypted, or
+    /// a broken one.
+    #[cold]
+    pub fn explain(&self, unverified: Fault) -> Fault {
+        if self.encryption_ends == self.offset {
+            return self.fault(FaultCode::LogEncrypted, format!("the log {} reaches us encrypted", self.file));
+        }
+        unverified
     }
 }
 

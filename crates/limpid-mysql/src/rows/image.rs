@@ -9,7 +9,7 @@ mod skip;
 mod versioned;
 
 use limpid_connector::{DecodeTally, JsonText};
-use limpid_model::{Cell, CellKind, EventHeader};
+use limpid_model::{Cell, CellKind};
 
 use crate::bytes::{be, bit, le};
 use crate::charset::Charset;
@@ -36,6 +36,16 @@ pub(super) struct Out {
     pub(super) arena: Vec<u8>,
 }
 
+/// Where the images of one event are.
+pub(super) struct ImagesIn<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Where the first one begins in `bytes`.
+    pub(super) at: usize,
+    /// The block that `bytes` is part of, and where in it.
+    pub(super) block: u16,
+    pub(super) base: u32,
+}
+
 /// Reads images one after another out of one event's body.
 pub(super) struct ImageReader<'a, 't> {
     layout: &'a Layout,
@@ -57,13 +67,11 @@ pub(super) struct ImageReader<'a, 't> {
 impl<'a, 't> ImageReader<'a, 't> {
     pub(super) fn new(
         layout: &'a Layout,
-        body: &'a [u8],
-        pos: usize,
-        header: &EventHeader,
+        images: ImagesIn<'a>,
         json_text: JsonText,
         tally: &'t mut DecodeTally,
     ) -> Self {
-        let (block, base) = (header.block, header.offset);
+        let ImagesIn { bytes: body, at: pos, block, base } = images;
         Self {
             layout,
             body,

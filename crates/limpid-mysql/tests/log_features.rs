@@ -1,0 +1,189 @@
+//! Optional features of the servers' logs, written by the servers themselves.
+//!
+//! Owns: turning each feature on, and what must come of it. Does not own: reading (`select/reader.rs`), features of
+//! servers that are not at hand, which are built by hand beside the code.
+//!
+//! Invariant: what is expected is what was written, or the fault of the table that was written in a way we refuse.
+
+#[path = "select/reader.rs"]
+mod reader;
+
+use limpid_model::{FaultCode, Op};
+use limpid_stack::{Session, mariadb, mysql, require};
+
+use reader::{Log, hex, read};
+
+const FROM: &str = "file:bin.000001:4";
+
+fn mariadb_with(args: &[&str]) -> Option<mariadb::Server> {
+    let extra_args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    require(mariadb::start(&mariadb::Options { extra_args, ..mariadb::Options::default() }))
+}
+
+fn run(session: &mut Session, statements: &[&str]) {
+    for statement in statements {
+        session.exec(statement).unwrap_or_else(|error| panic!("{statement}\n{error}"));
+    }
+}
+
+/// The changes as `op before after`, values with commas between them.
+fn told(log: &Log) -> Vec<String> {
+    let values = |values: &[reader::Value]| {
+        values.iter().map(|value| value.as_deref().unwrap_or("NULL")).collect::<Vec<_>>().join(",")
+    };
+    let op = |op: Op| ["i", "u", "d", "t", "r"][op as usize];
+    let told =
+        |change: &reader::Change| format!("{} {} {}", op(change.op), values(&change.before), values(&change.after));
+    log.changes.iter().map(told).collect()
+}
+
+fn sound(log: &Log) {
+    assert_eq!((log.fault, &log.table_faults), (None, &Vec::new()));
+}
+
+#[test]
+fn compressed_rows_and_statements_of_mariadb_are_read() {
+    let args = ["--log-bin-compress=ON", "--log-bin-compress-min-len=10", "--binlog-row-metadata=MINIMAL"];
+    let Some(server) = mariadb_with(&args) else { return };
+    let long = "\u{e9}".repeat(3_000);
+    let mut session = server.session().unwrap();
+    let insert = format!("insert into shop.t values (1, '{long}'), (2, null)");
+    let update = "update shop.t set b=concat('x', ifnull(b, '')) order by id";
+    // Only the log says what the table was before its column was renamed, in a compressed statement.
+    let create = "create table shop.t (id int primary key, b text character set latin1 comment 'so long that it pays')";
+    let annotate = "set session binlog_annotate_row_events=off";
+    run(&mut session, &[annotate, "create database shop", create, &insert, update, "delete from shop.t where id=2"]);
+    let status = server.sql("show global status like 'Binlog_bytes_written'").unwrap();
+    assert!(status.split('\t').nth(1).unwrap().trim().parse::<u64>().unwrap() < 5_000, "{status} is not compressed");
+    let log = read(server.port(), FROM, "shop");
+    sound(&log);
+    let (a, b) = (hex(long.as_bytes()), hex(format!("x{long}").as_bytes()));
+    let expected = [
+        format!("i  1,{a}"),
+        "i  2,NULL".to_owned(),
+        format!("u 1,{a} 1,{b}"),
+        "u 2,NULL 2,78".to_owned(),
+        "d 2,78 ".to_owned(),
+    ];
+    assert_eq!(told(&log), expected);
+}
+
+#[test]
+fn an_encrypted_log_of_mariadb_reaches_us_decrypted() {
+    let folder = std::env::temp_dir().join(format!("limpid-keys-{}", std::process::id()));
+    std::fs::write(&folder, format!("1;{}\n", "0123456789abcdef".repeat(4))).unwrap();
+    let key = format!("--file-key-management-filename={}", folder.display());
+    let plugin = "--plugin-load-add=file_key_management";
+    let server = mariadb_with(&[plugin, &key, "--encrypt-binlog=ON"]);
+    let Some(server) = server else { return };
+    let mut session = server.session().unwrap();
+    run(&mut session, &["create database shop", "create table shop.t (id int primary key)", "flush binary logs"]);
+    run(&mut session, &["insert into shop.t values (7)"]);
+    let log = read(server.port(), FROM, "shop");
+    drop(server);
+    std::fs::remove_file(&folder).unwrap();
+    sound(&log);
+    assert_eq!(told(&log), ["i  7"]);
+}
+
+#[test]
+fn xa_in_one_phase_is_an_ordinary_transaction_on_both_servers() {
+    let script = [
+        "create database shop",
+        "create table shop.t (id int primary key)",
+        "xa start 'one'",
+        "insert into shop.t values (1)",
+        "xa end 'one'",
+        "xa commit 'one' one phase",
+        "insert into shop.t values (2)",
+    ];
+    if let Some(server) = mariadb_with(&[]) {
+        run(&mut server.session().unwrap(), &script);
+        let log = read(server.port(), FROM, "shop");
+        sound(&log);
+        assert_eq!(told(&log), ["i  1", "i  2"]);
+    }
+    if let Some(server) = require(mysql::start(&mysql::Options::default())) {
+        run(&mut server.session().unwrap(), &script);
+        let log = read(server.port(), FROM, "shop");
+        sound(&log);
+        assert_eq!(told(&log), ["i  1", "i  2"]);
+    }
+}
+
+#[test]
+fn xa_in_two_phases_with_rows_is_refused_where_it_is_prepared() {
+    let script = [
+        "create database shop",
+        "create table shop.t (id int primary key)",
+        "insert into shop.t values (1)",
+        "xa start 'two'",
+        "insert into shop.t values (2)",
+        "xa end 'two'",
+        "xa prepare 'two'",
+        "xa commit 'two'",
+    ];
+    let Some(server) = require(mysql::start(&mysql::Options::default())) else { return };
+    run(&mut server.session().unwrap(), &script);
+    let log = read(server.port(), FROM, "shop");
+    assert_eq!(log.fault, Some(FaultCode::XaNotSupported));
+    assert_eq!(told(&log), ["i  1"]);
+}
+
+/// INTVAR, RAND and USER_VAR stand before the statements; LOAD DATA has events of its own.
+#[test]
+fn a_change_that_is_logged_as_text_halts_its_table_and_no_other() {
+    let file = std::env::temp_dir().join(format!("limpid-load-{}", std::process::id()));
+    std::fs::write(&file, "5\n6\n").unwrap();
+    let load = format!("load data local infile '{}' into table shop.loaded", file.display());
+    let script = [
+        "create database shop",
+        "create table shop.t (id int primary key)",
+        "create table shop.loaded (id int primary key)",
+        "create table shop.counted (id int primary key auto_increment, r double, v int)",
+        "set session binlog_format=statement, @v=5",
+        "insert into shop.counted (r, v) values (rand(), @v)",
+        &load,
+        "set session binlog_format=row",
+        "insert into shop.counted (v) values (1)",
+        "insert into shop.loaded values (9)",
+        "insert into shop.t values (1)",
+    ];
+    let expect = |log: Log| {
+        assert_eq!(log.fault, None);
+        let halted = |table: &str| (table.to_owned(), FaultCode::StatementChange);
+        assert_eq!(log.table_faults, [halted("shop.counted"), halted("shop.loaded")]);
+        assert_eq!(told(&log), ["i  1"]);
+    };
+    if let Some(server) = mariadb_with(&["--local-infile=ON"]) {
+        run(&mut server.session().unwrap(), &script);
+        expect(read(server.port(), FROM, "shop"));
+    }
+    let extra_args = ["--local-infile=ON", "--binlog-format=ROW"].map(str::to_owned).to_vec();
+    if let Some(server) = require(mysql::start(&mysql::Options { extra_args, ..mysql::Options::default() })) {
+        run(&mut server.session().unwrap(), &script);
+        expect(read(server.port(), FROM, "shop"));
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+/// The client's bytes are UTF-8, but the session calls them latin1: so each is a letter, for the server and for us.
+#[test]
+fn definitions_in_a_clients_own_character_set_name_what_the_server_names() {
+    let script = [
+        "create database shop",
+        "set names latin1",
+        "create table shop.t (id int primary key, `caf\u{e9}` enum('\u{e9}','b') character set cp1250)",
+        "set names utf8mb4",
+        "alter table shop.t add column plain int first",
+        "insert into shop.t values (0, 1, 1)",
+    ];
+    // An A with a tilde and a copyright sign: the set has the second only.
+    let expected = [format!("i  0,1,{}", hex("?\u{a9}".as_bytes()))];
+    if let Some(server) = mariadb_with(&["--binlog-row-metadata=MINIMAL"]) {
+        run(&mut server.session().unwrap(), &script);
+        let log = read(server.port(), FROM, "shop");
+        sound(&log);
+        assert_eq!(told(&log), expected);
+    }
+}
