@@ -29,6 +29,9 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// Catching up after the last write takes well under a second; a drain ends within 25.
 const END_MAX: Duration = Duration::from_secs(30);
 
+/// Of a record's text: its key and the row, before the source block begins.
+const RECORD_SHOWN: usize = 150;
+
 pub(crate) fn run() -> anyhow::Result<()> {
     let seconds = match std::env::var("DEMO_SECONDS") {
         Ok(text) => text.parse().ok().filter(|seconds| *seconds > 0).context("DEMO_SECONDS is a number of seconds")?,
@@ -111,8 +114,8 @@ fn watch(limpid: &Limpid, broker: &kafka::Server, shop: &Shop, time: Duration) -
         (last, last_at) = (delivered, Instant::now());
         let bytes = pipeline["lag_bytes"].as_u64().map_or("?".to_owned(), |bytes| bytes.to_string());
         println!(
-            "{:>4} s  {rate:>6.0} rows/s  {delivered:>7} delivered  {:>6} transactions written  {bytes:>6} bytes behind  \
-             {} ms late at the median  {}",
+            "{:>3} s  {:>6} transactions written  {delivered:>7} rows delivered  {rate:>6.0} rows/s  {bytes:>6} bytes behind  \
+             {} ms late (median)  {}",
             start.elapsed().as_secs(),
             shop.transactions(),
             limpid.median_ms().unwrap_or_else(|_| "?".into()),
@@ -147,7 +150,8 @@ fn show_records(broker: &kafka::Server) -> anyhow::Result<()> {
         ],
     )?;
     for line in printed.lines().take(3) {
-        println!("  {line}");
+        let shown: String = line.chars().take(RECORD_SHOWN).collect();
+        println!("  {shown}{}", if shown.len() < line.len() { " ..." } else { "" });
     }
     println!();
     Ok(())

@@ -82,7 +82,10 @@ impl Observer for Told {
     }
 
     fn submitted(&self, batch: &EncodedBatch) {
-        self.telemetry.meter.submitted(0, batch.batch.rows.len() as u64);
+        // A batch that only carries a position has no size to tell of.
+        if !batch.batch.rows.is_empty() {
+            self.telemetry.meter.submitted(0, batch.batch.rows.len() as u64);
+        }
     }
 
     fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {

@@ -6,6 +6,7 @@
 //! below it is durable, and after whatever the state must remember of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
@@ -98,6 +99,7 @@ impl<'a> Delivery<'a> {
         }
         if self.waiting.is_none() {
             let received = if self.window.is_empty() { self.rest(made) } else { made.try_recv() };
+            self.shared.waiting.1.store(made.len(), Ordering::Relaxed);
             match received {
                 Ok(batch) => self.accept(batch)?,
                 Err(TryRecvError::Empty) if self.window.is_empty() => {}

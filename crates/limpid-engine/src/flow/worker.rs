@@ -40,7 +40,6 @@ pub(super) fn run(
         if out.send(Made { encoded, events, decoded, encoding, taken }).is_err() {
             return Ok(());
         }
-        shared.waiting.1.store(out.len(), Ordering::Relaxed);
     }
     Ok(())
 }
