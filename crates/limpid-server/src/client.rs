@@ -2,7 +2,8 @@
 //!
 //! Owns: `--server URL`, one GET with a time limit, what can go wrong with it. Does not own: what is asked for.
 //!
-//! Invariant: a call ends within its time, with a bounded answer, whatever is at the other end.
+//! Invariant: a call ends within its time, with a bounded answer, whatever is at the other end. Only the resolver of
+//! names has a time limit of its own, which is the system's.
 //!
 //! By hand rather than with `ureq`, which brings six crates for what is one request: HTTP/1.0, so that an answer ends
 //! with its connection and is never chunked.

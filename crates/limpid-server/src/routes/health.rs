@@ -47,7 +47,7 @@ fn parts(shown: &Shown, now: Moment) -> Vec<(Health, ComponentHealth)> {
     let status = shown.status();
     let name = &shown.view.name;
     let mut parts = vec![own_loop(shown, &status, now)];
-    parts.extend(status.peers.iter().map(|peer| system(name, peer)));
+    parts.extend(status.peers.iter().map(|peer| system(name, peer, status.phase)));
     parts.extend(status.halted.iter().map(|halted| table(name, halted)));
     parts
 }
@@ -70,11 +70,16 @@ fn own_loop(shown: &Shown, status: &Status, now: Moment) -> (Health, ComponentHe
     told(&shown.view.name, health, part, evidence, status.fault.as_ref())
 }
 
-fn system(pipeline: &str, peer: &Peer) -> (Health, ComponentHealth) {
+/// A pipeline that ended has let go of its systems: what is told is the last that was known.
+fn system(pipeline: &str, peer: &Peer, phase: Phase) -> (Health, ComponentHealth) {
     let part =
         Part { component: peer.component, endpoint: &peer.endpoint, object: None, since_micros: peer.since_micros };
     if peer.healthy {
-        return told(pipeline, Health::Ok, part, "the connection stands".to_owned(), None);
+        let evidence = match phase {
+            Phase::Starting | Phase::Running | Phase::Draining => "the connection stands",
+            Phase::Halted | Phase::Done => "the connection stood when the pipeline ended",
+        };
+        return told(pipeline, Health::Ok, part, evidence.to_owned(), None);
     }
     let evidence = peer.fault.as_ref().map_or("the connection is lost", |fault| &fault.message).to_owned();
     told(pipeline, Health::Failed, part, evidence, peer.fault.as_ref())

@@ -49,8 +49,11 @@ fn a_lost_system_fails_whatever_else_is_well() {
         since_micros: 0,
         fault: None,
     };
-    let (health, part) = system("shop", &peer(false));
+    let (health, part) = system("shop", &peer(false), Phase::Running);
     assert_eq!((health.word(), &*part.evidence), ("failed", "the connection is lost"));
     assert_eq!(part.since, "1970-01-01T00:00:00.000000Z");
-    assert_eq!(system("shop", &peer(true)).0.word(), "ok");
+    let (health, part) = system("shop", &peer(true), Phase::Running);
+    assert_eq!((health.word(), &*part.evidence), ("ok", "the connection stands"));
+    let evidence = system("shop", &peer(true), Phase::Halted).1.evidence;
+    assert_eq!(evidence, "the connection stood when the pipeline ended");
 }
