@@ -24,7 +24,7 @@ impl Head for LogHead {
             Some(link) => link,
             None => link(&self.connect)?,
         };
-        let head = server::head(&mut client, &facts, &self.connect)?;
+        let head = server::look(&mut client, &facts, &self.connect)?;
         let from: Option<&LogPosition> = from.downcast();
         let lag_bytes = match from {
             // The sets decide where there are some: a fresh log file begins with events that belong to nobody.

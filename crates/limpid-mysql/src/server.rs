@@ -127,38 +127,62 @@ pub fn grant_help(flavor: Flavor, user: &str) -> String {
     }
 }
 
-/// The end of the log now.
+/// The end of the log now, its transactions exactly those up to its offset: a place to begin at.
 ///
 /// # Errors
 /// `SOURCE_GRANT_MISSING` without the right to ask, and those of a query.
 pub fn head(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) -> Result<LogPosition, Fault> {
-    let fault = |error: QueryError| {
-        let fault = error.into_fault("read the position of the log", &options.endpoint());
-        if fault.code() == FaultCode::SourceGrantMissing {
-            fault.help(grant_help(facts.flavor, &options.user))
-        } else {
-            fault
+    let (mut position, mysql_set) = status(client, facts, options)?;
+    position.gtids = match facts.flavor {
+        Flavor::MariaDb => {
+            let sql = format!("SELECT BINLOG_GTID_POS('{}', {})", position.file, position.offset);
+            let set = client.query_value(&sql).map_err(|error| status_fault(error, facts, options))?;
+            GtidSet::parse_mariadb(&set.unwrap_or_default())
         }
-    };
+        Flavor::MySql if facts.gtids => GtidSet::parse_mysql(&mysql_set),
+        Flavor::MySql => None,
+    }
+    .map(Arc::new);
+    Ok(position)
+}
+
+/// The end of the log as a look from time to time sees it: its transactions are those of a moment before its offset,
+/// never later ones. MariaDB's exact answer reads the whole log file, which nobody may ask for five times a second.
+///
+/// # Errors
+/// As [`head`].
+pub fn look(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) -> Result<LogPosition, Fault> {
+    if facts.flavor == Flavor::MySql {
+        return head(client, facts, options);
+    }
+    let set = client.query_value("SELECT @@global.gtid_binlog_pos");
+    let set = set.map_err(|error| status_fault(error, facts, options))?.unwrap_or_default();
+    let (position, _) = status(client, facts, options)?;
+    Ok(LogPosition { gtids: GtidSet::parse_mariadb(&set).map(Arc::new), ..position })
+}
+
+/// File and offset, and the text of the executed GTIDs where the server is a MySQL.
+fn status(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) -> Result<(LogPosition, String), Fault> {
     let rows = match client.query(status_query(facts.flavor, facts.version)) {
         Err(QueryError::Server(error)) if error.number == 1064 => client.query("SHOW MASTER STATUS"),
         other => other,
     };
-    let row = rows.map_err(fault)?.into_iter().next().unwrap_or_default();
+    let rows = rows.map_err(|error| status_fault(error, facts, options))?;
+    let row = rows.into_iter().next().unwrap_or_default();
     let text = |index: usize| {
         row.get(index).cloned().flatten().map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
-    let (file, offset) = (text(0), text(1).parse().unwrap_or(4));
-    let gtids = match facts.flavor {
-        Flavor::MariaDb => {
-            let sql = format!("SELECT BINLOG_GTID_POS('{file}', {offset})");
-            let set = client.query_value(&sql).map_err(fault)?.unwrap_or_default();
-            GtidSet::parse_mariadb(&set)
-        }
-        Flavor::MySql if facts.gtids => GtidSet::parse_mysql(&text(4)),
-        Flavor::MySql => None,
-    };
-    Ok(LogPosition { gtids: gtids.map(Arc::new), file: file.into(), offset, inside: None })
+    let offset = text(1).parse().unwrap_or(4);
+    Ok((LogPosition { gtids: None, file: text(0).into(), offset, inside: None }, text(4)))
+}
+
+fn status_fault(error: QueryError, facts: &ServerFacts, options: &ConnectOptions) -> Fault {
+    let fault = error.into_fault("read the position of the log", &options.endpoint());
+    if fault.code() == FaultCode::SourceGrantMissing {
+        fault.help(grant_help(facts.flavor, &options.user))
+    } else {
+        fault
+    }
 }
 
 fn status_query(flavor: Flavor, version: u32) -> &'static str {
