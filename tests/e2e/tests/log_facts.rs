@@ -98,7 +98,10 @@ fn savepoints_of_one_engine_leave_only_what_was_kept() -> Result<()> {
 fn a_large_transaction_that_commits_is_whole() -> Result<()> {
     for db in both() {
         let mut case = Case::begin(db, "large_commit", TABLE)?;
-        case.sql(&format!("begin; {} update t set v = 2 where id <= 10; commit; insert into t values (999, 1, '')", bulk(db, 1, 120)))?;
+        case.sql(&format!(
+            "begin; {} update t set v = 2 where id <= 10; commit; insert into t values (999, 1, '')",
+            bulk(db, 1, 120)
+        ))?;
         case.read()?;
         case.check("t", "id, v")?;
     }
