@@ -1,0 +1,220 @@
+//! What a running instance tells of itself, against what the servers themselves say.
+//!
+//! Owns: counts, lag and freshness through a real Prometheus, the form of log lines, the probes. Does not own: the
+//! exposition's grammar (`limpid-telemetry`), the API's bounds (`limpid-server`).
+//!
+//! Invariant: expected numbers come from SELECT, the server's own log position and a broker's own count.
+#![expect(clippy::disallowed_methods, reason = "drives real processes on the real clock; nothing here is simulated")]
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use limpid_e2e::servers::{broker, maria};
+use limpid_e2e::{Db, Limpid, Pipeline, Spec, wait_until};
+use limpid_stack::kafka::Isolation;
+use limpid_stack::{TempDir, kafka, mariadb, prometheus, require};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Where the instance listens, as its own line says.
+fn address(limpid: &Limpid) -> Result<String> {
+    limpid.wait_for("the server listens", SOON)?;
+    let said = limpid.stderr();
+    let line = said.lines().find(|line| line.contains("the server listens")).context("it says where it listens")?;
+    let line: Value = serde_json::from_str(line)?;
+    line["metadata"]["address"].as_str().map(str::to_owned).context("the line has the address")
+}
+
+/// A GET by hand: the status and the body.
+fn get(address: &str, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (head, body) = text.split_once("\r\n\r\n").context("an answer has a head")?;
+    let status = head.split(' ').nth(1).context("an answer has a status")?.parse()?;
+    Ok((status, body.to_owned()))
+}
+
+fn document(address: &str, path: &str) -> Result<Value> {
+    let (status, body) = get(address, path)?;
+    ensure!(status == 200, "{path} answers {status}: {body}");
+    Ok(serde_json::from_str(&body)?)
+}
+
+fn status(address: &str) -> Result<Value> {
+    Ok(document(address, "/api/v1/pipelines")?["pipelines"][0].clone())
+}
+
+/// Waits until the pipeline's status says so; what it said last is in the error.
+fn until(what: &str, address: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+    let last = RefCell::new(Value::Null);
+    let found = wait_until(what, SOON, || {
+        *last.borrow_mut() = status(address).unwrap_or_default();
+        holds(&last.borrow())
+    });
+    found.with_context(|| format!("the last status was {:#}", last.borrow()))?;
+    Ok(last.into_inner())
+}
+
+/// The value that Prometheus has of an expression with one result.
+fn value(server: &prometheus::Server, expression: &str) -> Result<f64> {
+    let answer: Value = serde_json::from_str(&server.query(expression)?)?;
+    let result = answer["data"]["result"].as_array().context("a result")?;
+    ensure!(result.len() == 1, "{expression} gives {} series: {answer}", result.len());
+    Ok(result[0]["value"][1].as_str().context("a value")?.parse()?)
+}
+
+fn offset(db: &Db<'_>) -> Result<u64> {
+    let end = db.end_of_log()?;
+    Ok(end.rsplit(':').next().context("an offset")?.parse()?)
+}
+
+const ACCOUNT_PASSWORD: &str = "hush-hush-17";
+
+fn start(db: &Db<'_>, broker: &kafka::Server, name: &str, dir: &TempDir) -> Result<Limpid> {
+    db.sql(&format!(
+        "create database {name}; create table {name}.t (a int primary key, secret varchar(40)); \
+         create table {name}.u (a int primary key); create user {name}@'127.0.0.1' identified by '{ACCOUNT_PASSWORD}'; \
+         grant replication slave, binlog monitor on *.* to {name}@'127.0.0.1'; grant select on {name}.* to {name}@'127.0.0.1'"
+    ))?;
+    let spec = Spec::new(name, db.port())
+        .source(&format!("user: {name}"))
+        .source(&format!("password: {ACCOUNT_PASSWORD}"))
+        .to_kafka(&broker.bootstrap());
+    let pipeline = Pipeline::write(dir.path(), name, &spec.yaml())?;
+    let limpid = pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", SOON)?;
+    Ok(limpid)
+}
+
+#[test]
+fn counts_lag_and_freshness_are_what_the_servers_say_and_prometheus_stores() -> Result<()> {
+    // Its own servers: the broker is stopped for a while, and nobody else may write to the log.
+    let Some(server) = require(mariadb::start(&mariadb::Options::default())) else { return Ok(()) };
+    let db = Db::Maria(&server);
+    let Some(broker) = require(kafka::start(&kafka::Options::default())) else { return Ok(()) };
+    let dir = TempDir::new("spine")?;
+    let mut limpid = start(&db, &broker, "spine", &dir)?;
+    let address = address(&limpid)?;
+    let config = format!(
+        "scrape_configs:\n- job_name: limpid\n  scrape_interval: 250ms\n  static_configs: [{{targets: ['{address}']}}]\n"
+    );
+    let Some(prometheus) = require(prometheus::start(&prometheus::Options { config, ..Default::default() })) else {
+        return Ok(());
+    };
+    db.sql("use spine; insert into t select seq, concat('v-', seq) from seq_1_to_300; update t set secret = 'w-1' where a < 100; \
+            delete from t where a > 250; insert into u values (1), (2)")?;
+    let caught_up =
+        until("caught up", &address, |pipeline| pipeline["lag_bytes"] == 0 && pipeline["rows_delivered"] == 451)?;
+    ensure!(caught_up["freshness_seconds"].as_f64().is_some_and(|age| age < 5.0), "{caught_up}");
+    // Stored exactly, in both directions: 300 + 99 + 50 of t, 2 of u; each delete is followed by a tombstone.
+    let at_broker: u64 = ["t", "u"]
+        .iter()
+        .map(|table| broker.count(&format!("spine.spine.{table}"), Isolation::ReadCommitted))
+        .sum::<Result<u64>>()?;
+    ensure!(at_broker == 451 + 50, "the broker has {at_broker}");
+    for (expression, expected) in [
+        ("gravity_input_counter{table=\"t\",subtype=\"insert\"}", 300.0),
+        ("gravity_input_counter{table=\"t\",subtype=\"update\"}", 99.0),
+        ("gravity_input_counter{table=\"t\",subtype=\"delete\"}", 50.0),
+        ("gravity_input_counter{table=\"u\",subtype=\"insert\"}", 2.0),
+        ("gravity_scheduler_output_counter", 451.0),
+        ("sum(gravity_output_counter)", 501.0),
+        ("gravity_event_time_latency_count", 451.0),
+        ("gravity_process_time_latency_count", 451.0),
+        ("sum(gravity_data_lag_seconds_count)", 451.0),
+        ("limpid_position_lag_bytes", 0.0),
+        ("gravity_connection_health{component=\"input\"}", 1.0),
+        ("gravity_connection_health{component=\"output\"}", 1.0),
+    ] {
+        let said = RefCell::new(None);
+        let stored = wait_until(expression, SOON, || {
+            *said.borrow_mut() = value(&prometheus, expression).ok();
+            *said.borrow() == Some(expected)
+        });
+        stored.with_context(|| format!("{expression} is {:?}, not {expected}", said.borrow()))?;
+    }
+    // A stopped broker: the lag is exactly what the log grew by since, and freshness grows.
+    let from = offset(&db)?;
+    broker.pause()?;
+    db.sql("use spine; insert into t select seq, repeat('x', 30) from seq_1001_to_1500")?;
+    let behind = offset(&db)? - from;
+    until("behind by what the log grew", &address, |pipeline| pipeline["lag_bytes"] == behind)?;
+    let first =
+        until("late", &address, |pipeline| pipeline["freshness_seconds"].as_f64().is_some_and(|age| age > 2.0))?;
+    let later =
+        until("later", &address, |pipeline| pipeline["freshness_seconds"].as_f64().is_some_and(|age| age > 4.0))?;
+    ensure!(first["rows_delivered"] == 451 && later["rows_delivered"] == 451, "nothing was delivered: {later}");
+    until("a stall", &address, |pipeline| pipeline["verdict"] == "stall")?;
+    broker.resume()?;
+    until("caught up again", &address, |pipeline| pipeline["lag_bytes"] == 0 && pipeline["rows_delivered"] == 951)?;
+    let (code, page) = get(&address, "/metrics")?;
+    ensure!(
+        code == 200 && !page.contains(ACCOUNT_PASSWORD) && !page.contains("v-7"),
+        "a secret or a value in the metrics"
+    );
+    limpid.signal(libc::SIGTERM);
+    ensure!(limpid.wait(SOON)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
+    Ok(())
+}
+
+#[test]
+fn lines_have_their_keys_in_order_and_neither_secret_nor_value() -> Result<()> {
+    let (Some(broker), Some(db)) = (broker(), maria()) else { return Ok(()) };
+    let dir = TempDir::new("spine-lines")?;
+    let mut limpid = start(&db, broker, "spinelines", &dir)?;
+    let address = address(&limpid)?;
+    db.sql(
+        "use spinelines; insert into t values (1, 'a-precious-value'); set session binlog_format = statement; \
+            insert into u values (77003311)",
+    )?;
+    limpid.wait_for("STATEMENT_CHANGE", SOON)?;
+    let pipeline = until("u halted", &address, |pipeline| {
+        pipeline["tables"].as_array().is_some_and(|tables| tables.iter().any(|table| table["phase"] == "halted"))
+    })?;
+    let health = document(&address, "/healthz")?;
+    ensure!(health["status"] == "degraded", "one table is halted, the others go on: {health}");
+    for (path, expected) in [("/livez", 200), ("/readyz", 200), ("/startupz", 200), ("/nowhere", 404)] {
+        ensure!(get(&address, path)?.0 == expected, "{path}");
+    }
+    ensure!(document(&address, "/status")?["name"] == "spinelines", "Gravity's shape names the pipeline");
+    limpid.signal(libc::SIGTERM);
+    ensure!(limpid.wait(SOON)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
+    let said = limpid.stderr();
+    let order = [
+        "timestamp",
+        "level",
+        "pipeline",
+        "component",
+        "trace_id",
+        "span_id",
+        "message",
+        "schema",
+        "table",
+        "operation",
+        "duration_ms",
+        "error",
+        "error_code",
+        "metadata",
+    ];
+    for line in said.lines() {
+        let parsed: Value = serde_json::from_str(line).with_context(|| format!("a line is JSON: {line}"))?;
+        ensure!(parsed.as_object().is_some_and(|keys| keys.keys().all(|key| order.contains(&key.as_str()))), "{line}");
+        let places: Vec<usize> = order.iter().filter_map(|key| line.find(&format!("\"{key}\":"))).collect();
+        ensure!(places.len() >= 7 && places.is_sorted(), "keys out of order: {line}");
+        let level = parsed["level"].as_str().unwrap_or_default();
+        ensure!(level == "INFO" || line.contains("STATEMENT_CHANGE"), "an unlisted {level}: {line}");
+    }
+    let everything =
+        format!("{said}{pipeline}{health}{}", get(&address, "/metrics").map(|(_, page)| page).unwrap_or_default());
+    for hidden in [ACCOUNT_PASSWORD, "a-precious-value", "77003311"] {
+        ensure!(!everything.contains(hidden), "{hidden} left the process");
+    }
+    Ok(())
+}
