@@ -4,7 +4,6 @@
 //! exposition's grammar (`limpid-telemetry`), the API's bounds (`limpid-server`).
 //!
 //! Invariant: expected numbers come from SELECT, the server's own log position and a broker's own count.
-#![expect(clippy::disallowed_methods, reason = "drives real processes on the real clock; nothing here is simulated")]
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
