@@ -179,6 +179,7 @@ fn images(
     let (txn, table) = (header.txn, header.table);
     let mut number = 0;
     while !reader.at_end() {
+        let begin = reader.pos();
         let before = match frame.op {
             Op::Insert => NONE,
             _ => reader.read(out, frame.first)?,
@@ -189,6 +190,7 @@ fn images(
             Op::Update => reader.read(out, frame.second)?,
             _ => NONE,
         };
+        moved(begin, reader.pos())?;
         if frame.fills {
             fill(out, before, after);
         }
@@ -197,6 +199,12 @@ fn images(
         number += 1;
     }
     Ok(())
+}
+
+/// Images without a column have no bytes: a rest that they do not shorten is none, and would be read for ever.
+#[inline]
+fn moved(from: usize, to: usize) -> Result<(), RowError> {
+    if to > from { Ok(()) } else { Err(RowError::Malformed) }
 }
 
 /// As [`images`] for a table with system versioning: the log has each former version of a row as a row of its own,
@@ -213,6 +221,7 @@ fn versioned_images(
     let (txn, table) = (header.txn, header.table);
     let mut number = 0;
     while !reader.at_end() {
+        let begin = reader.pos();
         let mut image = |wanted: bool, present: &[u8]| -> Result<u32, RowError> {
             if !wanted {
                 return Ok(NONE);
@@ -222,6 +231,7 @@ fn versioned_images(
         };
         let before = image(frame.op != Op::Insert, frame.first)?;
         let after = image(frame.op != Op::Delete, frame.second)?;
+        moved(begin, reader.pos())?;
         if frame.fills && before != NONE && after != NONE {
             fill(out, before, after);
         }

@@ -168,11 +168,11 @@ const fn fraction_unit(size: usize) -> i64 {
     }
 }
 
-/// DATETIME2: 5 bytes and the fraction, big-endian.
+/// DATETIME2: 5 bytes and the fraction, big-endian. `None` below zero: no server has such a date.
 #[inline]
 pub fn datetime2(bytes: &[u8], digits: u8) -> Option<Cell> {
     let (head, fraction) = bytes.split_at_checked(5)?;
-    let packed = be(head).wrapping_sub(0x80_0000_0000);
+    let packed = be(head).checked_sub(0x80_0000_0000)?;
     let micros = be(fraction) as i64 * fraction_unit(fraction.len());
     let (date, time) = (packed >> 17, packed & 0x1_ffff);
     let (year, month, day) = ((date >> 5) as u32 / 13, (date >> 5) as u32 % 13, (date & 0x1f) as u32);
@@ -190,11 +190,14 @@ fn datetime(year: u32, month: u32, day: u32, second_of_day: i64, micros: i64, di
     }
 }
 
-/// DATETIME of servers before 5.6: YYYYMMDDhhmmss as one number.
-pub fn datetime_old(packed: u64) -> Cell {
+/// DATETIME of servers before 5.6: YYYYMMDDhhmmss as one number, of 14 digits at most.
+pub fn datetime_old(packed: u64) -> Option<Cell> {
+    if packed >= 100_000_000_000_000 {
+        return None;
+    }
     let (date, time) = (packed / 1_000_000, packed % 1_000_000);
     let seconds = time / 10_000 * 3600 + time / 100 % 100 * 60 + time % 100;
-    datetime((date / 10_000) as u32, (date / 100 % 100) as u32, (date % 100) as u32, seconds as i64, 0, 0)
+    Some(datetime((date / 10_000) as u32, (date / 100 % 100) as u32, (date % 100) as u32, seconds as i64, 0, 0))
 }
 
 /// TIMESTAMP2: 4 bytes of seconds and the fraction, big-endian. All zero is the zero timestamp.
@@ -258,6 +261,13 @@ mod tests {
         assert_eq!(date(pack(2000, 2, 29)).as_i64(), 11_016);
         assert_eq!(date(pack(1, 1, 1)).as_i64(), -719_162);
         assert_eq!(date(pack(9999, 12, 31)).as_i64(), 2_932_896);
+    }
+
+    #[test]
+    fn dates_beyond_every_servers_range_are_refused() {
+        assert_eq!(datetime2(&[0x7f, 0xff, 0xff, 0xff, 0xff], 0), None);
+        assert_eq!(datetime_old(u64::MAX), None);
+        assert_eq!(datetime_old(99_991_231_235_959).map(Cell::as_i64), Some(253_402_300_799 * SECOND));
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl<'a, 't> ImageReader<'a, 't> {
     }
 
     #[inline]
+    pub(super) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    #[inline]
     fn take(&mut self, n: usize) -> Result<&'a [u8], RowError> {
         let bytes = self.body.get(self.pos..self.pos + n).ok_or(RowError::Malformed)?;
         self.pos += n;
@@ -380,7 +385,7 @@ impl<'a, 't> ImageReader<'a, 't> {
             }
             Wire::DateTimeOld => {
                 let packed = u64::from_le_bytes(self.array()?);
-                self.checked(values::datetime_old(packed))
+                self.checked(values::datetime_old(packed).ok_or(RowError::Malformed)?)
             }
             Wire::TimestampOld => {
                 let seconds = u32::from_le_bytes(self.array()?) as i64;
