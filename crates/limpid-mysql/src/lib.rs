@@ -19,6 +19,8 @@ mod events;
 mod facts;
 #[cfg(test)]
 mod fixture;
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod gtid;
 mod head;
