@@ -41,6 +41,17 @@ impl Log {
 
 /// Reads from `from` to the end of the log, tables of `schema` only.
 pub fn read(port: u16, from: &str, schema: &str) -> Log {
+    read_while(port, (StartPoint::At(from.into()), Until::CaughtUp), schema, || (), usize::MAX)
+}
+
+/// Opens at `from`, lets `change` change something, and reads to `until` or until there are `enough` changes.
+pub fn read_while(
+    port: u16,
+    (from, until): (StartPoint, Until),
+    schema: &str,
+    change: impl FnOnce(),
+    enough: usize,
+) -> Log {
     let connect = ConnectOptions {
         host: "127.0.0.1".into(),
         port,
@@ -57,10 +68,11 @@ pub fn read(port: u16, from: &str, schema: &str) -> Log {
         json_text: JsonText::Server,
     });
     let mut log = Log::default();
-    let mut stream = match source.open(&StartPoint::At(from.into()), &Until::CaughtUp, None) {
+    let mut stream = match source.open(&from, &until, None) {
         Ok(stream) => stream,
         Err(fault) => return log.ended(&fault),
     };
+    change();
     let decoder = stream.decoder();
     let mut batch = Batch::default();
     loop {
@@ -87,6 +99,9 @@ pub fn read(port: u16, from: &str, schema: &str) -> Log {
         }
         log.malformed_text += tally.malformed_text;
         log.changes.extend(changes(&batch));
+        if log.changes.len() >= enough || !log.table_faults.is_empty() {
+            return log;
+        }
     }
 }
 
