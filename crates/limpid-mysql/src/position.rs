@@ -65,9 +65,14 @@ impl LogPosition {
         }
     }
 
-    /// True when everything at or below `end` is at or below this position.
+    /// True when everything at or below `end` is at or below this position. Where only one of the two has GTIDs, their
+    /// places in the files of one server are compared.
     pub fn reaches(&self, end: &LogPosition) -> bool {
-        matches!(self.compare(end), Some(Ordering::Equal | Ordering::Greater))
+        if self.gtids.is_some() == end.gtids.is_some() {
+            return matches!(self.compare(end), Some(Ordering::Equal | Ordering::Greater));
+        }
+        let place = |position: &Self| Some((log_number(&position.file)?, position.offset));
+        place(end).is_some_and(|end| place(self) >= Some(end))
     }
 
     fn parse_gtid(rest: &str, flavor: Flavor) -> Option<Self> {
@@ -201,6 +206,16 @@ mod tests {
         ] {
             assert_eq!(LogPosition::parse(&text, flavor).expect(&text).text(), text);
         }
+    }
+
+    #[test]
+    fn a_place_with_gtids_reaches_one_without_by_its_file() {
+        let at = |text: &str| LogPosition::parse(text, Flavor::MariaDb).unwrap();
+        let with = |gtids: &str, file: &str| LogPosition { gtids: at(gtids).gtids, ..at(file) };
+        assert!(with("gtid:0-1-5", "file:b.000010:500").reaches(&at("file:b.000009:900")));
+        assert!(!with("gtid:0-1-5", "file:b.000010:500").reaches(&at("file:b.000010:501")));
+        assert!(at("file:b.000010:500").reaches(&with("gtid:0-1-5", "file:b.000010:500")));
+        assert!(!at("file:b.000010:500").reaches(&at("gtid:0-1-5")), "it has no file");
     }
 
     #[test]

@@ -124,9 +124,7 @@ impl Source for MySqlSource {
         let until = match until {
             Until::Forever => StopAt::Never,
             Until::CaughtUp => StopAt::EndOfLog,
-            Until::Position(text) => StopAt::Position(LogPosition::parse(text, facts.flavor).ok_or_else(|| {
-                Fault::new(FaultCode::PositionInvalid, Component::Input, format!("{text:?} is no position"))
-            })?),
+            Until::Position(text) => StopAt::Position(end_position(text, facts.flavor, &position)?),
         };
         let dump = DumpOptions {
             flavor: facts.flavor,
@@ -174,6 +172,16 @@ impl Source for MySqlSource {
     fn endpoint(&self) -> String {
         self.options.connect.endpoint()
     }
+}
+
+/// The end that was asked for, which must be of a kind that the stream will meet.
+fn end_position(text: &str, flavor: Flavor, start: &LogPosition) -> Result<LogPosition, Fault> {
+    let fault = |text| Fault::new(FaultCode::PositionInvalid, Component::Input, text);
+    let end = LogPosition::parse(text, flavor).ok_or_else(|| fault(format!("{text:?} is no position")))?;
+    if end.gtids.is_some() && start.gtids.is_none() {
+        return Err(fault(format!("{text:?} is never met by a stream that began at a place in a file")));
+    }
+    Ok(end)
 }
 
 /// What a stream knows of definitions when it begins.
@@ -429,6 +437,8 @@ impl MySqlStream {
         let text = server_error_text(packet).to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let (code, sentence) = match error.number {
+            // MariaDB has a number of its own for it.
+            4052 => (FaultCode::SourceServerIdClash, "another replica with this server id connected"),
             1236 if has(&["same server_id", "same server_uuid", "same server-id"]) => {
                 (FaultCode::SourceServerIdClash, "another replica with this server id connected")
             }
