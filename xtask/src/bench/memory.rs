@@ -55,11 +55,12 @@ pub(crate) fn idle(bench: &Bench, load: &Load) -> anyhow::Result<Sheet> {
 }
 
 /// Lets a pipeline read the load to a null sink until its counter says that all rows were delivered. The counter is
-/// limpid's own, but a row that were lost on the way would not reach it.
-pub(crate) fn count_rows(bench: &Bench, load: &Load) -> anyhow::Result<u64> {
+/// limpid's own, but a row that were lost on the way would not reach it. `work` sets the pipeline apart.
+pub(crate) fn count_rows(bench: &Bench, load: &Load, work: &str) -> anyhow::Result<u64> {
     let port = ports::lease()?;
     let start = format!("file:{}:4", load.file);
-    let mut limpid = limpid_running(bench, &load.table, "c", &start, "type: \"null\"", port.port())?.start(bench)?;
+    let word = format!("-counted-for-{work}");
+    let mut limpid = limpid_running(bench, &load.table, &word, &start, "type: \"null\"", port.port())?.start(bench)?;
     let delivered = || metrics(port.port()).map(|text| sum(&text, "gravity_output_counter")).unwrap_or(0);
     limpid.until("all rows were delivered", || Ok(delivered() >= load.rows))?;
     let found = delivered();

@@ -43,8 +43,8 @@ pub(crate) fn run(bench: &Bench, report: &mut Report, wanted: impl Fn(&str) -> b
         measure(bench, report, "large", "the same rows in one transaction", &load, 3, &limpids)?;
     }
     if wanted("single") {
-        let load = load::single(bench, 200_000)?;
-        measure(bench, report, "single", "200,000 single-row transactions", &load, ROUNDS, &readers)?;
+        let load = load::single(bench, 500_000)?;
+        measure(bench, report, "single", "500,000 single-row transactions", &load, ROUNDS, &readers)?;
     }
     if wanted("start") {
         report.add_sheet(start(bench)?);
@@ -75,7 +75,7 @@ fn measure(
     let bytes = load.bytes as f64 / load.rows as f64;
     let title = format!("{key}: {title}, {bytes:.0} B of log a row");
     println!("{title}");
-    let counted = memory::count_rows(bench, load)?;
+    let counted = memory::count_rows(bench, load, key)?;
     let mut work = Work::new(key, &title, load.rows);
     work.note(format!("A run beside the rounds read {counted} rows from limpid's own counter at the null sink."));
     for round in 0..rounds {
