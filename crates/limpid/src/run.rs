@@ -117,7 +117,7 @@ fn config(faults: &[ConfigFault]) -> u8 {
 
 fn refused(fault: &Fault) -> u8 {
     eprintln!("{}", report::fault(fault));
-    if fault.code() == FaultCode::ListenFailed { 1 } else { exit_code(fault) }
+    exit_code(fault)
 }
 
 fn until(text: Option<&str>) -> Result<Until, u8> {
@@ -264,10 +264,12 @@ fn wait(
     code
 }
 
-/// A drain that ran out of time is told apart from a halt.
+/// A drain that ran out of time is told apart from a halt, and what a machine lacks from what a file says.
 fn exit_code(fault: &Fault) -> u8 {
+    use FaultCode::{DrainTimedOut, ListenFailed, StateCorrupt, StateLocked, StateNewer};
     match (fault.code(), fault.response()) {
-        (FaultCode::DrainTimedOut, _) => 143,
+        (DrainTimedOut, _) => 143,
+        (StateLocked | StateNewer | StateCorrupt | ListenFailed, _) => 1,
         (_, Response::Refuse) => 2,
         _ => 1,
     }
