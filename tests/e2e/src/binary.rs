@@ -110,6 +110,7 @@ pub struct Limpid {
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
     readers: Vec<std::thread::JoinHandle<()>>,
+    started: Instant,
 }
 
 impl Limpid {
@@ -118,7 +119,7 @@ impl Limpid {
         let mut child = command.spawn()?;
         let (stdout, out) = gather(child.stdout.take().context("stdout is piped")?);
         let (stderr, err) = gather(child.stderr.take().context("stderr is piped")?);
-        Ok(Self { child, stdout, stderr, readers: vec![out, err] })
+        Ok(Self { child, stdout, stderr, readers: vec![out, err], started: Instant::now() })
     }
 
     /// What it has written to standard output so far.
@@ -154,6 +155,11 @@ impl Limpid {
             (None, Some(signal)) => Ended::Signal(signal),
             (None, None) => bail!("it ended in no known way"),
         })
+    }
+
+    /// How long it has been there.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// True while it runs.

@@ -50,6 +50,12 @@ impl Writer {
         self.statements.load(Ordering::Relaxed)
     }
 
+    /// Leaves it to itself: its server went down under it, and its client may wait for an answer for ever.
+    pub fn abandon(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread = None;
+    }
+
     /// Ends it and reports what went wrong.
     pub fn stop(mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);

@@ -10,10 +10,12 @@ mod binary;
 mod case;
 mod changes;
 mod history;
+mod proxy;
 pub mod servers;
 
 pub use binary::{Ended, Limpid, Pipeline, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_nothing_lost, seen_in};
+pub use proxy::{Proxy, Seeded};
 pub use servers::Db;

@@ -173,10 +173,9 @@ fn a_large_transaction_goes_on_behind_the_rows_that_were_done_before_a_kill() ->
 
 fn killed_inside(db: Db, name: &str) -> Result<()> {
     let mut case = Case::begin(db, name, TABLE)?;
-    let started = std::time::Instant::now();
     let mut limpid = case.pipeline.run(&["--failpoint", "after-state:1"])?;
     limpid.wait_for("running", Duration::from_secs(30))?;
-    wait_until("a save to be due", Duration::from_secs(10), || started.elapsed() > Duration::from_millis(1200))?;
+    wait_until("a save to be due", Duration::from_secs(10), || limpid.age() > Duration::from_millis(1200))?;
     case.sql(&format!("begin; {} update t set v = 2 where id <= 10; commit", bulk(db, 1, 120)))?;
     let ended = limpid.wait(Duration::from_secs(30))?;
     ensure!(ended == Ended::Signal(9), "ended with {ended:?}: {}", limpid.stderr());

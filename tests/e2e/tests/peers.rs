@@ -125,7 +125,7 @@ fn absent_columns_are_left_out_where_less_than_full_rows_are_accepted() -> Resul
             r#"{"id":2,"v":null} {"id":2,"v":5}"#,
         ];
         ensure!(texts == expected, "{texts:#?}");
-        ensure!(case.changes("t")[1].key.to_string() == r#"{"id":1}"#, "{}", case.changes("t")[1].key);
+        ensure!(case.changes("t")[1].key == serde_json::json!({ "id": 1 }), "{}", case.changes("t")[1].key);
     }
     Ok(())
 }
@@ -311,7 +311,7 @@ fn tables_without_a_primary_key_are_whole() -> Result<()> {
         ensure!(case.changes("t").iter().all(|change| change.key.is_null()), "{:?}", case.changes("t"));
         // The first usable unique key stands in; a key that changes is a deletion and a row.
         ensure!(case.operations("u") == "cd-c", "{}", case.operations("u"));
-        ensure!(case.changes("u")[0].key.to_string() == r#"{"a":1}"#, "{:?}", case.changes("u"));
+        ensure!(case.changes("u")[0].key == serde_json::json!({ "a": 1 }), "{:?}", case.changes("u"));
     }
     Ok(())
 }

@@ -1,0 +1,187 @@
+//! Under load to a real broker: whatever goes away and comes back, nothing is lost.
+//!
+//! Owns: restarts of either side, cut connections, drains, neighbours in one process. Does not own: being killed
+//! ourselves (`crash.rs`).
+//!
+//! Invariant: the oracle is the table's own SELECT and Apache's console consumer. Where a connection is cut is random;
+//! the seed is printed and `LIMPID_SEED` repeats it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use limpid_e2e::servers::{broker, maria, mysqld};
+use limpid_e2e::{Case, Db, Ended, Limpid, Proxy, Seeded, Spec, Writer, check_nothing_lost, seen_in, wait_until};
+use limpid_stack::kafka::{self, Isolation};
+use limpid_stack::{Placement, mariadb, mysql, ports, require};
+
+const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
+const WAIT: Duration = Duration::from_secs(30);
+
+/// A case that writes to a broker, with a reader that runs and a writer that writes.
+struct Load<'a> {
+    case: Case<'a>,
+    limpid: Limpid,
+    writer: Writer,
+}
+
+impl<'a> Load<'a> {
+    fn start(db: Db<'a>, name: &str, bootstrap: &str, change: impl FnOnce(Spec) -> Spec) -> Result<Self> {
+        let case = Case::unstarted(db, name, TABLE, |spec| change(spec.to_kafka(bootstrap)))?;
+        let limpid = case.pipeline.run(&[])?;
+        limpid.wait_for("the pipeline is running", WAIT)?;
+        let writer = Writer::start(db.session()?, &case.name, 0)?;
+        let load = Self { case, limpid, writer };
+        load.go_on()?;
+        Ok(load)
+    }
+
+    /// Waits until some more was written.
+    fn go_on(&self) -> Result<()> {
+        let before = self.writer.statements();
+        wait_until("more statements", WAIT, || self.writer.statements() > before + 200)
+    }
+
+    /// Ends writer and reader, reads what is left, and compares.
+    fn finish(mut self, broker: &kafka::Server, restarts: usize) -> Result<()> {
+        self.writer.stop()?;
+        self.limpid.signal(libc::SIGTERM);
+        let ended = self.limpid.wait(WAIT)?;
+        ensure!(ended == Ended::Code(0), "{ended:?}: {}", self.limpid.stderr());
+        check(&self.case, broker, restarts).with_context(|| self.limpid.stderr())
+    }
+}
+
+fn check(case: &Case, broker: &kafka::Server, restarts: usize) -> Result<()> {
+    case.pipeline.run_to_end()?;
+    let records = broker.consume(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted)?;
+    check_nothing_lost(&seen_in(&records)?, &case.sql("select id, v from t")?, restarts)
+}
+
+#[test]
+fn nothing_is_lost_when_the_broker_is_killed_and_comes_back() -> Result<()> {
+    let Some(db) = maria() else { return Ok(()) };
+    let Some(broker) = require(kafka::start(&kafka::Options::default())) else { return Ok(()) };
+    let load = Load::start(db, "broker", &broker.bootstrap(), |spec| spec)?;
+    broker.kill()?;
+    load.go_on()?;
+    broker.restart()?;
+    load.go_on()?;
+    load.finish(&broker, 3)
+}
+
+fn source_killed(db: Db, broker: &kafka::Server, kill: impl Fn() -> Result<()>) -> Result<()> {
+    let mut load = Load::start(db, "source", &broker.bootstrap(), |spec| spec)?;
+    kill()?;
+    // It went down with its server, in the middle of a statement.
+    let writer = Writer::start(db.session()?, &load.case.name, 1)?;
+    std::mem::replace(&mut load.writer, writer).abandon();
+    load.go_on()?;
+    load.finish(broker, 2)
+}
+
+#[test]
+fn nothing_is_lost_when_the_source_is_killed_and_comes_back() -> Result<()> {
+    let Some(broker) = broker() else { return Ok(()) };
+    if let Some(server) = require(mariadb::start(&mariadb::Options::default())) {
+        source_killed(Db::Maria(&server), broker, || server.kill().and_then(|()| server.restart()))?;
+    }
+    if let Some(server) = require(mysql::start(&mysql::Options::default())) {
+        source_killed(Db::MySql(&server), broker, || server.kill().and_then(|()| server.restart()))?;
+    }
+    Ok(())
+}
+
+/// Cuts the connection that carries the next bytes, somewhere, several times.
+fn cut(load: &Load, proxy: &Proxy, seeded: &mut Seeded, bytes_max: u32) -> Result<()> {
+    for nth in 1..=4 {
+        proxy.cut_after(seeded.below(bytes_max));
+        wait_until("the cut", WAIT, || proxy.cuts() >= nth).with_context(|| load.limpid.stderr())?;
+        load.go_on()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_lost_when_the_connection_to_the_source_is_cut_anywhere() -> Result<()> {
+    let Some(broker) = broker() else { return Ok(()) };
+    let mut seeded = Seeded::new();
+    for db in [maria(), mysqld()].into_iter().flatten() {
+        let proxy = Proxy::start("127.0.0.1", 0, format!("127.0.0.1:{}", db.port()))?;
+        let url = format!("url: mysql://{}", proxy.address());
+        let load = Load::start(db, "cut_source", &broker.bootstrap(), |spec| spec.source(&url))?;
+        cut(&load, &proxy, &mut seeded, 100_000)?;
+        load.finish(broker, 6)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_lost_when_the_connection_to_the_broker_is_cut_anywhere() -> Result<()> {
+    let Some(db) = maria() else { return Ok(()) };
+    // A listener of its own, whose clients are sent to the proxy. Ports must be known before the broker starts.
+    let [plain, controller, proxied] = [ports::lease()?, ports::lease()?, ports::lease()?].map(|lease| lease.port());
+    let proxy = Proxy::start("127.0.0.1", 0, format!("127.0.0.1:{proxied}"))?;
+    let own = format!("PLAINTEXT://127.0.0.1:{plain}");
+    let settings = [
+        ("listeners", format!("{own},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{proxied}")),
+        ("advertised.listeners", format!("{own},PROXIED://{}", proxy.address())),
+        ("controller.quorum.voters", format!("1@127.0.0.1:{controller}")),
+        ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT".to_owned()),
+    ];
+    let options = kafka::Options {
+        extra_settings: settings.map(|(key, value)| (key.to_owned(), value)).to_vec(),
+        placement: Placement { port: Some(plain), ..Placement::default() },
+        ..kafka::Options::default()
+    };
+    let Some(broker) = require(kafka::start(&options)) else { return Ok(()) };
+    let load = Load::start(db, "cut_sink", proxy.address(), |spec| spec)?;
+    cut(&load, &proxy, &mut Seeded::new(), 5_000)?;
+    load.finish(&broker, 6)
+}
+
+#[test]
+fn a_sigterm_under_load_drains_and_the_next_life_goes_on_without_a_gap() -> Result<()> {
+    let (Some(db), Some(broker)) = (maria(), broker()) else { return Ok(()) };
+    let mut load = Load::start(db, "drain", &broker.bootstrap(), |spec| spec)?;
+    for _ in 0..2 {
+        load.limpid.signal(libc::SIGTERM);
+        let ended = load.limpid.wait(Duration::from_secs(25))?;
+        ensure!(ended == Ended::Code(0), "{ended:?}: {}", load.limpid.stderr());
+        load.limpid = load.case.pipeline.run(&[])?;
+        load.limpid.wait_for("the pipeline is running", WAIT)?;
+        load.go_on()?;
+    }
+    // A drain leaves nothing to repeat, so no key ever goes back.
+    load.finish(broker, 0)
+}
+
+#[test]
+fn a_pipeline_that_halts_leaves_its_neighbour_alone() -> Result<()> {
+    let (Some(db), Some(broker)) = (maria(), broker()) else { return Ok(()) };
+    let bad = Case::unstarted(db, "neighbour_bad", TABLE, |spec| spec.source("user: nobody_at_all"))?;
+    let good = Case::unstarted(db, "neighbour_good", TABLE, |spec| spec.to_kafka(&broker.bootstrap()))?;
+    let file = bad.pipeline.file.to_str().context("a path in UTF-8")?;
+    let limpid = good.pipeline.run(&[file])?;
+    limpid.wait_for("SOURCE_AUTH_FAILED", WAIT)?;
+    limpid.wait_for("the pipeline is running", WAIT)?;
+    let writer = Writer::start(db.session()?, &good.name, 0)?;
+    let mut load = Load { case: good, limpid, writer };
+    load.go_on()?;
+    ensure!(load.limpid.is_running(), "{}", load.limpid.stderr());
+    load.writer.stop()?;
+    load.limpid.signal(libc::SIGTERM);
+    let ended = load.limpid.wait(WAIT)?;
+    ensure!(matches!(ended, Ended::Code(0 | 1)), "{ended:?}");
+    check(&load.case, broker, 0).with_context(|| load.limpid.stderr())
+}
+
+#[test]
+fn a_second_instance_on_the_same_state_is_refused_and_the_first_goes_on() -> Result<()> {
+    let (Some(db), Some(broker)) = (maria(), broker()) else { return Ok(()) };
+    let load = Load::start(db, "locked", &broker.bootstrap(), |spec| spec)?;
+    let mut second = load.case.pipeline.run(&[])?;
+    let ended = second.wait(WAIT)?;
+    ensure!(ended == Ended::Code(1) && second.stderr().contains("STATE_LOCKED"), "{ended:?}: {}", second.stderr());
+    load.go_on()?;
+    load.finish(broker, 0)
+}
