@@ -10,6 +10,7 @@
 mod bench;
 mod demo;
 mod licences;
+mod mutations;
 mod shell;
 mod stack;
 mod test_run;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   tidy                        the house rules that no other tool checks
   licences                    licences, banned crates and sources of every dependency (deny.toml)
   bench [WORK ...]            loads, contenders and figures (bulk, kafka, idle, large, single, start, latency, huge)
+  mutations [NAME ...]        breaks the code on purpose and demands that a test sees it (tests/mutations.toml)
   stack fetch                 download the servers that Debian does not package
   stack up|down|status        MariaDB, MySQL, Kafka and Prometheus on this machine, for trying things out";
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["licences"] => licences::run(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["mutations", names @ ..] => mutations::run(names),
         ["stack", "fetch"] => stack::fetch(),
         ["stack", "up"] => stack::up(),
         ["stack", "down"] => stack::down(),

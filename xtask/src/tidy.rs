@@ -9,6 +9,7 @@ mod catalogue;
 mod crates;
 mod documents;
 mod lengths;
+mod mutations;
 mod names;
 mod rust;
 mod words;
@@ -113,6 +114,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut violations = [
         crates::edges(&packages, &tree),
         lengths::check(&tree),
+        mutations::check(&tree),
         names::headers(&tree),
         names::files(&tree),
         catalogue::metrics(&tree, &packages),
