@@ -122,12 +122,18 @@ fn sending(report: &Report) -> Vec<Goal> {
 
 fn resting(report: &Report) -> Vec<Goal> {
     let peak = |key: &str| report.work(key).and_then(|work| work.peak_mb("limpid"));
-    let full_speed = peak("kafka").into_iter().chain(peak("bulk")).max_by(f64::total_cmp);
+    let highest = |keys: &[&str]| keys.iter().filter_map(|key| peak(key)).max_by(f64::total_cmp);
     let worst = |figures: Vec<f64>| figures.into_iter().max_by(f64::total_cmp);
     let idle = |name| report.sheet("idle").and_then(|sheet| sheet.figures(name, "resident MB")).and_then(worst);
     let start = report.sheet("start").and_then(|sheet| sheet.figures(NULL, "ms")).and_then(worst);
     vec![
-        goal("kafka", "memory at full speed: at most 100 MB", Bound::AtMost(100.0), full_speed, "MB"),
+        goal(
+            "bulk, kafka, single",
+            "memory at full speed: at most 100 MB",
+            Bound::AtMost(100.0),
+            highest(&["bulk", "kafka", "single"]),
+            "MB",
+        ),
         goal("idle", "memory idle: at most 40 MB", Bound::AtMost(40.0), idle("having read nothing"), "MB"),
         goal(
             "idle",
@@ -137,6 +143,7 @@ fn resting(report: &Report) -> Vec<Goal> {
             "MB",
         ),
         goal("huge", "one transaction of 2 GB: never above 100 MB", Bound::AtMost(100.0), peak("huge"), "MB"),
+        goal("large", "one transaction of 1M small rows: the same", Bound::AtMost(100.0), peak("large"), "MB"),
         goal("start", "start until the first row: at most 1 s", Bound::AtMost(1000.0), start, "ms"),
     ]
 }

@@ -60,7 +60,8 @@ pub(crate) fn single(bench: &Bench, rows: u64) -> anyhow::Result<Load> {
         r#"delimiter //
 for i in 1..{rows} do
   execute immediate concat("insert into single (k, c, pad) values (", i, ", '",
-    md5(i), "-", md5(i + 1), "-", md5(i + 2), "', '", md5(-i), "-", left(md5(i * 7), 26), "')");
+    md5(i), "-", md5(i + 1), "-", md5(i + 2), "-", left(md5(i + 3), 18), "', '",
+    md5(-i), "-", left(md5(i * 7), 26), "')");
 end for//"#
     );
     make(bench, "single", columns, &sql, rows)
