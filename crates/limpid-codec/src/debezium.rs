@@ -110,7 +110,7 @@ impl Encode for DebeziumEncoder {
             coerced: 0,
         };
         for (index, row) in batch.rows.iter().enumerate() {
-            let slot = &mut self.slots[row.table as usize];
+            let slot = &self.slots[row.table as usize];
             if slot.failed {
                 continue;
             }
@@ -122,7 +122,10 @@ impl Encode for DebeziumEncoder {
                 continue;
             }
             pen.rewind(mark);
-            slot.failed = true;
+            // A batch may hold the table in several versions.
+            for (slot, schema) in self.slots.iter_mut().zip(&batch.tables) {
+                slot.failed |= schema.name == plan.schema.name;
+            }
             let fault = match result {
                 Err(misfit) => unencodable(&plan.schema, misfit),
                 Ok(()) => Fault::new(

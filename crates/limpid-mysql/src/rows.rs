@@ -74,7 +74,10 @@ impl Decode for RowsDecoder {
                 Ok(()) => Ok(()),
                 Err(error) => match fault_of(error, batch, header.at, table) {
                     (fault, true) => {
-                        halted[table] = true;
+                        // A batch may hold the table in several versions: a server that reopens it gives it a new id.
+                        for (halted, other) in halted.iter_mut().zip(&batch.tables) {
+                            *halted |= other.name == batch.tables[table].name;
+                        }
                         tally.table_faults.push((header.table, fault));
                         Ok(())
                     }

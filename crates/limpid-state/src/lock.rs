@@ -17,7 +17,7 @@ use crate::faults;
 /// Held for as long as the state is open.
 #[derive(Debug)]
 pub(crate) struct DirLock {
-    _file: File,
+    file: File,
 }
 
 /// A process id and a line end; the file could be anybody's, so no more of it is read.
@@ -38,7 +38,15 @@ impl DirLock {
         }
         // Only a courtesy to whoever is refused: the lock holds without it, also on a full disk.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirLock {
+    /// Closing alone is not enough: a child that was forked a moment ago has the descriptor too, until its exec.
+    fn drop(&mut self) {
+        // The kernel lets go of it at the latest with the last descriptor.
+        let _ = self.file.unlock();
     }
 }
 

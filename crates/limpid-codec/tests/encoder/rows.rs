@@ -207,6 +207,23 @@ fn a_row_without_a_form_stops_its_table_and_no_other() {
 }
 
 #[test]
+fn a_row_without_a_form_stops_its_table_in_every_version_of_the_batch() {
+    let columns = || vec![column("id", int(), false), column("d", LogicalType::Document, true)];
+    let (older, newer) = (table("bad", 1, columns(), &[0]), table("bad", 2, columns(), &[0]));
+    let builder = Builder::new()
+        .table(&older)
+        .maria_txn(1)
+        .event(1)
+        .row(Op::Insert, &[], &[Val::Int(1), Val::Null])
+        .row(Op::Insert, &[], &[Val::Int(2), Val::Bytes(CellKind::Document, vec![5])])
+        .table(&newer)
+        .event(2)
+        .row(Op::Insert, &[], &[Val::Int(3), Val::Null]);
+    let got = encode(&mut encoder(options()), builder);
+    assert_eq!((got.tally.table_faults.len(), got.out.records.len()), (1, 1), "{:?}", got.tally.table_faults);
+}
+
+#[test]
 fn tables_whose_topics_collide_are_faults_and_have_no_records() {
     let other = table("t$", 2, vec![column("id", int(), false)], &[0]);
     let same = table("t#", 3, vec![column("id", int(), false)], &[0]);

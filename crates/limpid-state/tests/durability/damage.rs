@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use limpid_model::{FaultCode, TableName};
 use limpid_stack::TempDir;
@@ -61,7 +60,7 @@ impl Damage {
             let _ = fs::remove_file(self.directory.path().join(log));
         }
         fs::write(&path, &bytes).unwrap();
-        match unlocked(self.directory.path()) {
+        match open(self.directory.path()) {
             Ok(state) => {
                 assert_eq!(state, self.expected, "{what}: the state reads, and is another");
                 false
@@ -71,18 +70,6 @@ impl Damage {
                 assert!(fs::read(&path).unwrap() == bytes, "{what}: a refused state was written to");
                 true
             }
-        }
-    }
-}
-
-/// A child of a neighbouring test has our lock's descriptor from its fork until its exec: a moment, but not ours.
-#[expect(clippy::disallowed_methods, reason = "waits for a real process on the real clock")]
-fn unlocked(directory: &Path) -> Result<PipelineState, FaultCode> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        match open(directory) {
-            Err(FaultCode::StateLocked) if Instant::now() < deadline => std::thread::yield_now(),
-            other => return other,
         }
     }
 }
