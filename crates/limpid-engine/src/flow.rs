@@ -26,10 +26,10 @@ use crate::watch;
 
 pub(crate) use delivery::Resume;
 
-/// Raw bytes between socket and acknowledgement. With cells and records beside them (about five times as much for
-/// Debezium's JSON) 4 MiB is some 30 MB at most; at 200,000 rows of 180 B a second it is a tenth of a second of rows,
+/// Raw bytes between socket and acknowledgement. With cells and records beside them (about six times as much for
+/// Debezium's JSON of small rows) 3 MiB is some 25 MB at most; at 200,000 rows of 180 B a second it is 80 ms of rows,
 /// many times a broker's answer.
-const FLIGHT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const FLIGHT_BYTES_MAX: u64 = 3 * 1024 * 1024;
 
 /// Batches that wait between two threads: enough to cover a hiccup, few enough that the byte budget is what counts.
 const QUEUE_BATCHES: usize = 16;

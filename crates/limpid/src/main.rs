@@ -25,17 +25,22 @@ use limpid_model::FaultCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Commits memory as it is used: with the default 90 MB stay resident where 40 are in use.
-fn commit_on_use() {
+/// Keeps to the memory in use: measured, a backlog of small rows in one transaction peaks at 89 MB instead of 153, and
+/// an idle instance stays at 15 MB instead of 27.
+fn keep_memory_small() {
     // The allocator's numbers for `eager_commit` and `arena_eager_commit`, which the crate does not name.
     for option in [3, 4] {
         // SAFETY: sets one number of the allocator's own table; legal at any time.
         unsafe { libmimalloc_sys::mi_option_set(option, 0) };
     }
+    // The allocator asks for huge pages, which make each first touch of a block cost 2 MiB. A kernel that does not know
+    // the request goes on as before.
+    // SAFETY: a flag of this process, without pointers.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
 
 fn main() -> ExitCode {
-    commit_on_use();
+    keep_memory_small();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
