@@ -10,7 +10,7 @@ test:
 	cargo xtask test
 
 bench:
-	scripts/setup.sh
+	scripts/setup.sh bench
 	cargo xtask bench
 
 up:
