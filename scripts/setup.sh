@@ -2,6 +2,7 @@
 # Makes a Debian or Ubuntu machine able to build and test Limpid: installs what is missing, and fetches the servers
 # that Debian does not package. With the word `bench` also what only the benches need. Safe to run at any time; takes a
 # second when everything is there.
+set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! command -v cargo >/dev/null; then
