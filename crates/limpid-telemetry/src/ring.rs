@@ -107,10 +107,11 @@ impl Ring {
         if key_hash == NOT_DELIVERED {
             return Vec::new();
         }
-        let origins = self.origins.lock().expect("never held across a panic").clone();
         let mut found = VecDeque::new();
         let mut of_frame = Vec::new();
         let end = self.head.load(Ordering::Acquire);
+        // After the end was read: a frame below it names only origins that are known by now.
+        let origins = self.origins.lock().expect("never held across a panic").clone();
         let mut at = self.tail.load(Ordering::Acquire);
         while at < end {
             of_frame.clear();
