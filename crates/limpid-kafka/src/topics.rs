@@ -28,7 +28,12 @@ pub(crate) enum Stage {
     /// Set when the topic is not there and may be made.
     Creating,
     /// Set when the topic is there: its limit is being read.
-    ReadingLimit,
+    ReadingLimit { partitions: usize },
+    /// Set when its limit is read: until each partition has a broker that leads it, nothing may be sent. A broker is
+    /// named as leader before it leads. Of two record batches under way it might refuse the first and take the second,
+    /// since the first that it takes from a producer may have any number; the first, sent again, then counts as a
+    /// repetition of what is there, and is lost with an acknowledgement.
+    AwaitingLeaders { partitions: usize, record_bytes_max: Option<u64> },
     /// Set once all is known that can be; `None` is a limit we may not read.
     Ready { record_bytes_max: Option<u64> },
 }
@@ -46,7 +51,8 @@ fn ask_of(stage: Stage) -> Option<Ask> {
     match stage {
         Stage::Describing { .. } => Some(Ask::Describe),
         Stage::Creating => Some(Ask::Create),
-        Stage::ReadingLimit => Some(Ask::Configs),
+        Stage::ReadingLimit { .. } => Some(Ask::Configs),
+        Stage::AwaitingLeaders { partitions, .. } => Some(Ask::Offsets(i32::try_from(partitions).unwrap_or(i32::MAX))),
         Stage::Ready { .. } => None,
     }
 }
@@ -57,7 +63,9 @@ fn ask_of(stage: Stage) -> Option<Ask> {
 /// The topic cannot be had.
 pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) -> Result<(Stage, Next), Fault> {
     match (stage, answer) {
-        (Stage::Describing { .. }, Answer::Described { .. }) => Ok((Stage::ReadingLimit, Next::Now)),
+        (Stage::Describing { .. }, Answer::Described { partitions }) => {
+            Ok((Stage::ReadingLimit { partitions: *partitions }, Next::Now))
+        }
         (Stage::Describing { made }, Answer::Failed(said)) => match (said.code, made) {
             (Code::UNKNOWN_TOPIC_OR_PART, None) if may_make => Ok((Stage::Creating, Next::Now)),
             (Code::UNKNOWN_TOPIC_OR_PART, Some(times)) if times < UNKNOWN_MAX => {
@@ -78,16 +86,26 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
             code if is_passing(code) => Ok((Stage::Describing { made: None }, Next::Later)),
             _ => Err(refused(name, said)),
         },
-        (Stage::ReadingLimit, Answer::Configs(entries)) => {
+        (Stage::ReadingLimit { partitions }, Answer::Configs(entries)) => {
             let limit = entries.iter().find(|(key, _)| key == "max.message.bytes");
             let record_bytes_max = limit.and_then(|(_, value)| value.parse().ok());
-            Ok((Stage::Ready { record_bytes_max }, Next::Nothing))
+            Ok((Stage::AwaitingLeaders { partitions, record_bytes_max }, Next::Now))
         }
-        (Stage::ReadingLimit, Answer::Failed(said)) => match said.code {
+        (Stage::ReadingLimit { partitions }, Answer::Failed(said)) => match said.code {
             Code::UNKNOWN_TOPIC_OR_PART => Ok((Stage::Describing { made: Some(0) }, Next::Later)),
             code if is_passing(code) => Ok((stage, Next::Later)),
             // Not allowed to know, or a server that does not tell: Kafka itself will say which record is too large.
-            _ => Ok((Stage::Ready { record_bytes_max: None }, Next::Nothing)),
+            _ => Ok((Stage::AwaitingLeaders { partitions, record_bytes_max: None }, Next::Now)),
+        },
+        (Stage::AwaitingLeaders { record_bytes_max, .. }, Answer::Led) => {
+            Ok((Stage::Ready { record_bytes_max }, Next::Nothing))
+        }
+        (Stage::AwaitingLeaders { record_bytes_max, .. }, Answer::Failed(said)) => match said.code {
+            // Not allowed to know, or a server too old to tell.
+            Code::TOPIC_AUTHORIZATION_FAILED | Code::UNSUPPORTED_FEATURE => {
+                Ok((Stage::Ready { record_bytes_max }, Next::Nothing))
+            }
+            _ => Ok((stage, Next::Later)),
         },
         // An answer to a question of an earlier stage.
         _ => Ok((stage, Next::Nothing)),
@@ -252,8 +270,24 @@ mod tests {
         assert_eq!(check(FIRST, Code::TOPIC_AUTHORIZATION_FAILED), Err(FaultCode::SinkGrantMissing));
         assert_eq!(check(FIRST, Code::TIMED_OUT), Ok((FIRST, Next::Later)));
         assert_eq!(check(Stage::Creating, Code::TRANSPORT), Ok((FIRST, Next::Later)));
-        let ready = Stage::Ready { record_bytes_max: None };
-        assert_eq!(check(Stage::ReadingLimit, Code::TOPIC_AUTHORIZATION_FAILED), Ok((ready, Next::Nothing)));
+        let (partitions, record_bytes_max) = (3, None);
+        let awaiting = Stage::AwaitingLeaders { partitions, record_bytes_max };
+        let reading = Stage::ReadingLimit { partitions };
+        assert_eq!(check(reading, Code::TOPIC_AUTHORIZATION_FAILED), Ok((awaiting, Next::Now)));
+        let ready = Stage::Ready { record_bytes_max };
+        assert_eq!(check(awaiting, Code::TOPIC_AUTHORIZATION_FAILED), Ok((ready, Next::Nothing)));
+    }
+
+    #[test]
+    fn nothing_is_sent_before_every_partition_is_led() {
+        let awaiting = Stage::AwaitingLeaders { partitions: 3, record_bytes_max: Some(7) };
+        const NOT_LEADER: Code = Code(6);
+        for code in [NOT_LEADER, Code::UNKNOWN_TOPIC_OR_PART, Code::TIMED_OUT, Code(5)] {
+            assert_eq!(step("t", awaiting, &failed(code), true).unwrap(), (awaiting, Next::Later));
+        }
+        let ready = Stage::Ready { record_bytes_max: Some(7) };
+        assert_eq!(step("t", awaiting, &Answer::Led, true).unwrap(), (ready, Next::Nothing));
+        assert_eq!(ask_of(awaiting), Some(Ask::Offsets(3)));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(crate) enum Ask {
     Create,
     /// `cleanup.policy` and `max.message.bytes`, with whatever else the broker tells.
     Configs,
+    /// Where so many partitions end: only a broker that leads a partition by now can tell.
+    Offsets(i32),
     /// Whether a broker answers.
     Cluster,
 }
@@ -55,6 +57,8 @@ pub(crate) enum Answer {
     },
     Created,
     Configs(Vec<(String, String)>),
+    /// Every partition asked for has a leader that leads.
+    Led,
     Cluster,
     /// The broker's word about the topic, or why nobody answered.
     Failed(Said),
@@ -90,6 +94,7 @@ pub(crate) fn ask(client: &Client, asker: Asker, ask: &Ask, topic: &str, creatio
         Ask::Describe => describe(client, asker, &name),
         Ask::Create => create(client, asker, &name, creation),
         Ask::Configs => configs(client, asker, &name),
+        Ask::Offsets(partitions) => offsets(client, asker, &name, *partitions),
         Ask::Cluster => {
             let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, asker);
             // SAFETY: client, queue and options live over the call, which copies.
@@ -143,10 +148,25 @@ fn configs(client: &Client, asker: Asker, name: &CString) {
     }
 }
 
+fn offsets(client: &Client, asker: Asker, name: &CString, partitions: i32) {
+    let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, asker);
+    // SAFETY: all arguments live over the calls, which copy; the list is ours and destroyed once, and an entry that was
+    // just added lives as long.
+    unsafe {
+        let list = rd::rd_kafka_topic_partition_list_new(partitions);
+        for partition in 0..partitions {
+            let entry = rd::rd_kafka_topic_partition_list_add(list, name.as_ptr(), partition);
+            (*entry).offset = rd::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
+        }
+        rd::rd_kafka_ListOffsets(client.raw(), list, options.0, client.raw_queue());
+        rd::rd_kafka_topic_partition_list_destroy(list);
+    }
+}
+
 /// The answer in an event that is one, with who asked.
 pub(crate) fn answer(event: &Event) -> Option<(Asker, Answer)> {
     let kind = event.kind();
-    if !matches!(kind, EventKind::Described | EventKind::Created | EventKind::Configs | EventKind::Cluster) {
+    if matches!(kind, EventKind::Deliveries | EventKind::Error | EventKind::Other) {
         return None;
     }
     let asker = Asker(event.opaque().addr() as u32);
@@ -157,6 +177,7 @@ pub(crate) fn answer(event: &Event) -> Option<(Asker, Answer)> {
         EventKind::Described => described(event),
         EventKind::Created => created(event),
         EventKind::Configs => configured(event),
+        EventKind::Offsets => led(event),
         _ => Answer::Cluster,
     };
     Some((asker, answer))
@@ -200,6 +221,27 @@ fn created(event: &Event) -> Answer {
         match code {
             Code::OK => Answer::Created,
             code => Answer::Failed(Said { code, text: text(rd::rd_kafka_topic_result_error_string(*topics)) }),
+        }
+    }
+}
+
+/// The first partition that has no leader speaks for the topic.
+fn led(event: &Event) -> Answer {
+    let mut count = 0;
+    // SAFETY: as in `described`; each information holds one partition. The code is read as the number it is in C.
+    unsafe {
+        let result = rd::rd_kafka_event_ListOffsets_result(event.raw());
+        let found = rd::rd_kafka_ListOffsets_result_infos(result, &mut count);
+        if found.is_null() || count == 0 {
+            return nothing();
+        }
+        let code = |index: usize| {
+            let partition = rd::rd_kafka_ListOffsetsResultInfo_topic_partition(*found.add(index));
+            Code((&raw const (*partition).err).cast::<i32>().read())
+        };
+        match (0..count).map(code).find(|code| *code != Code::OK) {
+            None => Answer::Led,
+            Some(code) => Answer::Failed(Said { code, text: code.describe() }),
         }
     }
 }

@@ -60,6 +60,7 @@ impl Code {
         UNKNOWN_PARTITION = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
         UNKNOWN_TOPIC = RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
         UNKNOWN_TOPIC_OR_PART = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+        UNSUPPORTED_FEATURE = RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE,
         UNSUPPORTED_SASL_MECHANISM = RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM,
     }
 
@@ -233,6 +234,7 @@ pub(crate) enum EventKind {
     Described,
     Created,
     Configs,
+    Offsets,
     Cluster,
     Other,
 }
@@ -250,6 +252,7 @@ impl Event {
             rd::RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT => EventKind::Described,
             rd::RD_KAFKA_EVENT_CREATETOPICS_RESULT => EventKind::Created,
             rd::RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT => EventKind::Configs,
+            rd::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => EventKind::Offsets,
             rd::RD_KAFKA_EVENT_DESCRIBECLUSTER_RESULT => EventKind::Cluster,
             _ => EventKind::Other,
         }
