@@ -145,7 +145,8 @@ pub fn check_nothing_lost(seen: &Seen, table: &str, restarts: usize) -> Result<(
         found.sort_unstable();
         found.dedup();
         let whole: Vec<u64> = (1..=*last).collect();
-        ensure!(found == whole, "key {id} lacks versions: {} of {last} seen", found.len());
+        let missing: Vec<_> = whole.iter().filter(|version| !found.contains(version)).take(10).collect();
+        ensure!(found == whole, "key {id} lacks versions {missing:?} of {last}");
     }
     let gone: Vec<_> = seen.iter().filter(|(id, _)| !rows.contains_key(id)).collect();
     for (id, history) in gone {
