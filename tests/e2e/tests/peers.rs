@@ -283,7 +283,7 @@ fn loaded_data_is_rows() -> Result<()> {
 }
 
 /// InnoDB carries out cascades below the log: the children's changes are in no log, so nobody who reads it sees them
-/// (docs/debezium-compat.md). What is shown is what was logged.
+/// (docs/mysql-source.md). What is shown is what was logged.
 #[test]
 fn what_foreign_keys_cascade_is_not_in_the_log() -> Result<()> {
     for db in both() {
