@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -24,9 +25,29 @@ const OPEN_TRIES: usize = 3;
 /// How much is read at once when looking for the last line end.
 const LOOK_BYTES: u64 = 64 << 10;
 
+/// A file with our lock on it.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    /// Closing alone is not enough: a child that was forked a moment ago has the descriptor too, until its exec.
+    fn drop(&mut self) {
+        // The kernel lets go of it at the latest with the last descriptor.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Deref for Locked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct LineFile {
-    file: File,
+    file: Locked,
     end: u64,
     synced: u64,
     born_micros: i64,
@@ -101,7 +122,7 @@ impl LineFile {
 
 /// Opens the file and takes the lock that keeps every other Limpid out of it: a second writer would cut off the lines
 /// of the first.
-fn take(path: &Path, object: &str) -> Result<File, Fault> {
+fn take(path: &Path, object: &str) -> Result<Locked, Fault> {
     let doing = "open the file";
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         let sentence = "sink.path is no ordinary file";
@@ -110,15 +131,15 @@ fn take(path: &Path, object: &str) -> Result<File, Fault> {
     for _ in 0..OPEN_TRIES {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| faults::of_io(error, doing, object))?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let file = match file.try_lock() {
+            Ok(()) => Locked(file),
             Err(TryLockError::WouldBlock) => {
                 let sentence = "another pipeline or process is writing to the file";
                 let fault = faults::fault(FaultCode::SinkSettingInvalid, sentence, object);
                 return Err(fault.help("give each pipeline a sink.path of its own"));
             }
             Err(TryLockError::Error(error)) => return Err(faults::of_io(error, doing, object)),
-        }
+        };
         if is_at(&file, path).map_err(|error| faults::of_io(error, doing, object))? {
             return Ok(file);
         }
@@ -164,4 +185,23 @@ fn born(file: &File) -> Option<i64> {
     let found = file.metadata().ok()?;
     let time = found.created().or_else(|_| found.modified()).ok()?;
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use limpid_stack::TempDir;
+
+    use super::{Fsync, LineFile};
+
+    /// A second descriptor of the same open file is what a child has between its fork and its exec.
+    #[test]
+    fn a_descriptor_in_a_forked_child_does_not_keep_the_file_locked() {
+        let dir = TempDir::new("file-forked").unwrap();
+        let path = dir.path().join("rows");
+        let first = LineFile::open(&path, Fsync::Never, 0).unwrap();
+        let in_child = first.file.try_clone().unwrap();
+        drop(first);
+        LineFile::open(&path, Fsync::Never, 0).expect("let go of by its owner");
+        drop(in_child);
+    }
 }
