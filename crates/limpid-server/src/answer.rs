@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use limpid_model::{FaultCode, response_to};
 use serde::Serialize;
@@ -17,8 +17,6 @@ use crate::api::{ErrorBody, ErrorDocument};
 
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-/// What can be asked of every path.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
 /// An answer before it meets HTTP.
 #[derive(Debug)]
@@ -26,21 +24,29 @@ pub(crate) struct Answer {
     status: StatusCode,
     content_type: &'static str,
     body: Bytes,
+    /// Of an error.
+    code: Option<FaultCode>,
+    /// What the path can be asked with, where it was asked otherwise.
+    allow: Option<&'static str>,
 }
 
 impl Answer {
+    fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
+        Self { status, content_type, body, code: None, allow: None }
+    }
+
     pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Self {
-        Self { status, content_type: TEXT, body: Bytes::from(body.into()) }
+        Self::new(status, TEXT, Bytes::from(body.into()))
     }
 
     pub(crate) fn page(content_type: &'static str, body: String) -> Self {
-        Self { status: StatusCode::OK, content_type, body: Bytes::from(body) }
+        Self::new(StatusCode::OK, content_type, Bytes::from(body))
     }
 
     pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Self {
         let mut body = serde_json::to_vec(document).expect("our documents have texts as keys, and write to memory");
         body.push(b'\n');
-        Self { status, content_type: JSON, body: Bytes::from(body) }
+        Self::new(status, JSON, Bytes::from(body))
     }
 
     /// `message` may hold what the client sent: it is escaped, and no answer is taken for anything but JSON.
@@ -51,7 +57,7 @@ impl Answer {
             help: response_to(code).1.to_owned(),
             page: fault_page(code.as_str()),
         };
-        Self::json(status, &ErrorDocument { error })
+        Self { code: Some(code), ..Self::json(status, &ErrorDocument { error }) }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -62,6 +68,21 @@ impl Answer {
         Self::error(StatusCode::NOT_FOUND, FaultCode::HttpNotFound, message)
     }
 
+    /// To a method that the path does not take.
+    pub(crate) fn other_method(allow: &'static str) -> Self {
+        let text = format!("this path takes {allow} only");
+        let answer = Self::error(StatusCode::METHOD_NOT_ALLOWED, FaultCode::HttpBadRequest, text);
+        Self { allow: Some(allow), ..answer }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn code(&self) -> Option<FaultCode> {
+        self.code
+    }
+
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
@@ -69,8 +90,11 @@ impl Answer {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, METHODS);
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"limpid\""));
         }
         response
     }

@@ -1,27 +1,29 @@
 //! The client of a running instance.
 //!
-//! Owns: `--server URL`, one GET with a time limit, what can go wrong with it. Does not own: what is asked for.
+//! Owns: `--server URL`, `--token-file`, `--ca`, one GET, what can go wrong with it. Does not own: bytes on the socket
+//! (`wire`), what is asked for.
 //!
 //! Invariant: a call ends within its time, with a bounded answer, whatever is at the other end. Only the resolver of
-//! names has a time limit of its own, which is the system's.
+//! names has a time limit of its own, which is the system's. A token is in no fault and in no `Debug`.
 //!
 //! By hand rather than with `ureq`, which brings six crates for what is one request: HTTP/1.0, so that an answer ends
 //! with its connection and is never chunked.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+mod wire;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use limpid_model::{Component, Fault, FaultCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::{ErrorDocument, HealthDocument, PipelineStatus, StatusDocument};
+use crate::tokens::is_token;
+use wire::Failed;
 
 /// What is asked where nobody says otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7070";
-/// A status of 200 tables is 40 KiB; a page of metrics a few MiB.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
 /// A running instance.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -30,6 +32,27 @@ pub struct Client {
     /// Before every path; empty, or begins with a slash and ends without.
     prefix: String,
     timeout: Duration,
+    scheme: Scheme,
+    token: Option<Token>,
+}
+
+#[derive(Clone, Debug)]
+enum Scheme {
+    Http,
+    /// With the file of the authorities to trust, instead of the system's.
+    Https {
+        authorities: Option<PathBuf>,
+    },
+}
+
+/// A token on its way, which nothing shows.
+#[derive(Clone)]
+struct Token(String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
 }
 
 /// What came back.
@@ -41,19 +64,16 @@ pub struct Answer {
 
 impl Client {
     /// # Errors
-    /// `USAGE_INVALID` for what is no `http://host[:port]`.
+    /// `USAGE_INVALID` for what is no `http://host[:port]` or `https://host[:port]`.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, Fault> {
         // What stands before an @ may be a password.
         let shown = url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned();
         let wrong = |text: &str| Fault::new(FaultCode::UsageInvalid, Component::Server, text).about(shown.clone());
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                let help = "use the instance's own http address, or a tunnel (ssh -L) in place of the proxy";
-                return Err(wrong("the command line speaks no TLS to an instance in this version").help(help));
-            }
-            Some(_) => return Err(wrong("the server's address begins with http://")),
-            None => url,
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https { authorities: None }, rest),
+            Some(_) => return Err(wrong("the server's address begins with http:// or https://")),
+            None => (Scheme::Http, url),
         };
         let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
         let legal = |c: char| c.is_ascii_graphic() && !matches!(c, '@' | '?' | '#' | '"' | '<' | '>' | '\\');
@@ -62,13 +82,39 @@ impl Client {
         }
         let path = path.trim_matches('/');
         let prefix = if path.is_empty() { String::new() } else { format!("/{path}") };
-        Ok(Self { authority: authority.to_owned(), prefix, timeout })
+        Ok(Self { authority: authority.to_owned(), prefix, timeout, scheme, token: None })
+    }
+
+    /// Shows the token that stands alone in this file.
+    ///
+    /// # Errors
+    /// `AUTH_FILE_INVALID`.
+    pub fn with_token_file(self, path: &Path) -> Result<Self, Fault> {
+        let place = path.display().to_string();
+        let fault = |text: &str| Fault::new(FaultCode::AuthFileInvalid, Component::Server, text).about(place.clone());
+        let text = std::fs::read_to_string(path).map_err(|error| fault("the file cannot be read").because(error))?;
+        if !is_token(text.trim()) {
+            return Err(fault("the file holds no token alone").help("write the token by itself, without name and role"));
+        }
+        Ok(Self { token: Some(Token(text.trim().to_owned())), ..self })
+    }
+
+    /// Trusts the authorities in this file, and those of the system no longer.
+    ///
+    /// # Errors
+    /// `USAGE_INVALID` where the address is no `https://`.
+    pub fn with_authorities(self, path: &Path) -> Result<Self, Fault> {
+        let text = "authorities are of use with an https:// address only";
+        match self.scheme {
+            Scheme::Https { .. } => Ok(Self { scheme: Scheme::Https { authorities: Some(path.to_owned()) }, ..self }),
+            Scheme::Http => Err(Fault::new(FaultCode::UsageInvalid, Component::Server, text).about(self.url())),
+        }
     }
 
     /// The status of all pipelines.
     ///
     /// # Errors
-    /// `SERVER_UNREACHABLE`.
+    /// `SERVER_UNREACHABLE`, `SERVER_TLS_FAILED`.
     pub fn status(&self) -> Result<StatusDocument, Fault> {
         self.document("/api/v1/pipelines")
     }
@@ -91,7 +137,7 @@ impl Client {
     /// The health of all parts; an instance that has failed parts is an answer, not an error.
     ///
     /// # Errors
-    /// `SERVER_UNREACHABLE`.
+    /// `SERVER_UNREACHABLE`, `SERVER_TLS_FAILED`.
     pub fn health(&self) -> Result<HealthDocument, Fault> {
         let answer = self.get("/healthz")?;
         match answer.status {
@@ -103,10 +149,15 @@ impl Client {
     /// The answer to a GET, whatever its status. `path` begins with a slash.
     ///
     /// # Errors
-    /// `SERVER_UNREACHABLE`.
+    /// `SERVER_UNREACHABLE`, `SERVER_TLS_FAILED`.
     pub fn get(&self, path: &str) -> Result<Answer, Fault> {
-        let raw =
-            self.exchange(path).map_err(|error| self.unreachable("no answer from the instance").because(error))?;
+        let raw = wire::exchange(self, path).map_err(|failed| match failed {
+            Failed::Socket(error) => self.unreachable("no answer from the instance").because(error),
+            Failed::Tls(error) => {
+                let text = "no TLS with the instance";
+                Fault::new(FaultCode::ServerTlsFailed, Component::Server, text).about(self.url()).because(error)
+            }
+        })?;
         parse(&raw).ok_or_else(|| self.unreachable("what answers speaks no HTTP"))
     }
 
@@ -132,70 +183,12 @@ impl Client {
     }
 
     fn unreachable(&self, text: &str) -> Fault {
-        Fault::new(FaultCode::ServerUnreachable, Component::Server, text).about(format!("http://{}", self.authority))
+        Fault::new(FaultCode::ServerUnreachable, Component::Server, text).about(self.url())
     }
 
-    /// Everything that comes back.
-    fn exchange(&self, path: &str) -> std::io::Result<Vec<u8>> {
-        let clock = Limit::new(self.timeout);
-        let mut socket = self.connect(&clock)?;
-        let request = format!(
-            "GET {}{path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json, text/plain\r\nUser-Agent: limpid\r\n\r\n",
-            self.prefix, self.authority
-        );
-        socket.set_write_timeout(Some(clock.left()?))?;
-        socket.write_all(request.as_bytes())?;
-        let mut raw = Vec::new();
-        let mut piece = vec![0; 64 * 1024];
-        loop {
-            socket.set_read_timeout(Some(clock.left()?))?;
-            match socket.read(&mut piece) {
-                Ok(0) => return Ok(raw),
-                Ok(read) => raw.extend_from_slice(&piece[..read]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-            if raw.len() as u64 > ANSWER_BYTES_MAX {
-                return Err(std::io::Error::other("the answer is too long"));
-            }
-        }
-    }
-
-    /// To the first address of the name that takes us.
-    fn connect(&self, clock: &Limit) -> std::io::Result<TcpStream> {
-        let authority = &self.authority;
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        let addresses: Vec<SocketAddr> = match has_port {
-            true => authority.to_socket_addrs()?.collect(),
-            false => (authority.trim_start_matches('[').trim_end_matches(']'), 80).to_socket_addrs()?.collect(),
-        };
-        let mut last = std::io::ErrorKind::NotFound.into();
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, clock.left()?) {
-                Ok(socket) => return Ok(socket),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-}
-
-/// The time that a call has.
-struct Limit {
-    until: Instant,
-}
-
-impl Limit {
-    #[expect(clippy::disallowed_methods, reason = "a command's own time limit on a real socket")]
-    fn new(timeout: Duration) -> Self {
-        Self { until: Instant::now() + timeout }
-    }
-
-    /// What is left, which is never nothing: a socket takes 0 for no limit.
-    #[expect(clippy::disallowed_methods, reason = "a command's own time limit on a real socket")]
-    fn left(&self) -> std::io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    fn url(&self) -> String {
+        let scheme = if matches!(self.scheme, Scheme::Http) { "http" } else { "https" };
+        format!("{scheme}://{}", self.authority)
     }
 }
 
@@ -233,7 +226,7 @@ mod tests {
             ("localhost:7070", ok("localhost:7070", "")),
             ("http://[::1]:7070/limpid/", ok("[::1]:7070", "/limpid")),
             ("http://host", ok("host", "")),
-            ("https://host", None),
+            ("HTTPS://host", ok("host", "")),
             ("ftp://host", None),
             ("http://", None),
             ("http://a b", None),

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,21 +18,26 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
+use openssl::ssl::{Ssl, SslAcceptor};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_openssl::SslStream;
 
+use crate::kept::Kept;
 use crate::patience::Patient;
-use crate::routes;
+use crate::routes::{self, Port};
 use crate::site::Site;
 
 /// What clients may cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// A handful of scrapers, probes and people keep a connection each. With a head and a piece of the answer that is
-    /// 128 x 32 KiB = 4 MiB at most, beside the pages being sent.
+    /// 128 x 32 KiB = 4 MiB at most (10 MiB under TLS, whose records are held too), beside the pages being sent.
     pub(crate) open_max: usize,
     /// For a head to come whole, and for a connection to stand idle: longer than the usual pause between two scrapes.
+    /// For a handshake of TLS as well, before the first head.
     pub(crate) head_time_max: Duration,
     /// For a reader to make room. A page of metrics is a few hundred KiB, which any network takes in less.
     pub(crate) stuck_max: Duration,
@@ -52,9 +58,17 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// After an accept that failed, most often for want of file descriptors, which is not over at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// One port: what can be asked there, and how it is spoken.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) port: Port,
+    pub(crate) tls: Option<Arc<Kept<SslAcceptor>>>,
+    pub(crate) site: Arc<Site>,
+}
+
 /// Serves until `stop` is sent or its sender is gone, and returns within the grace after that.
 #[expect(clippy::disallowed_methods, reason = "the server's own runtime, on real sockets and real time")]
-pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, limits: Limits, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: TcpListener, door: Door, limits: Limits, stop: watch::Receiver<bool>) {
     let mut open = Open { limits, tasks: JoinSet::new(), handles: VecDeque::new() };
     let mut stopped = pin!(stopped(stop.clone()));
     loop {
@@ -66,7 +80,7 @@ pub(crate) async fn serve(listener: TcpListener, site: Arc<Site>, limits: Limits
         });
         match next.await {
             None => break,
-            Some(Ok((socket, _))) => open.admit(socket, Arc::clone(&site), stop.clone()),
+            Some(Ok((socket, peer))) => open.admit(socket, peer.ip().to_canonical(), door.clone(), stop.clone()),
             Some(Err(_)) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
@@ -87,7 +101,7 @@ struct Open {
 }
 
 impl Open {
-    fn admit(&mut self, socket: TcpStream, site: Arc<Site>, stop: watch::Receiver<bool>) {
+    fn admit(&mut self, socket: TcpStream, peer: IpAddr, door: Door, stop: watch::Receiver<bool>) {
         while self.tasks.try_join_next().is_some() {}
         self.handles.retain(|handle| !handle.is_finished());
         while self.handles.len() >= self.limits.open_max
@@ -95,16 +109,30 @@ impl Open {
         {
             oldest.abort();
         }
-        self.handles.push_back(self.tasks.spawn(connection(socket, site, self.limits, stop)));
+        self.handles.push_back(self.tasks.spawn(connection(socket, peer, door, self.limits, stop)));
     }
 }
 
 /// One connection until either side ends it.
-async fn connection(socket: TcpStream, site: Arc<Site>, limits: Limits, stop: watch::Receiver<bool>) {
+async fn connection(socket: TcpStream, peer: IpAddr, door: Door, limits: Limits, stop: watch::Receiver<bool>) {
     // Answers are small and written whole.
     let _ = socket.set_nodelay(true);
+    let Some(tls) = &door.tls else { return drive(socket, peer, door, limits, stop).await };
+    let acceptor = tls.current(&door.site.log);
+    let Ok(mut socket) = Ssl::new(acceptor.context()).and_then(|ssl| SslStream::new(ssl, socket)) else { return };
+    // What went wrong in a handshake is the client's affair as well.
+    if let Ok(Ok(())) = tokio::time::timeout(limits.head_time_max, Pin::new(&mut socket).accept()).await {
+        drive(socket, peer, door, limits, stop).await;
+    }
+}
+
+/// HTTP over a connection that stands.
+async fn drive<S>(socket: S, peer: IpAddr, door: Door, limits: Limits, stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(move |request| {
-        let response = routes::respond(&site, &request);
+        let response = routes::answer(&door.site, door.port, peer, &request).into_response();
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();

@@ -11,6 +11,7 @@ mod schemas;
 
 use serde_json::{Map, Value, json};
 
+use crate::gate::Access;
 use crate::routes::{ROUTES, Route};
 
 /// The document that `/api/v1/openapi.json` and `limpid export openapi` give.
@@ -24,27 +25,50 @@ pub fn openapi() -> Value {
         "info": {
             "title": "Limpid",
             "version": "1",
-            "description": "What a running instance tells of itself. Everything here is read with GET or HEAD; nothing \
-                            changes anything. Fields may be added: readers pass over what they do not know.",
+            "description": "What a running instance tells of itself. What is read takes GET or HEAD; what changes \
+                            something takes POST, a token with the role operator, and is refused to pages of other \
+                            sites. Fields may be added: readers pass over what they do not know.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas::all()},
+        "components": {
+            "schemas": schemas::all(),
+            "securitySchemes": {"token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A token of the instance's --auth-token-file, with the role viewer or operator. An \
+                                instance without such a file asks for none, and takes changes only where it listens \
+                                on loopback alone.",
+            }},
+        },
     })
 }
 
-fn path(route: &Route) -> Value {
-    let mut get = json!({
+pub(crate) fn path(route: &Route) -> Value {
+    let mut operation = json!({
         "operationId": route.operation,
         "summary": route.summary,
-        "responses": responses(route.operation),
+        "responses": responses(route),
+        "security": security(route.access),
     });
     let parameters = parameters(route.operation);
     if !parameters.is_empty() {
-        get["parameters"] = Value::Array(parameters);
+        operation["parameters"] = Value::Array(parameters);
     }
-    json!({"get": get})
+    match route.access {
+        Access::Open | Access::Brief | Access::Viewer => json!({"get": operation}),
+        Access::Operator => json!({"post": operation}),
+    }
+}
+
+/// With an empty case where it works without a token too.
+fn security(access: Access) -> Value {
+    match access {
+        Access::Open => json!([]),
+        Access::Brief => json!([{"token": []}, {}]),
+        Access::Viewer | Access::Operator => json!([{"token": []}]),
+    }
 }
 
 fn parameters(operation: &str) -> Vec<Value> {
@@ -59,8 +83,8 @@ fn parameters(operation: &str) -> Vec<Value> {
     }
 }
 
-fn responses(operation: &str) -> Value {
-    let mut responses = match operation {
+fn responses(route: &Route) -> Value {
+    let mut responses = match route.operation {
         "index" => json!({"200": text("The paths, one a line")}),
         "metrics" => json!({"200": metrics()}),
         "livez" | "readyz" | "startupz" => json!({
@@ -68,8 +92,8 @@ fn responses(operation: &str) -> Value {
             "503": text("`not ok: ` and why"),
         }),
         "healthz" => json!({
-            "200": document("Nothing has failed", "Health"),
-            "503": document("Rows of a pipeline do not arrive", "Health"),
+            "200": document("Nothing has failed; without a token no part is named", "Health"),
+            "503": document("Rows of a pipeline do not arrive; without a token no part is named", "Health"),
         }),
         "gravityStatus" => json!({
             "200": document("One pipeline's object, or a list of such objects", "GravityStatuses"),
@@ -89,7 +113,13 @@ fn responses(operation: &str) -> Value {
         }}),
         unknown => unreachable!("the route {unknown} has no responses in the document"),
     };
-    responses["405"] = document("The path was asked with another method than GET or HEAD", "Error");
+    if matches!(route.access, Access::Viewer | Access::Operator) {
+        responses["401"] = document("No token, or none of this instance", "Error");
+    }
+    if route.access == Access::Operator {
+        responses["403"] = document("The token's role is viewer, or the call comes from another site", "Error");
+    }
+    responses["405"] = document("The path was asked with another method than those here", "Error");
     responses["500"] = document("A mistake of ours", "Error");
     responses
 }

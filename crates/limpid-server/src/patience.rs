@@ -1,4 +1,4 @@
-//! A socket that does not wait for ever for its reader.
+//! A socket, plain or under TLS, that does not wait for ever for its reader.
 //!
 //! Owns: the time a client may take to make room for what we write. Does not own: the time it may take to ask
 //! (hyper's own limit, set in `connections`).
@@ -13,19 +13,19 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
 /// See the file's comment.
-pub(crate) struct Patient {
-    socket: TokioIo<TcpStream>,
+pub(crate) struct Patient<S> {
+    socket: TokioIo<S>,
     stuck_max: Duration,
     /// Since a write found no room.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
-    pub(crate) fn new(socket: TcpStream, stuck_max: Duration) -> Self {
+impl<S> Patient<S> {
+    pub(crate) fn new(socket: S, stuck_max: Duration) -> Self {
         Self { socket: TokioIo::new(socket), stuck_max, stuck: None }
     }
 
@@ -42,13 +42,13 @@ impl Patient {
     }
 }
 
-impl Read for Patient {
+impl<S: AsyncRead + Unpin> Read for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_read(cx, into)
     }
 }
 
-impl Write for Patient {
+impl<S: AsyncWrite + Unpin> Write for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.judge(cx, outcome)
@@ -68,10 +68,13 @@ impl Write for Patient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let outcome = Pin::new(&mut self.socket).poll_flush(cx);
+        self.judge(cx, outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        // Under TLS an end is written, too.
+        let outcome = Pin::new(&mut self.socket).poll_shutdown(cx);
+        self.judge(cx, outcome)
     }
 }

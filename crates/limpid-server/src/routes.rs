@@ -1,7 +1,7 @@
 //! Which path is answered by what.
 //!
-//! Owns: the table of routes, finding one, what holds for all of them (methods, panics, headers). Does not own: the
-//! answers themselves (the files below).
+//! Owns: the table of routes, finding one, what holds for all of them (methods, panics, headers). Does not own: who may
+//! ask (`gate`), the answers themselves (the files below).
 //!
 //! Invariant: every path has its line in [`ROUTES`], of which the OpenAPI document is made as well. An answer is made
 //! without waiting for anything. A panic while it is made costs that answer only.
@@ -14,49 +14,82 @@ mod probes;
 mod status;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::ACCEPT;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use limpid_model::FaultCode;
 use limpid_telemetry::AnswerFailed;
 
 use crate::answer::Answer;
+use crate::gate::{Access, Call};
 use crate::site::Site;
+use crate::tokens::Role;
 
-/// One path that can be read.
+/// One path.
 pub(crate) struct Route {
     /// As OpenAPI writes it; a part in braces stands for any one part.
     pub(crate) path: &'static str,
     pub(crate) operation: &'static str,
     pub(crate) summary: &'static str,
+    pub(crate) access: Access,
     answer: fn(&Site, &Asked<'_>) -> Answer,
+}
+
+impl Route {
+    /// What it can be asked with.
+    fn methods(&self) -> (&'static str, &'static [Method]) {
+        match self.access {
+            Access::Open | Access::Brief | Access::Viewer => ("GET, HEAD", &[Method::GET, Method::HEAD]),
+            Access::Operator => ("POST", &[Method::POST]),
+        }
+    }
+
+    /// Whether it is on the metrics' own port too.
+    fn is_for_metrics(&self) -> bool {
+        matches!(self.access, Access::Open | Access::Brief) || self.path == "/metrics"
+    }
 }
 
 /// Every path, as people read them.
 pub(crate) static ROUTES: &[Route] = &[
-    route("/", "index", "What is here, for people", about::index),
-    route("/metrics", "metrics", "Metrics: OpenMetrics or Prometheus text, by Accept", metrics::metrics),
-    route("/livez", "livez", "Whether the process answers", probes::live),
-    route("/readyz", "readyz", "Whether state is open and pipelines are started", probes::ready),
-    route("/startupz", "startupz", "Whether each pipeline has been through its first attempt", probes::startup),
-    route("/healthz", "healthz", "Health of every part of every pipeline", health::health),
-    route("/status", "gravityStatus", "Status as Gravity tells it", gravity::status),
-    route("/api/v1/pipelines", "listPipelines", "Status of all pipelines", status::all),
-    route("/api/v1/pipelines/{name}", "getPipeline", "Status of one pipeline", status::one),
-    route("/api/v1/build", "getBuild", "What runs", about::build),
-    route("/api/v1/openapi.json", "getOpenapi", "The description of this API", about::openapi),
+    route("/", "index", "What is here, for people", Access::Viewer, about::index),
+    route(
+        "/metrics",
+        "metrics",
+        "Metrics: OpenMetrics or Prometheus text, by Accept",
+        Access::Viewer,
+        metrics::metrics,
+    ),
+    route("/livez", "livez", "Whether the process answers", Access::Open, probes::live),
+    route("/readyz", "readyz", "Whether state is open and pipelines are started", Access::Open, probes::ready),
+    route("/startupz", "startupz", "Whether each pipeline had its first attempt", Access::Open, probes::startup),
+    route("/healthz", "healthz", "Health of every part of every pipeline", Access::Brief, health::health),
+    route("/status", "gravityStatus", "Status as Gravity tells it", Access::Viewer, gravity::status),
+    route("/api/v1/pipelines", "listPipelines", "Status of all pipelines", Access::Viewer, status::all),
+    route("/api/v1/pipelines/{name}", "getPipeline", "Status of one pipeline", Access::Viewer, status::one),
+    route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
+    route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),
 ];
 
 const fn route(
     path: &'static str,
     operation: &'static str,
     summary: &'static str,
+    access: Access,
     answer: fn(&Site, &Asked<'_>) -> Answer,
 ) -> Route {
-    Route { path, operation, summary, answer }
+    Route { path, operation, summary, access, answer }
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// The one that has everything.
+    Main,
+    /// That of the metrics and the probes.
+    Metrics,
 }
 
 /// What of a request an answer may depend on.
@@ -66,6 +99,8 @@ pub(crate) struct Asked<'a> {
     query: &'a str,
     /// All `Accept` headers as one.
     accept: Option<String>,
+    /// Whether the caller may know more than whether all is well.
+    is_viewer: bool,
 }
 
 impl Asked<'_> {
@@ -81,20 +116,39 @@ impl Asked<'_> {
     }
 }
 
-/// The whole way from a request to its response. The body, if there is one, is left unread.
-pub(crate) fn respond<B>(site: &Site, request: &Request<B>) -> Response<Full<Bytes>> {
-    let (route, name) = match find(request.uri().path()) {
-        Ok(found) => found,
-        Err(answer) => return answer.into_response(),
+/// The whole way from a request to its answer. The body, if there is one, is left unread.
+pub(crate) fn answer<B>(site: &Site, port: Port, peer: IpAddr, request: &Request<B>) -> Answer {
+    let found = find(site.routes, port, request.uri().path());
+    // What is not there is told to those who may know what is.
+    let access = found.as_ref().map_or(Access::Viewer, |(route, _)| route.access);
+    let (caller, refusal) = site.gate.judge(access, request.headers(), &site.log);
+    let (route, name) = match (refusal, found) {
+        (None, Err(answer)) => return answer,
+        (Some(refusal), Err(_)) => return refusal.answer(),
+        (_, Ok(found)) => found,
     };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let text = "this path can only be read: GET or HEAD";
-        return Answer::error(StatusCode::METHOD_NOT_ALLOWED, FaultCode::HttpBadRequest, text).into_response();
+    let pipeline = site.pipeline(&name).map_or("", |shown| shown.view.name.as_str());
+    let answer = match refusal {
+        Some(refusal) => refusal.answer(),
+        None => asked(site, route, name, caller.role, request),
+    };
+    if access == Access::Operator && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let call = Call { caller: &caller, refusal, peer, method: request.method(), route: route.path, pipeline };
+        site.gate.audit(&call, &answer, &site.log);
+    }
+    answer
+}
+
+/// The answer to somebody who may ask.
+fn asked<B>(site: &Site, route: &Route, name: Cow<'_, str>, role: Option<Role>, request: &Request<B>) -> Answer {
+    let (allow, methods) = route.methods();
+    if !methods.contains(request.method()) {
+        return Answer::other_method(allow);
     }
     let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let accept = accepts.map(str::to_owned).reduce(|all, more| all + "," + &more);
-    let asked = Asked { name, query: request.uri().query().unwrap_or_default(), accept };
-    guarded(site, route, &asked).into_response()
+    let query = request.uri().query().unwrap_or_default();
+    guarded(site, route, &Asked { name, query, accept, is_viewer: role >= Some(Role::Viewer) })
 }
 
 /// Nothing of the site is locked or half-changed while an answer is made, so a panic leaves it whole.
@@ -107,14 +161,14 @@ fn guarded(site: &Site, route: &Route, asked: &Asked<'_>) -> Answer {
 }
 
 /// The route of a path, with what stands for its `{name}`.
-fn find(path: &str) -> Result<(&'static Route, Cow<'_, str>), Answer> {
-    for route in ROUTES {
-        match route.path.strip_suffix("{name}") {
+fn find<'a>(routes: &'static [Route], port: Port, path: &'a str) -> Result<(&'static Route, Cow<'a, str>), Answer> {
+    for route in routes.iter().filter(|route| port == Port::Main || route.is_for_metrics()) {
+        match route.path.split_once("{name}") {
             None if route.path == path => return Ok((route, Cow::Borrowed(""))),
             None => {}
-            Some(before) => {
-                let name = path.strip_prefix(before).filter(|name| !name.is_empty() && !name.contains('/'));
-                if let Some(name) = name {
+            Some((before, after)) => {
+                let name = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+                if let Some(name) = name.filter(|name| !name.is_empty() && !name.contains('/')) {
                     return Ok((route, decoded(name)?));
                 }
             }

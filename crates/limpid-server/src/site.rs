@@ -13,6 +13,9 @@ use std::time::Duration;
 use limpid_engine::{Handle, Phase, Status};
 use limpid_telemetry::{Build, Log, Moment, PipelineMeter, Registry};
 
+use crate::gate::Gate;
+use crate::routes::{ROUTES, Route};
+
 /// Both clocks, read together. The engine's clock stays out: the server names no connector's trait.
 pub type WallAndMonotonic = Arc<dyn Fn() -> Moment + Send + Sync>;
 
@@ -62,6 +65,8 @@ pub(crate) struct Site {
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: WallAndMonotonic,
     pub(crate) log: Arc<Log>,
+    pub(crate) gate: Gate,
+    pub(crate) routes: &'static [Route],
     started: AtomicBool,
 }
 
@@ -72,9 +77,10 @@ impl Site {
         pipelines: Vec<PipelineView>,
         clock: WallAndMonotonic,
         log: Arc<Log>,
+        gate: Gate,
     ) -> Self {
         let pipelines = pipelines.into_iter().map(|view| Shown { view, attempted: AtomicBool::new(false) }).collect();
-        Self { build, pipelines, registry, clock, log, started: AtomicBool::new(false) }
+        Self { build, pipelines, registry, clock, log, gate, routes: ROUTES, started: AtomicBool::new(false) }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -146,6 +152,6 @@ pub(crate) mod tests {
         let options = LogOptions { style: Style::Json, level: Level::Info, words: Words::Reduced, file: None };
         let log = Arc::new(Log::to(Box::new(lines.clone()), &options, || 0).unwrap());
         let now = Arc::new(move || Moment { nanos: clock.nanos(), wall_micros: clock.wall_micros() });
-        (Site::new(build, registry, views, now, log), lines)
+        (Site::new(build, registry, views, now, log, Gate::new(None, true)), lines)
     }
 }

@@ -6,6 +6,8 @@
 //! Invariant: [`Event::emit`] is the only code that writes a log line. A line is made of our own words, codes and
 //! objects: no row value, no secret. ERROR: a person must act. WARN: unexpected, recovered. INFO: a change of state.
 
+mod server;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use limpid_model::{Component, Fault, FaultCode, Response, TableName};
 
 use crate::log::{Level, Line, Log, Value};
 use crate::meter::{PipelineMeter, Totals};
+pub use server::{AnswerFailed, CallJudged, FilesKept, FilesTaken, Listening};
 
 /// Where one pipeline's occurrences go.
 #[derive(Clone)]
@@ -207,34 +210,5 @@ impl Event for DoubtSeen<'_> {
         let mut line = to.line(Level::Warn, Component::Input, "something odd was passed over");
         line.error_code = Some(self.code.as_str());
         to.log.write(&line.with("object", Value::Text(self.object.to_owned())));
-    }
-}
-
-/// The HTTP server answers. Concerns the process, so it has a log alone.
-#[derive(Clone, Copy, Debug)]
-pub struct Listening<'a> {
-    pub address: &'a str,
-}
-
-impl Listening<'_> {
-    pub fn emit(&self, log: &Log) {
-        let line = Line::new(Level::Info, "", Component::Server.word(), "the server listens");
-        log.write(&line.with("address", Value::Text(self.address.to_owned())));
-    }
-}
-
-/// A request to the HTTP server was answered with our own failure. Concerns the process, so it has a log alone.
-#[derive(Clone, Copy, Debug)]
-pub struct AnswerFailed<'a> {
-    /// The route, never the path that was asked.
-    pub route: &'a str,
-    pub code: FaultCode,
-}
-
-impl AnswerFailed<'_> {
-    pub fn emit(&self, log: &Log) {
-        let mut line = Line::new(Level::Error, "", Component::Server.word(), "a request could not be answered");
-        line.error_code = Some(self.code.as_str());
-        log.write(&line.with("route", Value::Text(self.route.to_owned())));
     }
 }

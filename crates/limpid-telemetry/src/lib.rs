@@ -18,8 +18,8 @@ mod registry;
 mod ring;
 
 pub use events::{
-    AnswerFailed, CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, Listening, PeerFound, PeerLost,
-    PipelineEnded, PipelineStarted, PipelineTelemetry, Progress, TableHalted,
+    AnswerFailed, CallJudged, CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, FilesKept, FilesTaken,
+    Listening, PeerFound, PeerLost, PipelineEnded, PipelineStarted, PipelineTelemetry, Progress, TableHalted,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};

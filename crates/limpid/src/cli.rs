@@ -48,15 +48,7 @@ pub const LATER_COMMANDS: &[&str] = &[
 ];
 
 /// Options of the contract that come with later releases.
-pub const LATER_OPTIONS: &[&str] = &[
-    "--auth-token-file",
-    "--tls-cert",
-    "--tls-key",
-    "--metrics-listen",
-    "--accept-new-state",
-    "--token-file",
-    "--raw",
-];
+pub const LATER_OPTIONS: &[&str] = &["--accept-new-state", "--raw"];
 
 #[derive(Debug, Args)]
 pub struct RunArguments {
@@ -69,9 +61,21 @@ pub struct RunArguments {
     /// Where the HTTP API and the metrics are served
     #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Listen beyond this machine without tokens and TLS, knowingly
+    /// Listen beyond this machine without tokens, knowingly
     #[arg(long)]
     pub insecure: bool,
+    /// Who may ask: a file with lines NAME ROLE TOKEN, read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub auth_token_file: Option<PathBuf>,
+    /// The certificate to serve HTTPS with, and those above it, as PEM; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A further port for the metrics and the probes alone
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     /// End at `caught-up` or at a position instead of running on
     #[arg(long, value_name = "caught-up|POSITION")]
     pub until: Option<String>,
@@ -116,6 +120,12 @@ pub struct StatusArguments {
     /// The instance to ask
     #[arg(long, env = "LIMPID_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
     pub server: String,
+    /// The token to show, alone in a file
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The authorities to trust in the place of the system's, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// The form of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Form,

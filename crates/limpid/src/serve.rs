@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use limpid_connector::Clock;
 use limpid_model::{Component, Fault, FaultCode};
-use limpid_server::{PipelineView, Server, ServerOptions};
+use limpid_server::{PipelineView, Server, ServerOptions, TlsFiles};
 use limpid_telemetry::{Level, Log, LogOptions, Registry, Style, Words};
 
 use crate::cli::{LogStyle, RunArguments};
@@ -19,7 +19,7 @@ use crate::screen::Screen;
 /// Starts the server.
 ///
 /// # Errors
-/// `LISTEN_FAILED`, `LISTEN_INSECURE`.
+/// `LISTEN_FAILED`, `LISTEN_INSECURE`, `LISTEN_TLS_INVALID`, `AUTH_FILE_INVALID`.
 pub fn start(
     arguments: &RunArguments,
     pipelines: Vec<PipelineView>,
@@ -38,7 +38,15 @@ pub fn start(
     let log = log.map_err(|error| {
         Fault::new(FaultCode::ListenFailed, Component::Server, "the server has no log").because(error)
     })?;
-    let options = ServerOptions { listen: arguments.listen, insecure: arguments.insecure, build: BUILD };
+    let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    let options = ServerOptions {
+        listen: arguments.listen,
+        metrics_listen: arguments.metrics_listen,
+        auth_token_file: arguments.auth_token_file.clone(),
+        tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+        insecure: arguments.insecure,
+        build: BUILD,
+    };
     let clock = clock.clone();
     let now = Arc::new(move || moment(&clock));
     Server::start(&options, Arc::clone(registry), pipelines, now, Arc::new(log))

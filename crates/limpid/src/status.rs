@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use limpid_model::FaultCode;
+use limpid_model::{Fault, FaultCode};
 use limpid_server::api::{PipelineStatus, StatusDocument};
 use limpid_server::client::Client;
 
@@ -14,14 +14,16 @@ use crate::cli::{Form, StatusArguments};
 use crate::progress::bytes_text;
 use crate::report;
 
-/// Asks and shows. 3 when nobody answers.
+/// Asks and shows. 3 when nobody answers, 2 when the address, the token or a file is wrong.
 pub fn status(arguments: &StatusArguments) -> u8 {
-    let answer = Client::new(&arguments.server, arguments.timeout).and_then(|client| client.status());
-    let document = match answer {
+    let document = match client(arguments).and_then(|client| client.status()) {
         Ok(document) => document,
         Err(fault) => {
             eprintln!("{}", report::fault(&fault));
-            return if fault.code() == FaultCode::UsageInvalid { 2 } else { 3 };
+            return match fault.code() {
+                FaultCode::UsageInvalid | FaultCode::AuthFileInvalid | FaultCode::AuthTokenInvalid => 2,
+                _ => 3,
+            };
         }
     };
     match arguments.format {
@@ -35,6 +37,17 @@ pub fn status(arguments: &StatusArguments) -> u8 {
         },
     }
     0
+}
+
+fn client(arguments: &StatusArguments) -> Result<Client, Fault> {
+    let mut client = Client::new(&arguments.server, arguments.timeout)?;
+    if let Some(file) = &arguments.token_file {
+        client = client.with_token_file(file)?;
+    }
+    if let Some(file) = &arguments.ca {
+        client = client.with_authorities(file)?;
+    }
+    Ok(client)
 }
 
 fn text(document: &StatusDocument) -> String {

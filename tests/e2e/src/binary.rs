@@ -82,6 +82,13 @@ impl Pipeline {
     }
 }
 
+/// Starts any command of the binary.
+pub fn limpid(arguments: &[&str]) -> Result<Limpid> {
+    let mut command = Command::new(binary());
+    command.args(arguments);
+    Limpid::spawn(command)
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {

@@ -32,7 +32,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
         let homes = match (package.as_str(), file.as_str()) {
             ("limpid-e2e", file) => vec![format!("tests/e2e/tests/{file}.rs")],
             (package, "lib") => vec![format!("crates/{package}/src/")],
-            (package, file) => vec![format!("crates/{package}/tests/{file}.rs")],
+            (package, file) => {
+                vec![format!("crates/{package}/tests/{file}.rs"), format!("crates/{package}/tests/{file}/")]
+            }
         };
         let is_there = |home: &String| tree.rust().any(|f| f.path.starts_with(home) && f.text.contains(&function));
         if !homes.iter().any(is_there) {

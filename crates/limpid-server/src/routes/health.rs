@@ -34,11 +34,12 @@ impl Health {
     }
 }
 
-pub(super) fn health(site: &Site, _: &Asked<'_>) -> Answer {
+pub(super) fn health(site: &Site, asked: &Asked<'_>) -> Answer {
     let now = site.now();
     let parts: Vec<(Health, ComponentHealth)> = site.pipelines.iter().flat_map(|shown| parts(shown, now)).collect();
     let worst = parts.iter().map(|(health, _)| *health).max().unwrap_or(Health::Ok);
-    let components = parts.into_iter().map(|(_, part)| part).collect();
+    // Names, addresses and causes are for those who may see them; whether all is well is for every probe.
+    let components = parts.into_iter().filter(|_| asked.is_viewer).map(|(_, part)| part).collect();
     let status = if worst == Health::Failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     Answer::json(status, &HealthDocument { status: worst.word().to_owned(), components })
 }

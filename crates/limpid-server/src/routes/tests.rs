@@ -1,15 +1,17 @@
 //! Paths and parameters that nobody should send.
 
+mod calls;
+
 use super::*;
 
 #[test]
 fn every_route_is_found_by_its_own_path_and_no_other() {
     for route in ROUTES {
         let path = route.path.replace("{name}", "shop");
-        assert!(find(&path).is_ok_and(|(found, _)| std::ptr::eq(found, route)), "{path}");
+        assert!(find(ROUTES, Port::Main, &path).is_ok_and(|(found, _)| std::ptr::eq(found, route)), "{path}");
     }
     for path in ["", "*", "//", "/metrics/", "/Metrics", "/api/v1/pipelines/", "/api/v1/pipelines/a/b", "/../livez"] {
-        assert!(find(path).is_err(), "{path}");
+        assert!(find(ROUTES, Port::Main, path).is_err(), "{path}");
     }
 }
 
@@ -31,8 +33,8 @@ fn what_a_client_sent_is_repeated_in_a_bounded_piece() {
 #[test]
 fn a_panic_costs_one_answer_and_is_told() {
     let (site, lines) = crate::site::tests::site(Vec::new());
-    let route = route("/broken", "broken", "", |_, _| panic!("a broken invariant"));
-    let asked = Asked { name: "".into(), query: "", accept: None };
+    let route = route("/broken", "broken", "", Access::Viewer, |_, _| panic!("a broken invariant"));
+    let asked = Asked { name: "".into(), query: "", accept: None, is_viewer: true };
     let response = guarded(&site, &route, &asked).into_response();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let line = lines.text();

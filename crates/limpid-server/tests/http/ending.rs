@@ -15,7 +15,7 @@ use crate::pipelines::{BUILD, Fate, desk, log, reading, wait_for};
 use crate::wire::{connect, get};
 
 fn start(listen: SocketAddr, insecure: bool) -> Result<Server, Fault> {
-    let options = ServerOptions { listen, insecure, build: BUILD };
+    let options = ServerOptions { insecure, ..ServerOptions::new(listen, BUILD) };
     Server::start(&options, Arc::new(Registry::new(BUILD)), Vec::new(), reading(&Clock::system()), log())
 }
 

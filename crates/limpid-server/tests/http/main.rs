@@ -5,10 +5,13 @@
 #![expect(clippy::disallowed_methods, reason = "drives real sockets and threads on the real clock")]
 
 mod answers;
+mod certificates;
 mod documents;
 mod ending;
 mod garbage;
 mod pipelines;
 mod schema;
 mod scrape;
+mod tls;
+mod tokens;
 mod wire;

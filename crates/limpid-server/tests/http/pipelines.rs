@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cmp::Ordering;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,11 @@ impl Desk {
 }
 
 pub fn desk(pipelines: &[(&str, Fate)]) -> Desk {
+    desk_with(&ServerOptions::new("127.0.0.1:0".parse().unwrap(), BUILD), log(), pipelines)
+}
+
+/// With another server than the usual one.
+pub fn desk_with(options: &ServerOptions, log: Arc<Log>, pipelines: &[(&str, Fate)]) -> Desk {
     let state = TempDir::new("server").unwrap();
     let store = Arc::new(Store::open(state.path()).unwrap());
     let registry = Arc::new(Registry::new(BUILD));
@@ -87,8 +92,7 @@ pub fn desk(pipelines: &[(&str, Fate)]) -> Desk {
             stream_key: "mysqlstream".to_owned(),
         });
     }
-    let options = ServerOptions { listen: "127.0.0.1:0".parse().unwrap(), insecure: false, build: BUILD };
-    let server = Server::start(&options, registry, views, reading(&clock), log()).unwrap();
+    let server = Server::start(options, registry, views, reading(&clock), log).unwrap();
     server.pipelines_started();
     for ((_, fate), handle) in pipelines.iter().zip(&handles) {
         wait_for(|| met(*fate, handle));
@@ -103,6 +107,31 @@ pub fn reading(clock: &Clock) -> WallAndMonotonic {
 
 fn moment(clock: &Clock) -> Moment {
     Moment { nanos: clock.nanos(), wall_micros: clock.wall_micros() }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    pub fn log(&self) -> Arc<Log> {
+        let options = LogOptions { style: Style::Json, level: Level::Info, words: Words::Reduced, file: None };
+        Arc::new(Log::to(Box::new(self.clone()), &options, || 0).unwrap())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A log that nobody reads.
