@@ -136,9 +136,8 @@ impl Checker {
             Kind::Int { min, max } => self.keep(path, at, scalar::int(key, value, min, max)),
             Kind::Duration { min, max } => self.keep(path, at, scalar::duration(key, value, min, max)),
             Kind::Bytes { min, max } => self.keep(path, at, scalar::bytes(key, value, min, max)),
-            Kind::Choice { table_is_later: true, words } if matches!(value, Value::Map(_)) => {
-                let help = scalar::write_here(key, &words(), self.syntax);
-                self.complain(path, at, Complaint::later("as a table of keys is not in this version").help(help));
+            Kind::Choice { table: Some(keys), .. } if let Value::Map(entries) = value => {
+                self.table(entries, path, key_place, Known { keys, others: &[] });
             }
             Kind::Choice { words, .. } => self.keep(path, at, scalar::word(key, value, &words(), self.syntax)),
             Kind::Texts { min } => self.texts(node, path, key, min),

@@ -6,6 +6,7 @@
 //! Invariant: no `Option` here means "the default"; and a value that this version does not have cannot be said.
 
 mod format;
+mod snapshot;
 mod telemetry;
 
 use std::fmt;
@@ -21,6 +22,8 @@ pub use format::{
     BigintUnsigned, BinaryHandling, Compat, DecimalHandling, FormatName, FormatSpec, SkippedOperations, TimePrecision,
     Tinyint1,
 };
+use snapshot::SNAPSHOT;
+pub use snapshot::{SnapshotMode, SnapshotSpec};
 pub(crate) use telemetry::TELEMETRY;
 pub use telemetry::{LogFormat, LogLevel, LogsSpec, MetricsSpec, TelemetrySpec};
 
@@ -50,8 +53,8 @@ pub(crate) const SOURCE: &[Key] = &[
     // `load` refuses its absence, since it knows what there is to choose from.
     Key::text("type").doc("Which system."),
     Key::choice::<SnapshotMode>("snapshot")
-        .written_out("never", "initial")
-        .table_is_later()
+        .default("initial")
+        .or_table(SNAPSHOT)
         .doc("Whether the tables are copied before the stream is followed."),
     Key::text("start")
         .default("head")
@@ -66,21 +69,6 @@ pub(crate) const SINK: &[Key] = &[
         .written_out("at-least-once", "at-least-once")
         .doc("What a restart may do to rows delivered just before it."),
 ];
-
-/// Whether tables are copied first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotMode {
-    Never,
-}
-
-impl Choices for SnapshotMode {
-    const TABLE: &'static [Choice<Self>] = &[
-        Choice::later("initial", "Once, before the stream."),
-        Choice::new("never", SnapshotMode::Never, "The stream alone."),
-        Choice::later("only", "The copy alone."),
-        Choice::later("when-needed", "At the first start, and when the position is lost."),
-    ];
-}
 
 /// What is promised of each row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +125,7 @@ pub struct PipelineSpec {
 pub struct SourceSpec {
     /// The connector's name in the registry.
     pub kind: &'static str,
-    pub snapshot: SnapshotMode,
+    pub snapshot: SnapshotSpec,
     pub start: Start,
     /// Where `start` is written, for the connector that finds it to be no position.
     pub start_place: Place,

@@ -85,7 +85,8 @@ pub(crate) enum Kind {
     },
     Choice {
         words: fn() -> Vec<Word>,
-        table_is_later: bool,
+        /// The keys of a table that may stand in the word's place; the word itself is then its key `mode`.
+        table: Option<&'static [Key]>,
     },
     Texts {
         min: usize,
@@ -170,7 +171,7 @@ impl Key {
 
     /// One of the words of `T`.
     pub const fn choice<T: Choices>(name: &'static str) -> Self {
-        Self::new(name, Kind::Choice { words: words::<T>, table_is_later: false })
+        Self::new(name, Kind::Choice { words: words::<T>, table: None })
     }
 
     /// A list of at least `min` texts. Left out it is empty.
@@ -231,11 +232,11 @@ impl Key {
         Self { presence: Presence::WrittenOut { write, default }, ..self }
     }
 
-    /// A table of keys instead of a word is the form of a later version. For choices.
+    /// A table of keys may stand in the word's place; one of its keys, `mode`, is the same choice. For choices.
     #[must_use]
-    pub const fn table_is_later(self) -> Self {
+    pub const fn or_table(self, keys: &'static [Key]) -> Self {
         match self.kind {
-            Kind::Choice { words, .. } => Self { kind: Kind::Choice { words, table_is_later: true }, ..self },
+            Kind::Choice { words, .. } => Self { kind: Kind::Choice { words, table: Some(keys) }, ..self },
             _ => panic!("only a choice can also be a table of keys"),
         }
     }

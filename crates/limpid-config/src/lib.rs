@@ -103,8 +103,8 @@ mod tls;
 pub use faults::{Complaint, ConfigFault};
 pub use frame::{
     BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, LogFormat, LogLevel,
-    LogsSpec, MetricsSpec, OnRowError, PipelineSpec, SinkSpec, SkippedOperations, SnapshotMode, SourceSpec, Start,
-    TelemetrySpec, TimePrecision, Tinyint1,
+    LogsSpec, MetricsSpec, OnRowError, PipelineSpec, SinkSpec, SkippedOperations, SnapshotMode, SnapshotSpec,
+    SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1,
 };
 pub use interpolate::{Fixed, Outside, Process};
 pub use key::{Choice, Choices, Key};

@@ -15,7 +15,8 @@ use limpid_model::{FaultCode, PipelineName};
 use crate::check::{Checker, Known};
 use crate::faults::{Complaint, ConfigFault, nearest};
 use crate::frame::{
-    FORMAT, FRAME, FormatName, FormatSpec, PipelineSpec, SINK, SOURCE, SinkSpec, SourceSpec, Start, TelemetrySpec,
+    FORMAT, FRAME, FormatName, FormatSpec, PipelineSpec, SINK, SOURCE, SinkSpec, SnapshotSpec, SourceSpec, Start,
+    TelemetrySpec,
 };
 use crate::interpolate::{Outside, resolve};
 use crate::key::{Key, list};
@@ -232,7 +233,7 @@ fn source_spec(mut section: Section, kinds: &'static [SourceKind]) -> Result<Sou
     section.read_checked(SOURCE, |keys| {
         Some(SourceSpec {
             kind: kind.name,
-            snapshot: keys.choice("snapshot"),
+            snapshot: SnapshotSpec::read(keys)?,
             start: Start::read(keys),
             start_place: keys.place("start").clone(),
             section: whole,

@@ -113,6 +113,9 @@ impl Section {
     }
 }
 
+/// The key of a choice inside the table that may stand in its place.
+const MODE: &str = "mode";
+
 /// One table of keys that has been checked.
 pub struct Reader<'a> {
     keys: &'static [Key],
@@ -220,6 +223,24 @@ impl<'a> Reader<'a> {
         let value = T::parse(word);
         assert!(value.is_some(), "`{name}` is read as other choices than its table declares");
         value
+    }
+
+    /// A choice in whose place a table may stand: the word, and the table's other keys, at their defaults where there is
+    /// only a word.
+    pub fn choice_or_table<T: Choices>(&self, name: &str) -> (T, Reader<'a>) {
+        let Kind::Choice { table: Some(keys), .. } = self.key(name).kind else {
+            panic!("`{name}` is read as a choice or a table, and is declared as something else")
+        };
+        let found = entry(self.entries, name);
+        let place = found.map_or(self.place, |found| &found.place);
+        let reader = |entries| Reader { keys, entries, path: join(&self.path, name), place, faults: self.faults };
+        match found.map(|found| &found.node.value) {
+            Some(Value::Map(entries)) => {
+                let table = reader(entries.as_slice());
+                (table.choice(MODE), table)
+            }
+            _ => (self.choice(name), reader(&[])),
+        }
     }
 
     /// Empty when left out.

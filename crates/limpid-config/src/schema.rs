@@ -92,10 +92,14 @@ fn kind(key: &Key) -> Value {
         Kind::Int { min, max } => or_resolved(json!({ "type": "integer", "minimum": min, "maximum": max })),
         Kind::Duration { .. } => or_resolved(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })),
         Kind::Bytes { .. } => or_resolved(json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$" })),
-        Kind::Choice { words, .. } => {
+        Kind::Choice { words, table: keys } => {
             let here = words().into_iter().filter(|word| word.here);
             let word = |word: crate::key::Word| json!({ "const": word.word, "description": word.doc });
-            or_resolved(json!({ "oneOf": here.map(word).collect::<Vec<_>>() }))
+            let choice = or_resolved(json!({ "oneOf": here.map(word).collect::<Vec<_>>() }));
+            match keys {
+                Some(keys) => json!({ "anyOf": [choice, table(keys.iter(), &[])] }),
+                None => choice,
+            }
         }
         Kind::Texts { min } => {
             json!({ "type": "array", "minItems": min, "items": { "type": "string", "minLength": 1 } })

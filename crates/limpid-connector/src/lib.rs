@@ -6,11 +6,13 @@
 //! Invariant: the engine knows connectors only through these traits; connectors know neither it nor each other.
 
 mod clock;
+mod copy;
 mod sink;
 mod source;
 mod stop;
 
 pub use clock::Clock;
+pub use copy::{Admission, Chunk, ChunkAsk, KeyRange, SourceLoad, TableFound, TableReader};
 pub use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
 pub use sink::{Accepted, Delivered, Sink, SinkEvent};
 pub use source::{ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Source, StartPoint, StreamEvent, Until};

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use limpid_model::{Batch, Fault, FaultCode, Position, TableName};
 
+use crate::copy::{Admission, Chunk, TableReader};
+
 /// Where to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartPoint {
@@ -55,7 +57,7 @@ pub enum StreamEvent {
 }
 
 /// One system to read from.
-pub trait Source: Send {
+pub trait Source: Send + Sync {
     /// Connects, checks that the server can be read as asked, and positions the stream. `history` is the last
     /// [`StreamEvent::History`] that was saved for this position, as its version and bytes.
     ///
@@ -73,6 +75,12 @@ pub trait Source: Send {
     /// # Errors
     /// As [`Source::open`].
     fn head(&self) -> Result<Box<dyn Head>, Fault>;
+
+    /// Another connection that reads whole tables.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault>;
 
     /// Host and port without credentials, for messages and the health metric.
     fn endpoint(&self) -> String;
@@ -101,6 +109,12 @@ pub trait ChangeStream: Send {
 
     /// The position the stream was opened at.
     fn opened_at(&self) -> Position;
+
+    /// Weighs a chunk against what was yielded so far: whether the fence is passed and the table still is what it was.
+    fn admit(&mut self, chunk: &mut Chunk) -> Admission;
+
+    /// From here on yields nothing beyond `fence`, which is not passed yet; with `None` goes on.
+    fn hold_at(&mut self, fence: Option<Position>);
 }
 
 /// What a decoder found besides rows.

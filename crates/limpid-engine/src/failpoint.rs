@@ -35,6 +35,9 @@ points! {
     BeforeState = "before-state",
     AfterState = "after-state",
     BeforeDrain = "before-drain",
+    AfterChunk = "after-chunk",
+    AfterAdmission = "after-admission",
+    AfterCopied = "after-copied",
 }
 
 const UNARMED: u32 = u32::MAX;

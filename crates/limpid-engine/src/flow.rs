@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use limpid_connector::{
-    ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Head, Sink, Stop, StreamEvent,
+    ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Head, Sink, Source, Stop, StreamEvent,
 };
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use crate::budget::Budget;
+use crate::copy::{self, Control, CopierParts, CopyOptions, Copying, Mark};
 use crate::observe::Observer;
 use crate::saver::Saver;
 use crate::watch;
@@ -43,6 +44,8 @@ pub(crate) struct Raw {
     encoded: Box<EncodedBatch>,
     events: Vec<StreamEvent>,
     taken: u64,
+    /// Set for rows that were read from a table.
+    mark: Option<Mark>,
 }
 
 /// A batch on its way from worker to delivery.
@@ -52,6 +55,7 @@ pub(crate) struct Made {
     decoded: DecodeTally,
     encoding: EncodeTally,
     taken: u64,
+    mark: Option<Mark>,
 }
 
 /// What the threads of one attempt share.
@@ -73,6 +77,10 @@ pub(crate) struct Shared {
     sink_held: (AtomicU64, AtomicU64),
     /// Batches that wait for a worker and for the delivery, as each side last saw them.
     waiting: (AtomicUsize, AtomicUsize),
+    /// What is copied beside the stream; `None` when nothing is.
+    pub(crate) copying: Option<Copying>,
+    /// The attempt ends once everything is copied.
+    ends_when_copied: bool,
     /// Used batches on their way back.
     #[expect(clippy::vec_box, reason = "batches travel boxed; unboxing would move half a kilobyte each way")]
     spare: Mutex<Vec<Box<EncodedBatch>>>,
@@ -165,6 +173,11 @@ pub(crate) struct Attempt<'a> {
     pub(crate) resume: Option<Resume>,
     pub(crate) halted: Vec<TableName>,
     pub(crate) drain_max: Duration,
+    /// What is copied beside the stream, and from whom.
+    pub(crate) copy: Option<CopyOptions>,
+    pub(crate) copy_control: Arc<Control>,
+    pub(crate) source: &'a dyn Source,
+    pub(crate) ends_when_copied: bool,
 }
 
 /// How an attempt ended without a fault.
@@ -174,16 +187,28 @@ pub(crate) enum Ended {
     Stopped,
     /// The end that was asked for.
     Reached,
+    /// The tables are copied; the end that was asked for is looked for from here on.
+    Copied,
 }
 
-/// Runs the threads until the stream ends, the stop is raised or something fails.
-pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
-    let shared = Arc::new(Shared {
+/// What the threads share, and how many of them copy tables.
+fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
+    let abort = Stop::new();
+    let copy = attempt.copy.clone().map(|options| {
+        let (cursors, observer) = (&attempt.saver.record().cursors, Arc::clone(&attempt.observer));
+        let copiers = options.parallel.max(1);
+        Copying::resume(options, Arc::clone(&attempt.copy_control), cursors, &attempt.stop, &abort, observer)
+            .map(|copying| (copying, copiers))
+    });
+    let (copying, copiers) = copy.transpose()?.map_or((None, 0), |(copying, copiers)| (Some(copying), copiers));
+    let shared = Shared {
         clock: attempt.clock.clone(),
         budget: Budget::new(FLIGHT_BYTES_MAX),
-        abort: Stop::new(),
+        copying,
+        ends_when_copied: attempt.ends_when_copied,
+        abort,
         stop: attempt.stop.clone(),
-        observer: attempt.observer,
+        observer: Arc::clone(&attempt.observer),
         fault: Mutex::new(None),
         halted: Mutex::new(attempt.halted.clone()),
         any_halted: AtomicBool::new(!attempt.halted.is_empty()),
@@ -191,7 +216,13 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
         sink_held: (AtomicU64::new(0), AtomicU64::new(0)),
         waiting: (AtomicUsize::new(0), AtomicUsize::new(0)),
         spare: Mutex::new(Vec::new()),
-    });
+    };
+    Ok((Arc::new(shared), copiers))
+}
+
+/// Runs the threads until the stream ends, the stop is raised or something fails.
+pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
+    let (shared, copiers) = share(&attempt)?;
     let (raw_out, raw_in) = bounded::<Raw>(QUEUE_BATCHES);
     let (made_out, made_in) = bounded::<Made>(QUEUE_BATCHES);
     let opened_at: Position = attempt.stream.opened_at();
@@ -213,6 +244,15 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
             scope.spawn(move || {
                 guarded(&shared, Component::Filter, || {
                     worker::run(&raw_in, &made_out, &*decoder, encoders.map(|make| make(connector)), &shared)
+                })
+            });
+        }
+        for _ in 0..copiers {
+            let (shared, source) = (Arc::clone(&shared), attempt.source);
+            scope.spawn(move || {
+                guarded(&shared, Component::Input, || match &shared.copying {
+                    Some(copying) => copy::run_copier(&CopierParts { source, clock: &shared.clock, copying }),
+                    None => Ok(()),
                 })
             });
         }

@@ -8,6 +8,7 @@
 
 mod backoff;
 mod budget;
+mod copy;
 pub mod failpoint;
 mod flow;
 mod observe;
@@ -17,6 +18,7 @@ mod status;
 mod watch;
 mod window;
 
+pub use copy::{CHUNK_ROWS, CopyMode, CopyOptions, CopyProgress, CopyRequest, TableProgress, Throttle};
 pub use flow::EncoderFactory;
 pub use observe::{Fill, HeadLooked, Observer, Unobserved};
 pub use pipeline::{DRAIN_MAX, Outcome, Parts, run};

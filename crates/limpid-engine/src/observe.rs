@@ -5,10 +5,12 @@
 //! Invariant: an observer never blocks and never fails; the data path does not wait for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use limpid_connector::{DecodeTally, Delivered, EncodeTally, EncodedBatch};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 
+use crate::copy::CopyProgress;
 use crate::status::Board;
 
 /// A look at the end of the source's log.
@@ -68,6 +70,14 @@ pub trait Observer: Send + Sync {
     fn fault(&self, _fault: &Fault, _pause_ms: Option<u64>) {}
     /// The pipeline runs: connected, positioned.
     fn started(&self, _position: &str) {}
+    /// A chunk of a table was read.
+    fn chunk_read(&self, _table: &TableName, _rows: u64, _took: Duration) {}
+    /// A chunk cannot be used and is read again.
+    fn chunk_stale(&self, _table: &TableName, _why: &str) {}
+    /// A copy that an operator asked for cannot be made.
+    fn copy_failed(&self, _table: &TableName, _fault: &Fault) {}
+    /// How far tables are copied.
+    fn copying(&self, _progress: &CopyProgress) {}
 }
 
 /// Watches nothing.
@@ -147,5 +157,22 @@ impl Observer for Boarded {
     fn started(&self, position: &str) {
         self.board.position(position);
         self.inner.started(position);
+    }
+
+    fn chunk_read(&self, table: &TableName, rows: u64, took: Duration) {
+        self.inner.chunk_read(table, rows, took);
+    }
+
+    fn chunk_stale(&self, table: &TableName, why: &str) {
+        self.inner.chunk_stale(table, why);
+    }
+
+    fn copy_failed(&self, table: &TableName, fault: &Fault) {
+        self.inner.copy_failed(table, fault);
+    }
+
+    fn copying(&self, progress: &CopyProgress) {
+        self.board.copying(progress);
+        self.inner.copying(progress);
     }
 }

@@ -8,11 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use limpid_codec::cursor::{self, Cursors};
 use limpid_connector::{Clock, Sink, Source, StartPoint, StreamEvent, Until};
 use limpid_model::{Component, Epoch, Fault, FaultCode, PipelineName, Position, PositionRecord, Response, TableName};
 use limpid_state::Store;
 
 use crate::backoff::Backoff;
+use crate::copy::{CopyMode, CopyOptions};
 use crate::flow::{self, Attempt, EncoderFactory, Ended, Resume};
 use crate::observe::{Boarded, Observer};
 use crate::saver::Saver;
@@ -34,6 +36,10 @@ pub struct Parts {
     /// Where to begin when nothing is stored.
     pub start: StartPoint,
     pub until: Until,
+    /// Whether and how tables are copied.
+    pub copy: CopyOptions,
+    /// The end that was asked for is that of the copy.
+    pub until_copied: bool,
     /// Changes when the captured tables or columns do.
     pub selection: u64,
 }
@@ -66,8 +72,18 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
         let fault = match attempt(parts, handle, &mut begun) {
             Ok(Ended::Stopped) => return Outcome::Stopped,
             Ok(Ended::Reached) => return Outcome::Reached,
+            Ok(Ended::Copied) => continue,
             Err(fault) => fault,
         };
+        if parts.copy.mode == CopyMode::WhenNeeded
+            && matches!(fault.code(), FaultCode::SourceLogPurged | FaultCode::SourceChanged)
+            && let Some(started) = begun.as_mut().filter(|started| started.has_position)
+        {
+            // What lies between cannot be had: everything is copied anew from where the log is now.
+            parts.observer.fault(&fault, Some(0));
+            started.forget_position();
+            continue;
+        }
         handle.board().phase(Phase::Starting);
         if handle.stop_signal().is_raised() && fault.code() == FaultCode::DrainTimedOut {
             parts.observer.fault(&fault, None);
@@ -103,6 +119,15 @@ struct Started {
     has_position: bool,
     stored_selection: Option<u64>,
     halted: Vec<TableName>,
+    /// The copy before the end that was asked for is done.
+    copied: bool,
+}
+
+impl Started {
+    fn forget_position(&mut self) {
+        self.saver.forget_position();
+        (self.has_position, self.stored_selection) = (false, None);
+    }
 }
 
 fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> Result<Ended, Fault> {
@@ -115,10 +140,15 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
     }
     let started = begun.as_mut().expect("set above");
     let resumed = started.has_position || !started.saver.record().delivered.is_empty();
-    let from = if resumed { StartPoint::At(started.saver.record().delivered.clone()) } else { parts.start.clone() };
+    let copies = parts.copy.mode != CopyMode::Never && (!resumed || !started.saver.record().cursors.is_empty());
+    let from = start_point(parts, started, resumed, copies);
+    let ends_when_copied = parts.until_copied || parts.copy.mode == CopyMode::Only;
+    // An end in the log is looked for once the tables are there: their fences may lie behind it.
+    let copies_first = copies && !started.copied && parts.until != Until::Forever;
+    let until = if copies_first || ends_when_copied { &Until::Forever } else { &parts.until };
     let history = parts.store.history_at(&parts.name, started.saver.record().schema_version)?;
     let history = history.filter(|_| resumed).map(|history| (history.version, history.definitions));
-    let opened = parts.source.open(&from, &parts.until, history);
+    let opened = parts.source.open(&from, until, history);
     let endpoint = parts.source.endpoint();
     parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
     let mut stream = opened?;
@@ -133,7 +163,8 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
             StreamEvent::History { version, snapshot } => Some((version, snapshot)),
             StreamEvent::TableFault { .. } | StreamEvent::Doubt { .. } => None,
         });
-        started.saver.begin_at(&opened_at, history, &*parts.observer)?;
+        let cursors = cursor::encode(&Cursors { all: copies, tables: Vec::new() });
+        started.saver.begin_at(&opened_at, cursors, history, &*parts.observer)?;
         started.has_position = true;
     }
     handle.board().phase(Phase::Running);
@@ -152,11 +183,31 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
         resume,
         halted: started.halted.clone(),
         drain_max: DRAIN_MAX,
+        copy: (!started.copied).then(|| parts.copy.clone()),
+        copy_control: Arc::clone(handle.copy_control()),
+        source: &*parts.source,
+        ends_when_copied: copies_first || ends_when_copied,
     });
     // What this attempt halted stays halted for the next, which counts rows under the new selection.
     started.halted = parts.store.pipeline(&parts.name)?.halted.into_iter().map(|halted| halted.table).collect();
     started.stored_selection = Some(started.saver.selection());
-    ended
+    match ended {
+        Ok(Ended::Reached) if copies_first && !ends_when_copied => {
+            started.copied = true;
+            Ok(Ended::Copied)
+        }
+        ended => ended,
+    }
+}
+
+/// Where to open the stream.
+fn start_point(parts: &Parts, started: &Started, resumed: bool, copies: bool) -> StartPoint {
+    match (resumed, copies) {
+        (true, _) => StartPoint::At(started.saver.record().delivered.clone()),
+        // What was committed before is in the tables.
+        (false, true) => StartPoint::Head,
+        (false, false) => parts.start.clone(),
+    }
 }
 
 fn resume_of(position: &Position) -> Option<Resume> {
@@ -202,6 +253,7 @@ fn begin(parts: &mut Parts) -> Result<Started, Fault> {
         has_position,
         stored_selection,
         halted,
+        copied: false,
     })
 }
 

@@ -19,12 +19,20 @@ use crate::observe::Observer;
 /// A position is saved this often while it moves: what a crash repeats is a second of rows.
 const SAVE_EVERY_NANOS: u64 = 1_000_000_000;
 
+/// What a batch completes: the position behind it, the schema version in force there, and how far tables are copied.
+#[derive(Clone, Debug)]
+pub(crate) struct Covered {
+    pub(crate) position: Position,
+    pub(crate) version: u32,
+    pub(crate) cursors: Arc<Vec<String>>,
+}
+
 /// Keeps one pipeline's record.
 pub struct Saver {
     store: Arc<Store>,
     record: PositionRecord,
     selection: u64,
-    covered: Option<(Position, u32)>,
+    covered: Option<Covered>,
     saved_at: u64,
 }
 
@@ -44,6 +52,7 @@ impl Saver {
     pub(crate) fn begin_at(
         &mut self,
         position: &Position,
+        cursors: Vec<String>,
         history: Option<(u32, Vec<u8>)>,
         observer: &dyn Observer,
     ) -> Result<(), Fault> {
@@ -53,9 +62,21 @@ impl Saver {
         }
         self.record.delivered = position.text();
         self.record.read_from = position.read_from().text();
+        self.record.cursors = cursors;
         self.store.save_checkpoint(&self.record.pipeline, &self.record, self.selection)?;
         observer.saved(&self.record.delivered, 0);
         Ok(())
+    }
+
+    /// The source has no way on from the position: the next start is like a first one.
+    pub(crate) fn forget_position(&mut self) {
+        let record = &mut self.record;
+        record.delivered.clear();
+        record.read_from.clear();
+        record.cursors.clear();
+        record.undecided.clear();
+        record.rows_done = 0;
+        self.covered = None;
     }
 
     /// The record as last saved.
@@ -63,9 +84,9 @@ impl Saver {
         &self.record
     }
 
-    /// Everything at or below `position` is durable at the sink; `version` of the schema history holds there.
-    pub(crate) fn covered(&mut self, position: Position, version: u32) {
-        self.covered = Some((position, version));
+    /// Everything at or below the position is durable at the sink.
+    pub(crate) fn covered(&mut self, covered: Covered) {
+        self.covered = Some(covered);
     }
 
     pub(crate) fn save_when_due(&mut self, sink: &mut dyn Sink, shared: &Shared) -> Result<(), Fault> {
@@ -76,11 +97,12 @@ impl Saver {
     }
 
     pub(crate) fn save_now(&mut self, sink: &mut dyn Sink, shared: &Shared) -> Result<(), Fault> {
-        let Some((position, version)) = self.covered.take() else { return Ok(()) };
+        let Some(Covered { position, version, cursors }) = self.covered.take() else { return Ok(()) };
         let started = shared.clock.nanos();
         self.record.delivered = position.text();
         self.record.read_from = position.read_from().text();
         self.record.schema_version = version;
+        self.record.cursors.clone_from(&cursors);
         self.record.rows_done = position.inside().map_or(0, |(_, rows)| rows);
         pass(Point::BeforeRecord);
         sink.save_record(&record::encode(&self.record))?;

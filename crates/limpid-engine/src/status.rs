@@ -12,6 +12,8 @@ use std::time::Duration;
 use limpid_connector::{Clock, Stop};
 use limpid_model::{Component, Fault, FaultCode, TableName};
 
+use crate::copy::{Control, CopyProgress, CopyRequest};
+
 /// Where a pipeline stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -113,6 +115,8 @@ pub struct Status {
     pub fault: Option<FaultSeen>,
     pub halted: Vec<HaltedSeen>,
     pub peers: Vec<Peer>,
+    /// How far tables are copied.
+    pub copying: CopyProgress,
 }
 
 /// How a stream stands, the worst that is true.
@@ -184,6 +188,7 @@ impl Status {
 pub struct Handle {
     board: Arc<Board>,
     stop: Stop,
+    copies: Arc<Control>,
 }
 
 impl Handle {
@@ -198,8 +203,9 @@ impl Handle {
             fault: None,
             halted: Vec::new(),
             peers: Vec::new(),
+            copying: CopyProgress::default(),
         };
-        Self { board: Arc::new(Board { status: Mutex::new(status), clock }), stop }
+        Self { board: Arc::new(Board { status: Mutex::new(status), clock }), stop, copies: Arc::default() }
     }
 
     /// A copy of how it stands now.
@@ -220,6 +226,16 @@ impl Handle {
             }
         });
         self.stop.raise();
+    }
+
+    /// Asks something of the copies of tables. What a running attempt takes up is in the position record from its next
+    /// save on.
+    pub fn ask_copy(&self, request: CopyRequest) {
+        self.copies.ask(request);
+    }
+
+    pub(crate) fn copy_control(&self) -> &Arc<Control> {
+        &self.copies
     }
 
     pub(crate) fn stop_signal(&self) -> &Stop {
@@ -278,6 +294,10 @@ impl Board {
         self.change(|status, now| status.fault = Some(FaultSeen::of(fault, now)));
     }
 
+    pub(crate) fn copying(&self, progress: &CopyProgress) {
+        self.change(|status, _| status.copying.clone_from(progress));
+    }
+
     pub(crate) fn halted(&self, table: &TableName, fault: &Fault) {
         self.change(|status, now| {
             if !status.halted.iter().any(|halted| halted.table == *table) {
@@ -329,6 +349,7 @@ mod tests {
             fault: None,
             halted: Vec::new(),
             peers: Vec::new(),
+            copying: CopyProgress::default(),
         }
     }
 

@@ -30,6 +30,9 @@ pub(crate) fn run(mut head: Box<dyn Head>, shared: &Shared) {
             sink_bytes,
             sink_bytes_max,
         });
+        if let Some(copying) = &shared.copying {
+            shared.observer.copying(&copying.progress(shared.clock.nanos()));
+        }
         let (asked_nanos, asked_micros) = (shared.clock.nanos(), shared.clock.wall_micros());
         let from = shared.covered();
         if let Ok(seen) = head.look(&from)

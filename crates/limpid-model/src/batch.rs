@@ -275,6 +275,11 @@ impl Batch {
         self.events.is_empty() && self.rows.is_empty() && self.end.is_none()
     }
 
+    /// True when the rows were read from a table, not from the log: a batch holds either.
+    pub fn is_copy(&self) -> bool {
+        self.rows.first().is_some_and(|row| row.op == Op::Read)
+    }
+
     /// The bytes a `Raw` or `Arena` cell points at; empty for all others.
     #[inline]
     pub fn bytes(&self, cell: Cell) -> &[u8] {

@@ -100,6 +100,8 @@ pub struct Assembler {
     payload: u64,
     /// Where the event ended that says the rest of this file is encrypted on the server's disk.
     encryption_ends: u64,
+    /// Where the server is, as its last heartbeat says.
+    heard: Option<(Arc<str>, u64)>,
 }
 
 impl Assembler {
@@ -121,6 +123,7 @@ impl Assembler {
             settled_offset: position.offset,
             payload: NO_PAYLOAD,
             encryption_ends: u64::MAX,
+            heard: None,
         }
     }
 

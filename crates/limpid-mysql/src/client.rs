@@ -7,6 +7,7 @@
 
 mod login;
 mod socket;
+mod statement;
 pub mod tls;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use limpid_model::{Component, Fault, FaultCode};
 
 pub use socket::Socket;
+pub use statement::Prepared;
 pub use tls::{TlsMode, TlsOptions};
 
 /// Where and as whom to connect.
@@ -103,6 +105,11 @@ impl Client {
         self.socket
     }
 
+    /// The socket, for whoever reads rows into blocks of their own.
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
     /// Host and port.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
@@ -113,22 +120,11 @@ impl Client {
     /// # Errors
     /// The server's error inside [`QueryError::Server`], or a broken connection.
     pub fn query(&mut self, sql: &str) -> Result<TextRows, QueryError> {
-        let mut command = Vec::with_capacity(sql.len() + 1);
-        command.push(0x03);
-        command.extend_from_slice(sql.as_bytes());
-        self.command(&command)?;
-        let first = self.read_packet()?;
-        match first.first() {
-            Some(0x00) | None => return Ok(Vec::new()),
-            Some(0xff) => return Err(QueryError::Server(server_error(&first))),
-            _ => {}
-        }
-        let columns = crate::bytes::Cursor::new(&first).lenenc().ok_or_else(|| self.garbled())?;
-        // Column definitions, then an EOF packet.
-        for _ in 0..columns {
-            self.read_packet()?;
-        }
-        self.read_packet()?;
+        self.query_named(sql).map(|(_, rows)| rows)
+    }
+
+    /// Rows behind their columns' descriptions, up to the packet that ends them.
+    fn text_rows(&mut self, columns: u64) -> Result<TextRows, QueryError> {
         let mut rows = Vec::new();
         loop {
             let packet = self.read_packet()?;
@@ -216,11 +212,11 @@ impl Client {
         Ok(())
     }
 
-    fn lost(&self, error: std::io::Error) -> QueryError {
+    pub(crate) fn lost(&self, error: std::io::Error) -> QueryError {
         QueryError::Lost(unreachable(&self.endpoint, error))
     }
 
-    fn garbled(&self) -> QueryError {
+    pub(crate) fn garbled(&self) -> QueryError {
         let text = format!("{} answered with something that is no MySQL packet", self.endpoint);
         QueryError::Lost(Fault::new(FaultCode::SourceUnreachable, Component::Input, text))
     }

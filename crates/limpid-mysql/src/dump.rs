@@ -56,6 +56,8 @@ fn prepare(client: &mut Client, from: &DumpFrom, dump: &DumpOptions) -> Result<(
     let mut statements = vec![
         "SET @master_binlog_checksum=@@global.binlog_checksum, @source_binlog_checksum=@@global.binlog_checksum".into(),
         format!("SET @master_heartbeat_period={heartbeat}, @source_heartbeat_period={heartbeat}"),
+        // Nobody reads while the stream stands at the fence of a table that is copied whole.
+        "SET net_write_timeout=86400".into(),
     ];
     match dump.flavor {
         Flavor::MariaDb => {

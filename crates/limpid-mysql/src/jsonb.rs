@@ -34,6 +34,7 @@ mod document;
 mod number;
 mod opaque;
 mod path;
+mod retext;
 mod text;
 
 use limpid_connector::JsonText;
@@ -70,6 +71,12 @@ pub fn apply_differences(before: &[u8], diffs: &[u8], form: JsonText, out: &mut 
         JsonText::Server => whole(out, |out| difference::apply::<Server>(before, diffs, out)),
         JsonText::Debezium => whole(out, |out| difference::apply::<Debezium>(before, diffs, out)),
     }
+}
+
+/// Appends Debezium's form of a document of which only the server's text is known. A date, a time or bytes inside it
+/// are strings to us; a decimal is told from a double by digits that no double has.
+pub fn debezium_of_server(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    whole(out, |out| retext::write(text, out))
 }
 
 /// Keeps what `write` appended only if all of it came about and is UTF-8. The server refuses other text in JSON, so a

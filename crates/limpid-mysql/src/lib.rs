@@ -13,6 +13,7 @@ mod checksum;
 mod client;
 mod compressed;
 pub mod config;
+mod copy;
 pub mod ddl;
 mod dump;
 mod events;

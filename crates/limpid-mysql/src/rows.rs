@@ -263,7 +263,7 @@ fn fill(out: &mut Out, before: u32, after: u32) {
 }
 
 /// Gives the rows from `first_row` on their key hashes.
-fn hash_keys(batch: &mut Batch, first_row: usize, table: u16) {
+pub fn hash_keys(batch: &mut Batch, first_row: usize, table: u16) {
     let schema = Arc::clone(&batch.tables[table as usize]);
     let columns = schema.columns.len();
     for index in first_row..batch.rows.len() {

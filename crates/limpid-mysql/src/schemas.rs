@@ -7,15 +7,16 @@
 //! guess.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use limpid_connector::StreamEvent;
 use limpid_model::{Component, Fault, FaultCode, TableName, TableSchema};
 
+use crate::copy::shape;
 use crate::ddl::{ScanContext, SqlMode, Statement, Xid, scan};
 use crate::facts::table_facts;
-use crate::history::{Change, History};
+use crate::history::{Change, History, TableDefinition};
 use crate::mapping::{Layout, Mismatch, table_layout};
 use crate::position::{Flavor, LogPosition};
 use crate::selection::Selection;
@@ -41,6 +42,8 @@ pub struct Schemas {
     server: ServerNames,
     /// XA transactions seen prepared without rows of ours, until they are decided.
     prepared: HashSet<Xid>,
+    /// Tables made of their definitions, with the generation they were made in.
+    made: HashMap<TableName, (u64, Captured)>,
 }
 
 /// What scanning a statement must know of its server.
@@ -68,6 +71,7 @@ impl Schemas {
             version: 0,
             server,
             prepared: HashSet::new(),
+            made: HashMap::new(),
         }
     }
 
@@ -110,6 +114,30 @@ impl Schemas {
                 Some(None)
             }
         }
+    }
+
+    /// The definition of a table at the place reached, where it is captured and known.
+    pub fn definition(&self, name: &TableName) -> Option<Arc<TableDefinition>> {
+        let definition = self.history.as_ref().filter(|_| self.holds_from.is_none())?.table(name)?;
+        self.selection.takes(name).then(|| Arc::clone(definition))
+    }
+
+    /// Schema and layout of a table as its definition alone tells, for rows that no table map came with. One version
+    /// for as long as nothing changes.
+    pub fn made(&mut self, name: &TableName) -> Option<Captured> {
+        let definition = self.definition(name).filter(|_| !self.halted.contains(name))?;
+        if let Some((generation, captured)) = self.made.get(name)
+            && *generation == self.generation
+        {
+            return Some(captured.clone());
+        }
+        let keep = |column: &str| self.selection.takes_column(name, column);
+        let (schema, layout) = shape::of_definition(name, &definition, self.version + 1, &keep).ok()?;
+        self.version += 1;
+        let layout: Arc<dyn Any + Send + Sync> = Arc::new(layout);
+        let captured = Captured { schema: Arc::new(schema), layout };
+        self.made.insert(name.clone(), (self.generation, captured.clone()));
+        Some(captured)
     }
 
     /// As [`Schemas::halt`], for a table whose fault is known already.
@@ -250,7 +278,8 @@ impl Schemas {
     }
 }
 
-fn mismatch_fault(mismatch: &Mismatch, name: &TableName) -> Fault {
+/// The fault of a table whose columns cannot be read.
+pub fn mismatch_fault(mismatch: &Mismatch, name: &TableName) -> Fault {
     let (code, text) = match mismatch {
         Mismatch::Unknown => (
             FaultCode::TableSchemaUnknown,

@@ -161,6 +161,14 @@ pub fn look(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) 
     Ok(LogPosition { gtids: GtidSet::parse_mariadb(&set).map(Arc::new), ..position })
 }
 
+/// The end of the log now as a place in a file.
+///
+/// # Errors
+/// As [`head`].
+pub fn place(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) -> Result<LogPosition, Fault> {
+    status(client, facts, options).map(|(position, _)| position)
+}
+
 /// File and offset, and the text of the executed GTIDs where the server is a MySQL.
 fn status(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) -> Result<(LogPosition, String), Fault> {
     let rows = match client.query(status_query(facts.flavor, facts.version)) {

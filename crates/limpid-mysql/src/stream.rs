@@ -5,17 +5,23 @@
 //!
 //! Invariant: a position is yielded only with or after everything at or below it.
 
+mod admit;
 mod reach;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{ChangeStream, Decode, Head, JsonText, Next, Source, StartPoint, StreamEvent, Until};
+use limpid_connector::{
+    Admission, ChangeStream, Chunk, Clock, Decode, Head, JsonText, Next, Source, StartPoint, StreamEvent, TableReader,
+    Until,
+};
 use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
 
 use crate::assemble::{Assembler, Fed, Finish, Place};
 use crate::checksum;
-use crate::client::{Client, ConnectOptions, server_error, server_error_text};
+use crate::client::{Client, ConnectOptions};
+use crate::copy::{MySqlTableReader, ServerMark};
 use crate::dump::{self, DumpOptions};
 use crate::events::{EventHead, Format, number};
 use crate::head::LogHead;
@@ -27,7 +33,7 @@ use crate::position::{Flavor, LogPosition};
 use crate::rows::RowsDecoder;
 use crate::schemas::{Schemas, ServerNames};
 use crate::selection::Selection;
-use crate::server::{self, ServerFacts, grant_help};
+use crate::server::{self, ServerFacts};
 use reach::{check_reachable, dump_from};
 
 /// What a MySQL or MariaDB source is told.
@@ -162,11 +168,17 @@ impl Source for MySqlSource {
             dump,
             user: connect.user.clone(),
             connect: connect.clone(),
+            server: ServerMark::of(&facts),
+            hold: None,
         }))
     }
 
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
         Ok(Box::new(LogHead::open(&self.options.connect)?))
+    }
+
+    fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault> {
+        Ok(Box::new(MySqlTableReader::open(self.options.clone())?))
     }
 
     fn endpoint(&self) -> String {
@@ -217,6 +229,9 @@ struct MySqlStream {
     dump: DumpOptions,
     connect: ConnectOptions,
     user: String,
+    server: ServerMark,
+    /// Nothing beyond this place is yielded.
+    hold: Option<LogPosition>,
 }
 
 impl ChangeStream for MySqlStream {
@@ -259,6 +274,14 @@ impl ChangeStream for MySqlStream {
     fn opened_at(&self) -> Position {
         self.opened_at.clone()
     }
+
+    fn admit(&mut self, chunk: &mut Chunk) -> Admission {
+        self.weigh(chunk)
+    }
+
+    fn hold_at(&mut self, fence: Option<Position>) {
+        self.hold = fence.as_ref().and_then(|fence| fence.downcast::<LogPosition>()).cloned();
+    }
 }
 
 impl MySqlStream {
@@ -267,6 +290,9 @@ impl MySqlStream {
         loop {
             if self.ended {
                 return Ok(Next::End);
+            }
+            if let Some(next) = self.held(batch, wait) {
+                return Ok(next);
             }
             match self.assembler.finish() {
                 Some(Finish::Piece) => {
@@ -315,6 +341,21 @@ impl MySqlStream {
                 }
             }
         }
+    }
+
+    /// At the place where it is held the stream reads no further; the server waits.
+    #[inline]
+    fn held(&mut self, batch: &mut Batch, wait: Duration) -> Option<Next> {
+        let fence = self.hold.as_ref()?;
+        if !self.assembler.has_passed(fence) {
+            return None;
+        }
+        if self.assembler.has_news() {
+            self.take(batch);
+            return Some(Next::Batch);
+        }
+        Clock::system().sleep(wait);
+        Some(Next::Idle)
     }
 
     /// An event in the open block.
@@ -428,41 +469,6 @@ impl MySqlStream {
     fn lost(&self, error: std::io::Error) -> Fault {
         let text = "the connection to the server's log broke";
         Fault::new(FaultCode::SourceUnreachable, Component::Input, text).about(self.connect.endpoint()).because(error)
-    }
-
-    /// What an error packet in a dump means. 1236 is the one number for everything wrong with a log; its text, made by
-    /// the server without values, tells which.
-    fn refused(&self, packet: &[u8]) -> Fault {
-        let error = server_error(packet);
-        let text = server_error_text(packet).to_ascii_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        let (code, sentence) = match error.number {
-            // MariaDB has a number of its own for it.
-            4052 => (FaultCode::SourceServerIdClash, "another replica with this server id connected"),
-            1236 if has(&["same server_id", "same server_uuid", "same server-id"]) => {
-                (FaultCode::SourceServerIdClash, "another replica with this server id connected")
-            }
-            1236 if has(&["diverged", "higher sequence numbers", "not in the master's binlog"])
-                && !has(&["purged"]) =>
-            {
-                (FaultCode::SourceChanged, "the server's log never held the position")
-            }
-            1236 if has(&["purged", "could not find", "first log", "no longer", "missing", "not found"]) => {
-                (FaultCode::SourceLogPurged, "the server no longer has the log at the position")
-            }
-            1236 if has(&["checksum", "corrupt", "bogus", "truncated", "crc"]) => {
-                (FaultCode::LogChecksum, "the server cannot read its own log")
-            }
-            1236 => (FaultCode::SourceLogPurged, "the server cannot send the log from the position"),
-            1227 | 1045 | 1142 => (FaultCode::SourceGrantMissing, "the account may not read the log"),
-            1053 | 1317 | 1927 => (FaultCode::SourceUnreachable, "the server ended the dump"),
-            _ => (FaultCode::SourceUnreachable, "the server ended the dump with an error"),
-        };
-        let fault = Fault::new(code, Component::Input, sentence).about(self.connect.endpoint()).because(error);
-        if code == FaultCode::SourceGrantMissing {
-            return fault.help(grant_help(self.dump.flavor, &self.user));
-        }
-        fault
     }
 }
 

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use limpid_model::{Batch, TableSchema};
+use limpid_model::{Batch, TableName, TableSchema};
 
 use crate::schemas::Schemas;
 use crate::tablemap;
@@ -120,6 +120,13 @@ impl TableCache {
     /// Adds a table version to `batch` unless it is there; returns its index.
     pub fn adopt(&mut self, schema: &Arc<TableSchema>, layout: &Arc<dyn Any + Send + Sync>, batch: &mut Batch) -> u16 {
         add(schema, layout, batch)
+    }
+
+    /// The latest version of a table that a table map gave, if it still holds.
+    pub fn latest(&self, name: &TableName, generation: u64) -> Option<&Captured> {
+        let holding = self.entries.iter().filter(|entry| entry.generation == generation);
+        let captured = holding.filter_map(|entry| entry.captured.as_ref()).filter(|found| found.schema.name == *name);
+        captured.max_by_key(|found| found.schema.version)
     }
 
     /// A new batch is being built: indexes start afresh.

@@ -82,14 +82,58 @@ pub fn decimal_small(bytes: &[u8], precision: u8, scale: u8) -> Cell {
 pub fn decimal_big(bytes: &[u8], precision: u8, scale: u8, arena: &mut Vec<u8>) -> Cell {
     // 65 digits need 216 bits: four limbs, least significant first.
     let mut limbs = [0u64; 4];
-    let positive = decimal_groups(bytes, precision, scale, |digits, value| {
-        let mut carry = value as u128;
-        for limb in &mut limbs {
-            carry += *limb as u128 * POW10[digits] as u128;
-            *limb = carry as u64;
-            carry >>= 64;
+    let positive = decimal_groups(bytes, precision, scale, |digits, value| grow(&mut limbs, digits, u64::from(value)));
+    big(limbs, positive, scale, arena)
+}
+
+/// A DECIMAL as the servers print it, all digits of its scale included; the same cell as its packed form gives. `None`
+/// for what is no such text.
+pub fn decimal_text(text: &[u8], precision: u8, scale: u8, arena: &mut Vec<u8>) -> Option<Cell> {
+    let (positive, digits) = match text.split_first()? {
+        (b'-', digits) => (false, digits),
+        _ => (true, text),
+    };
+    let mut limbs = [0u64; 4];
+    let (mut group, mut group_digits, mut fraction, mut in_fraction) = (0u64, 0, 0u8, false);
+    for byte in digits {
+        match byte {
+            b'.' if !in_fraction => in_fraction = true,
+            b'0'..=b'9' => {
+                group = group * 10 + u64::from(byte - b'0');
+                group_digits += 1;
+                fraction += u8::from(in_fraction);
+                if group_digits == 18 {
+                    grow(&mut limbs, group_digits, group);
+                    (group, group_digits) = (0, 0);
+                }
+            }
+            _ => return None,
         }
-    });
+    }
+    if fraction != scale || digits.len() > 67 {
+        return None;
+    }
+    if precision <= 18 {
+        let unscaled = limbs[0].wrapping_mul(POW10[group_digits]).wrapping_add(group);
+        let signed = if positive { unscaled as i64 } else { (unscaled as i64).wrapping_neg() };
+        return Some(Cell::scaled(CellKind::Decimal, signed, u16::from(scale)));
+    }
+    grow(&mut limbs, group_digits, group);
+    Some(big(limbs, positive, scale, arena))
+}
+
+/// Appends so many decimal digits to a number.
+fn grow(limbs: &mut [u64; 4], digits: usize, value: u64) {
+    let mut carry = u128::from(value);
+    for limb in limbs {
+        carry += u128::from(*limb) * u128::from(POW10[digits]);
+        *limb = carry as u64;
+        carry >>= 64;
+    }
+}
+
+/// A magnitude in four limbs, least significant first, as minimal big-endian two's complement.
+fn big(mut limbs: [u64; 4], positive: bool, scale: u8, arena: &mut Vec<u8>) -> Cell {
     if !positive {
         let mut carry = true;
         for limb in &mut limbs {
@@ -180,8 +224,9 @@ pub fn datetime2(bytes: &[u8], digits: u8) -> Option<Cell> {
     Some(datetime(year, month, day, (hour * 3600 + minute * 60 + second) as i64, micros, digits))
 }
 
+/// A date with a time of day; impossible ones keep their fields.
 #[inline]
-fn datetime(year: u32, month: u32, day: u32, second_of_day: i64, micros: i64, digits: u8) -> Cell {
+pub fn datetime(year: u32, month: u32, day: u32, second_of_day: i64, micros: i64, digits: u8) -> Cell {
     if is_possible(year, month, day) {
         let value = days_from_civil(year, month, day) * DAY + second_of_day * SECOND + micros;
         Cell::scaled(CellKind::DateTime, value, digits as u16)

@@ -59,7 +59,7 @@ pub struct PipelineStatus {
 pub struct TableStatus {
     pub schema: String,
     pub table: String,
-    /// streaming or halted.
+    /// copying, streaming or halted.
     pub phase: String,
     /// Done of its snapshot, 0 to 1; `None` where there is none.
     pub snapshot_ratio: Option<f64>,

@@ -6,11 +6,13 @@
 //! Invariant: what stands in [`ALL`] is all there is; dashboards, rules, docs and tests are made from it.
 
 mod buckets;
+mod copy;
 mod page;
 mod pipeline;
 mod process;
 mod spine;
 
+pub use copy::*;
 pub use page::markdown;
 pub use pipeline::*;
 pub use process::*;
@@ -140,6 +142,8 @@ pub static ALL: &[&Metric] = &[
     &OUTPUT_COUNTER,
     &OUTPUT_LATENCY,
     &OUTPUT_MSG_SIZE,
+    &BATCH_QUERY_DURATION,
+    &JOB_FETCHED_COUNT,
     &EVENT_TIME_LATENCY,
     &PROCESS_TIME_LATENCY,
     &QUEUE_LENGTH,
@@ -156,6 +160,9 @@ pub static ALL: &[&Metric] = &[
     &DOUBTS_TOTAL,
     &COERCED_VALUES_TOTAL,
     &HALTED_TABLES,
+    &SNAPSHOT_RATIO,
+    &SNAPSHOT_REMAINING_SECONDS,
+    &SNAPSHOT_STALE_CHUNKS_TOTAL,
     &FOLDED_LABELS_TOTAL,
     &RING_REACH_SECONDS,
     &CPU_SECONDS_TOTAL,
@@ -217,6 +224,7 @@ mod tests {
             (&PROCESS_TIME_LATENCY, 19, 131.072),
             (&EVENT_TIME_LATENCY, 21, 536_870.912),
             (&DATA_LAG_SECONDS, 15, 1638.4),
+            (&BATCH_QUERY_DURATION, 22, 1048.576),
         ] {
             assert_eq!((bounds(metric).len(), bounds(metric).last()), (count, Some(&last)), "{}", metric.name);
         }

@@ -212,3 +212,50 @@ impl Event for DoubtSeen<'_> {
         to.log.write(&line.with("object", Value::Text(self.object.to_owned())));
     }
 }
+
+/// A chunk of a table could not be used and is read again.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkStale<'a> {
+    pub table: &'a TableName,
+    pub why: &'a str,
+}
+
+impl Event for ChunkStale<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.chunk_stale();
+        let mut line = to.line(Level::Info, Component::Input, "a part of the table is copied again");
+        (line.schema, line.table) = (Some(&*self.table.schema), Some(&*self.table.table));
+        to.log.write(&line.with("reason", Value::Text(self.why.to_owned())));
+    }
+}
+
+/// A copy that an operator asked for cannot be made; the pipeline goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyFailed<'a> {
+    pub table: &'a TableName,
+    pub fault: &'a Fault,
+}
+
+impl Event for CopyFailed<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.fault(self.fault);
+        let mut line = to.fault_line(Level::Error, self.fault);
+        (line.schema, line.table) = (Some(&*self.table.schema), Some(&*self.table.table));
+        to.log.write(&line);
+    }
+}
+
+/// Every table that was to be copied is copied.
+#[derive(Clone, Copy, Debug)]
+pub struct TablesCopied {
+    pub tables: usize,
+    pub rows: u64,
+}
+
+impl Event for TablesCopied {
+    fn emit(&self, to: &PipelineTelemetry) {
+        let line = to.line(Level::Info, Component::Input, "the tables are copied");
+        let tables = Value::Number(self.tables as u64);
+        to.log.write(&line.with("tables", tables).with("rows", Value::Number(self.rows)));
+    }
+}

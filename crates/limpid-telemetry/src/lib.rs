@@ -18,8 +18,9 @@ mod registry;
 mod ring;
 
 pub use events::{
-    AnswerFailed, CallJudged, CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, FilesKept, FilesTaken,
-    Listening, PeerFound, PeerLost, PipelineEnded, PipelineStarted, PipelineTelemetry, Progress, TableHalted,
+    AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, DoubtSeen, Event, FaultHalted, FaultRetried,
+    FilesKept, FilesTaken, Listening, PeerFound, PeerLost, PipelineEnded, PipelineStarted, PipelineTelemetry, Progress,
+    TableHalted, TablesCopied,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};

@@ -257,6 +257,25 @@ impl PipelineMeter {
         self.bound.halted_tables.set(self.bound.halted_tables.get().unwrap_or_default() + 1.0);
     }
 
+    /// A chunk of a table was read: so many rows in so many seconds.
+    pub fn chunk_read(&self, rows: u64, seconds: f64) {
+        self.bound.chunk_query.observe(seconds, 1);
+        self.bound.fetched.add(rows);
+    }
+
+    /// A chunk could not be used.
+    pub fn chunk_stale(&self) {
+        self.bound.stale_chunks.add(1);
+    }
+
+    /// How far the copy of tables is, and how long it will take where that can be told.
+    pub fn copying(&self, ratio: f64, remaining_seconds: Option<f64>) {
+        self.bound.snapshot_ratio.set(ratio);
+        if let Some(seconds) = remaining_seconds {
+            self.bound.snapshot_remaining.set(seconds);
+        }
+    }
+
     /// Items in a bounded queue. `subtype` tells queues of one type apart; empty where there is one.
     pub fn queue(&self, kind: &str, subtype: &str, items: usize) {
         self.gauge(&names_of::QUEUE_LENGTH, &[kind, subtype]).set(items as f64);

@@ -6,15 +6,17 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
 use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch};
-use limpid_engine::{Fill, HeadLooked, Observer};
+use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
-    CheckpointSaved, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions, HeadLook, Level, Log,
-    LogOptions, Moment, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, Style, TableHalted, Words,
+    CheckpointSaved, ChunkStale, CopyFailed, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions,
+    HeadLook, Level, Log, LogOptions, Moment, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, Style,
+    TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -26,6 +28,8 @@ const LANES: usize = 1;
 pub struct Told {
     pub telemetry: PipelineTelemetry,
     pub clock: Clock,
+    /// The tables were found copied at the last look.
+    pub copied: AtomicBool,
 }
 
 /// Both clocks, read together.
@@ -126,6 +130,34 @@ impl Observer for Told {
 
     fn doubt(&self, code: FaultCode, object: &str) {
         DoubtSeen { code, object }.emit(&self.telemetry);
+    }
+
+    fn chunk_read(&self, _: &TableName, rows: u64, took: Duration) {
+        self.telemetry.meter.chunk_read(rows, took.as_secs_f64());
+    }
+
+    fn chunk_stale(&self, table: &TableName, why: &str) {
+        ChunkStale { table, why }.emit(&self.telemetry);
+    }
+
+    fn copy_failed(&self, table: &TableName, fault: &Fault) {
+        CopyFailed { table, fault }.emit(&self.telemetry);
+    }
+
+    fn copying(&self, progress: &CopyProgress) {
+        let remaining = match progress.ratio >= 1.0 {
+            true => Some(0.0),
+            false => progress.remaining.map(|time| time.as_secs_f64()),
+        };
+        if !progress.tables.is_empty() {
+            self.telemetry.meter.copying(progress.ratio, remaining);
+        }
+        let is_done = progress.tables.iter().all(|table| table.done);
+        let rows = progress.tables.iter().map(|table| table.rows).sum();
+        // Also after a restart something was copied only if rows were.
+        if self.copied.swap(is_done, Ordering::Relaxed) != is_done && is_done && rows > 0 {
+            TablesCopied { tables: progress.tables.len(), rows }.emit(&self.telemetry);
+        }
     }
 
     fn fault(&self, fault: &Fault, pause_ms: Option<u64>) {

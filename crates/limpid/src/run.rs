@@ -6,13 +6,14 @@
 //! Invariant: one pipeline's end or fault never stops another; the first signal drains all, a second ends at once.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process};
+use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process, SnapshotMode, SnapshotSpec};
 use limpid_connector::{Clock, Stop, Until};
-use limpid_engine::{Handle, Outcome, Parts, failpoint};
+use limpid_engine::{CopyMode, CopyOptions, Handle, Outcome, Parts, Throttle, failpoint};
 use limpid_model::{Component, Fault, FaultCode, PipelineName, Response};
 use limpid_server::{PipelineView, Server};
 use limpid_state::Store;
@@ -77,7 +78,7 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
             return Err(2);
         }
     }
-    let until = until(arguments.until.as_deref())?;
+    let until = until(arguments.until.as_deref());
     let specs = limpid_config::load(&arguments.files, &CONNECTORS, &Process).map_err(|faults| config(&faults))?;
     let clock = Clock::system();
     let common = Common {
@@ -120,15 +121,35 @@ fn refused(fault: &Fault) -> u8 {
     exit_code(fault)
 }
 
-fn until(text: Option<&str>) -> Result<Until, u8> {
+fn until(text: Option<&str>) -> Until {
     match text {
-        None => Ok(Until::Forever),
-        Some("caught-up") => Ok(Until::CaughtUp),
-        Some("snapshot-done") => {
-            eprintln!("error[NOT_IN_THIS_VERSION]: snapshots are not in this version\nhelp: use --until caught-up");
-            Err(2)
-        }
-        Some(position) => Ok(Until::Position(position.to_owned())),
+        None => Until::Forever,
+        Some(SNAPSHOT_DONE) => Until::Forever,
+        Some("caught-up") => Until::CaughtUp,
+        Some(position) => Until::Position(position.to_owned()),
+    }
+}
+
+/// The end of a copy, as `--until` has it.
+const SNAPSHOT_DONE: &str = "snapshot-done";
+
+fn copy_options(spec: &SnapshotSpec) -> CopyOptions {
+    CopyOptions {
+        mode: match spec.mode {
+            SnapshotMode::Never => CopyMode::Never,
+            SnapshotMode::Initial => CopyMode::Initial,
+            SnapshotMode::Only => CopyMode::Only,
+            SnapshotMode::WhenNeeded => CopyMode::WhenNeeded,
+        },
+        parallel: spec.parallel,
+        chunk_rows: spec.chunk_rows,
+        predicates: spec.predicates.iter().cloned().collect(),
+        throttle: Throttle {
+            rows_per_second: spec.rows_per_second,
+            threads_running: spec.threads_running,
+            replica_lag: spec.replica_lag,
+            duty_percent: spec.duty_percent,
+        },
     }
 }
 
@@ -161,11 +182,13 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         sink: made.sink,
         encoders: made.encoders,
         store: Arc::clone(&common.store),
-        observer: Arc::new(Told { telemetry: telemetry.clone(), clock: clock.clone() }),
+        observer: Arc::new(Told { telemetry: telemetry.clone(), clock: clock.clone(), copied: AtomicBool::new(true) }),
         clock: clock.clone(),
         workers: arguments.workers.unwrap_or(cores.saturating_sub(1).max(1)),
         start: made.start,
         until: common.until.clone(),
+        copy: copy_options(&spec.source.snapshot),
+        until_copied: arguments.until.as_deref() == Some(SNAPSHOT_DONE),
         selection: made.selection,
     };
     let handle = Handle::new(Stop::new(), clock.clone());

@@ -22,6 +22,8 @@ const RUN_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Spec {
     pub name: String,
+    /// The value of `source.snapshot`.
+    pub snapshot: String,
     /// Lines of the section `source` besides `type` and `snapshot`.
     pub source: Vec<String>,
     /// Lines of the section `sink` besides `delivery`.
@@ -34,6 +36,7 @@ impl Spec {
         let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
         Self {
             name: name.to_owned(),
+            snapshot: "never".to_owned(),
             source: vec![
                 format!("url: mysql://127.0.0.1:{port}"),
                 "user: root".to_owned(),
@@ -43,6 +46,12 @@ impl Spec {
             ],
             sink: lines(&["type: stdout", "format: debezium-json", "skipped-operations: none"]),
         }
+    }
+
+    /// Whether and how tables are copied.
+    pub fn snapshot(mut self, value: &str) -> Self {
+        value.clone_into(&mut self.snapshot);
+        self
     }
 
     /// Replaces the line of the source with this line's key, or adds it.
@@ -70,9 +79,10 @@ impl Spec {
     pub fn yaml(&self) -> String {
         let indented = |lines: &[String]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
         format!(
-            "name: {}\nsource:\n  type: mysql\n  snapshot: never\n{}sink:\n{}  delivery: at-least-once\n\
+            "name: {}\nsource:\n  type: mysql\n  snapshot: {}\n{}sink:\n{}  delivery: at-least-once\n\
              on-row-error: halt-table\n",
             self.name,
+            self.snapshot,
             indented(&self.source),
             indented(&self.sink)
         )

@@ -5,6 +5,8 @@
 //! Invariant: a fold is by images: an update or a deletion of a row that is not there is an error, so a phantom, a
 //! doubled and a lost row all show.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
@@ -14,11 +16,13 @@ pub struct Change {
     /// The topic without the pipeline's name: `schema.table`.
     pub table: String,
     pub key: Value,
-    /// `c`, `u`, `d`, `t`; empty for a tombstone.
+    /// `c`, `u`, `d`, `t`, `r`; empty for a tombstone.
     pub op: String,
     pub before: Value,
     pub after: Value,
     pub headers: Value,
+    /// When the record was made.
+    pub ts_ms: Option<i64>,
 }
 
 /// Reads the lines of a sink.
@@ -36,6 +40,7 @@ fn change_in(line: &str) -> Result<Change> {
     Ok(Change {
         table,
         op,
+        ts_ms: value["ts_ms"].as_i64(),
         key: line["key"].take(),
         before: value.get_mut("before").map(Value::take).unwrap_or_default(),
         after: value.get_mut("after").map(Value::take).unwrap_or_default(),
@@ -46,9 +51,18 @@ fn change_in(line: &str) -> Result<Change> {
 /// The rows that remain after all changes of `table`, as the batch form of the server's client prints `columns`, sorted.
 pub fn fold(changes: &[Change], table: &str, columns: &[&str]) -> Result<Vec<String>> {
     let mut rows: Vec<String> = Vec::new();
+    // Of rows that have a key, for those that are read beside the stream: the later word on a key counts.
+    let mut by_key: HashMap<String, String> = HashMap::new();
     for change in changes.iter().filter(|change| change.table == table) {
         match change.op.as_str() {
-            "c" => rows.push(row(&change.after, columns)?),
+            "r" if !change.key.is_null() => {
+                let known = by_key.get(&change.key.to_string());
+                if let Some(place) = known.and_then(|known| rows.iter().rposition(|row| row == known)) {
+                    rows.swap_remove(place);
+                }
+                rows.push(row(&change.after, columns)?);
+            }
+            "c" | "r" => rows.push(row(&change.after, columns)?),
             "u" => {
                 remove(&mut rows, &row(&change.before, columns)?)?;
                 rows.push(row(&change.after, columns)?);
@@ -58,6 +72,10 @@ pub fn fold(changes: &[Change], table: &str, columns: &[&str]) -> Result<Vec<Str
             "" => {}
             other => bail!("an unexpected operation {other:?}"),
         }
+        match change.after.is_null() {
+            true => by_key.remove(&change.key.to_string()),
+            false => by_key.insert(change.key.to_string(), row(&change.after, columns)?),
+        };
     }
     rows.sort();
     Ok(rows)

@@ -26,18 +26,22 @@ pub struct Writer {
 const KEYS: u64 = 40;
 
 impl Writer {
-    /// Creates `db.t` (once) and writes to keys of range `number`.
-    pub fn start(mut session: Session, database: &str, number: u64) -> Result<Self> {
+    /// Writes to keys of range `number`, none of which is in `db.t` yet.
+    pub fn start(session: Session, database: &str, number: u64) -> Result<Self> {
+        Self::start_over(session, database, number * KEYS, vec![0; KEYS as usize])
+    }
+
+    /// Writes to keys from `first` on, which have these versions now; 0 for one that is not there.
+    pub fn start_over(mut session: Session, database: &str, first: u64, mut versions: Vec<u64>) -> Result<Self> {
         session.exec(&format!("use {database}"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let statements = Arc::new(AtomicU64::new(0));
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&statements));
         let thread = std::thread::spawn(move || {
-            let mut versions = vec![0u64; KEYS as usize];
-            let mut turn = number;
+            let mut turn = first + 1;
             while !stopped.load(Ordering::Relaxed) {
                 turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                session.exec(&step(number * KEYS, turn >> 33, &mut versions))?;
+                session.exec(&step(first, turn >> 33, &mut versions))?;
                 counted.fetch_add(1, Ordering::Relaxed);
             }
             Ok(())
@@ -68,8 +72,9 @@ impl Writer {
 
 /// One statement or transaction, and the versions after it.
 fn step(first: u64, turn: u64, versions: &mut [u64]) -> String {
-    let index = (turn % KEYS) as usize;
-    let (id, other) = (first + index as u64, first + (index as u64 + 1) % KEYS);
+    let keys = versions.len() as u64;
+    let index = (turn % keys) as usize;
+    let (id, other) = (first + index as u64, first + (index as u64 + 1) % keys);
     let next = |versions: &mut [u64], index: usize| {
         versions[index] += 1;
         versions[index]
@@ -79,7 +84,7 @@ fn step(first: u64, turn: u64, versions: &mut [u64]) -> String {
         let v = next(versions, index);
         return replace(id, v);
     }
-    match (turn / KEYS) % 10 {
+    match (turn / keys) % 10 {
         // Gone and back again.
         0 => {
             let v = next(versions, index);
@@ -88,7 +93,7 @@ fn step(first: u64, turn: u64, versions: &mut [u64]) -> String {
         // Two rows in one transaction.
         1 | 2 => {
             let v = next(versions, index);
-            let second = (index + 1) % KEYS as usize;
+            let second = (index + 1) % keys as usize;
             let mut sql = format!("begin; update t set v = {v} where id = {id};");
             if versions[second] > 0 {
                 let w = next(versions, second);
@@ -117,7 +122,7 @@ pub fn seen_in(records: &[Record]) -> Result<Seen> {
         let Some(value) = &record.value else { continue };
         let value: Value = serde_json::from_slice(value)?;
         let version = match value["op"].as_str() {
-            Some("c" | "u") => Some(value["after"]["v"].as_u64().context("a version")?),
+            Some("c" | "u" | "r") => Some(value["after"]["v"].as_u64().context("a version")?),
             Some("d") => None,
             other => anyhow::bail!("an unexpected operation {other:?}"),
         };
@@ -128,6 +133,16 @@ pub fn seen_in(records: &[Record]) -> Result<Seen> {
 
 /// Compares what was seen with the table (`select id, v` as tab-separated text) after so many restarts.
 pub fn check_nothing_lost(seen: &Seen, table: &str, restarts: usize) -> Result<()> {
+    check_from(seen, table, restarts, |_| 1)
+}
+
+/// The same for a table that was copied while it was written: of each key whatever version was there when its rows
+/// began to be watched, and every later one.
+pub fn check_copied(seen: &Seen, table: &str, restarts: usize) -> Result<()> {
+    check_from(seen, table, restarts, |found| found[0])
+}
+
+fn check_from(seen: &Seen, table: &str, restarts: usize, first: impl Fn(&[u64]) -> u64) -> Result<()> {
     let rows: BTreeMap<u64, u64> = table
         .lines()
         .map(|line| {
@@ -144,7 +159,7 @@ pub fn check_nothing_lost(seen: &Seen, table: &str, restarts: usize) -> Result<(
         ensure!(back <= restarts, "key {id} goes back {back} times in {restarts} restarts");
         found.sort_unstable();
         found.dedup();
-        let whole: Vec<u64> = (1..=*last).collect();
+        let whole: Vec<u64> = (first(&found)..=*last).collect();
         let missing: Vec<_> = whole.iter().filter(|version| !found.contains(version)).take(10).collect();
         ensure!(found == whole, "key {id} lacks versions {missing:?} of {last}");
     }

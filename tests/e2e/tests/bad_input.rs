@@ -58,7 +58,6 @@ fn mistakes_in_a_file_are_told_with_line_and_remedy() -> Result<()> {
 fn what_is_not_in_this_version_is_refused_by_name() -> Result<()> {
     let replaced = |from: &str, to: &str| yaml(|s| s).replace(from, to);
     for (name, text, word) in [
-        ("snapshot", replaced("snapshot: never", "snapshot: initial"), "snapshot"),
         ("exactly", replaced("delivery: at-least-once", "delivery: exactly-once"), "delivery"),
         ("park", replaced("on-row-error: halt-table", "on-row-error: park-key"), "on-row-error"),
         ("transforms", yaml(|s| s) + "transforms: [{ type: rename }]\n", "transforms"),
@@ -68,7 +67,7 @@ fn what_is_not_in_this_version_is_refused_by_name() -> Result<()> {
         refused(name, &text, "NOT_IN_THIS_VERSION", &[word])?;
     }
     // A default that is not in this version must be written out as one that is.
-    refused("silent", &replaced("  snapshot: never\n", ""), "NOT_IN_THIS_VERSION", &["snapshot"])
+    refused("silent", &replaced("on-row-error: halt-table\n", ""), "NOT_IN_THIS_VERSION", &["on-row-error"])
 }
 
 #[test]

@@ -50,20 +50,6 @@ fn each_slip_of_toml_has_its_place() {
             &["1:8 CONFIG_SYNTAX this number is too large"],
         ),
         (
-            "snapshot = \"never\"\n",
-            "",
-            &[
-                "4:2 NOT_IN_THIS_VERSION `source.snapshot` is left out, and its default `initial` is not in this version | write `snapshot = \"never\"`",
-            ],
-        ),
-        (
-            "snapshot = \"never\"",
-            "snapshot = \"initial\"",
-            &[
-                "9:12 NOT_IN_THIS_VERSION `source.snapshot` is \"initial\", which is not in this version | write `snapshot = \"never\"`",
-            ],
-        ),
-        (
             "mode = \"preferred\"",
             "mod = \"preferred\"",
             &["10:9 CONFIG_UNKNOWN_KEY `source.tls.mod` is not a key of this file | did you mean `mode`?"],

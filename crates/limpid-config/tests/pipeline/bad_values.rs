@@ -93,13 +93,6 @@ fn unknown_and_missing_keys_name_the_nearest() {
             ],
         ),
         (
-            "  snapshot: never\n",
-            "",
-            &[
-                "3:1 NOT_IN_THIS_VERSION `source.snapshot` is left out, and its default `initial` is not in this version | write `snapshot: never`",
-            ],
-        ),
-        (
             "  delivery: at-least-once\n",
             "",
             &[
@@ -362,16 +355,22 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
     const CASES: &[Case] = &[
         (
             "snapshot: never",
-            "snapshot: initial",
+            "snapshot: { mode: initial, wher: {} }",
+            &["10:30 CONFIG_UNKNOWN_KEY `source.snapshot.wher` is not a key of this file | did you mean `where`?"],
+        ),
+        (
+            "snapshot: never",
+            "snapshot: { where: { orders: \"a > 1\" } }",
             &[
-                "10:13 NOT_IN_THIS_VERSION `source.snapshot` is \"initial\", which is not in this version | write `snapshot: never`",
+                "10:22 CONFIG_BAD_VALUE `source.snapshot.where` has a name that is no `schema.table` | write each table with its schema",
             ],
         ),
         (
             "snapshot: never",
-            "snapshot: { mode: initial }",
+            "snapshot: { mode: nevr, parallel: 0 }",
             &[
-                "10:13 NOT_IN_THIS_VERSION `source.snapshot` as a table of keys is not in this version | write `snapshot: never`",
+                "10:21 CONFIG_BAD_VALUE `source.snapshot.mode` is \"nevr\", which is none of initial, never, only, when-needed | did you mean `never`?",
+                "10:37 CONFIG_BAD_VALUE `source.snapshot.parallel` is 0, which must be from 1 to 16",
             ],
         ),
         (
@@ -621,8 +620,6 @@ telemetry:
         "2:1 CONFIG_MISSING_KEY `source.tables` is missing | add `tables`, a list of texts",
         "4:8 CONFIG_WRONG_TYPE `source.url` must be a URL, not a number",
         "5:3 CONFIG_UNKNOWN_KEY `source.tabels` is not a key of this file | did you mean `tables`?",
-        "6:13 NOT_IN_THIS_VERSION `source.snapshot` is \"initial\", which is not in this version | write `snapshot: \
-         never`",
         "9:12 CONFIG_WRONG_TYPE `sink.brokers` must be a list of texts, not a text | write it in brackets, as [\"...\"]",
         "10:13 CONFIG_BAD_VALUE `sink.delivery` is \"maybe\", which is none of at-least-once, exactly-once",
         "11:16 CONFIG_BAD_VALUE `sink.tls.mode` is \"off\", which is none of disabled, preferred, required, verify-ca, \

@@ -8,8 +8,6 @@ const EXAMPLE: &str = include_str!("contract.yaml");
 fn the_contracts_example_is_refused_for_what_this_version_lacks_and_for_nothing_else() {
     let faults = faults_of("contract.yaml", EXAMPLE);
     let expected = [
-        "11:13 NOT_IN_THIS_VERSION `source.snapshot` is \"initial\", which is not in this version | write `snapshot: \
-         never`",
         "14:3 NOT_IN_THIS_VERSION `source.heartbeat` is not in this version | remove it, or write `enabled: false` into \
          it",
         "15:1 NOT_IN_THIS_VERSION `transforms` is not in this version | remove it; every change is passed on as it is",
@@ -26,9 +24,7 @@ fn the_contracts_example_is_refused_for_what_this_version_lacks_and_for_nothing_
 
 #[test]
 fn the_contracts_example_runs_once_what_is_missing_is_written_out_or_switched_off() {
-    let mut text = EXAMPLE
-        .replace("snapshot: initial", "snapshot: never")
-        .replace("on-row-error: park-key", "on-row-error: halt-table");
+    let mut text = EXAMPLE.replace("on-row-error: park-key", "on-row-error: halt-table");
     for block in ["heartbeat: {", "traces: {", "verify: {", "heal: {"] {
         text = text.replace(block, &format!("{block} enabled: false,"));
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use limpid_config::{
     BigintUnsigned, BinaryHandling, Compat, Complaint, DecimalHandling, Delivery, FormatName, LogFormat, LogLevel,
-    OnRowError, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode, Start, TimePrecision, Tinyint1,
-    TlsMode,
+    OnRowError, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode, SnapshotSpec, Start,
+    TimePrecision, Tinyint1, TlsMode,
 };
 
 use crate::registry::{Kafka, Mysql, RowImage, loaded, told};
@@ -184,7 +184,7 @@ fn the_same_pipeline_reads_equally_from_all_three_syntaxes() {
 }
 
 fn frame_is_as_written(spec: &PipelineSpec) {
-    assert_eq!((spec.source.snapshot, spec.sink.delivery), (SnapshotMode::Never, Delivery::AtLeastOnce));
+    assert_eq!((spec.source.snapshot.mode, spec.sink.delivery), (SnapshotMode::Never, Delivery::AtLeastOnce));
     assert_eq!(spec.on_row_error, OnRowError::HaltTable);
     assert!(!spec.telemetry.metrics.prometheus);
     let logs = &spec.telemetry.logs;
@@ -262,4 +262,36 @@ fn what_is_found_wrong_later_still_has_its_place() {
     );
     let fault = spec.sink.section.fault("message-key-columns", Complaint::bad_value("is odd"));
     assert_eq!(fault.place().to_string(), "a.yaml:3:1", "left out: its section's place");
+}
+
+#[test]
+fn a_snapshot_is_a_word_or_a_table_and_is_made_where_nothing_is_said() {
+    let with = |snapshot: &str| {
+        let text = format!(
+            "name: shop\nsource: {{ type: mysql, url: \"mysql://db\", tables: [\"*\"]{snapshot} }}\n\
+             sink: {{ type: stdout, delivery: at-least-once }}\non-row-error: halt-table\n"
+        );
+        loaded("a.yaml", &text).map_err(told).expect("the file is good").source.snapshot
+    };
+    let initial = with("");
+    assert_eq!((initial.mode, initial.parallel, initial.chunk_rows), (SnapshotMode::Initial, 2, 8192));
+    assert_eq!((initial.rows_per_second, initial.duty_percent), (None, 100));
+    assert_eq!(with(", snapshot: initial"), initial);
+    assert_eq!(with(", snapshot: { mode: initial }"), initial);
+    assert_eq!(with(", snapshot: when-needed").mode, SnapshotMode::WhenNeeded);
+    let all = with(
+        ", snapshot: { mode: only, where: { shop.a: \"id > 5\" }, parallel: 4, chunk-rows: 1000, \
+         rows-per-second: 500, threads-running: 9, replica-lag: 5s, duty: 50 }",
+    );
+    let expected = SnapshotSpec {
+        mode: SnapshotMode::Only,
+        predicates: vec![("shop.a".into(), "id > 5".into())],
+        parallel: 4,
+        chunk_rows: 1000,
+        rows_per_second: Some(500),
+        threads_running: Some(9),
+        replica_lag: Some(std::time::Duration::from_secs(5)),
+        duty_percent: 50,
+    };
+    assert_eq!(all, expected);
 }

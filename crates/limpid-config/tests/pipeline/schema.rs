@@ -39,8 +39,8 @@ fn the_schema_and_the_reader_agree() {
         ("\"type\": \"kafka\"", "\"type\": \"stdout\""),
         ("\"tables\": [\"shop.*\"]", "\"tables\": []"),
         ("\"tables\": [\"shop.*\"]", "\"tables\": \"shop.*\""),
-        (", \"snapshot\": \"never\"", ""),
-        ("\"never\"", "\"initial\""),
+        ("\"never\"", "\"later\""),
+        ("\"never\"", "{\"mode\": \"initial\", \"paralel\": 2}"),
         ("\"server-id\": 5", "\"server-id\": 0"),
         ("\"server-id\": 5", "\"server-id\": \"5\""),
         ("\"1MiB\"", "\"1MB\""),
@@ -65,6 +65,8 @@ fn the_schema_and_the_reader_agree() {
         ("\"server-id\": 5", "\"server-id\": \"${env:PORT}\""),
         ("\"enabled\": true", "\"enabled\": \"${env:TRUE}\""),
         ("\"tls\": {\"mode\": \"preferred\"}", "\"tls\": null"),
+        (", \"snapshot\": \"never\"", ""),
+        ("\"never\"", "{\"mode\": \"only\", \"where\": {\"shop.a\": \"id > 1\"}, \"parallel\": 4}"),
         ("\"user\": null", "\"user\": \"u\""),
     ] {
         let text = GOOD.replacen(from, to, 1);

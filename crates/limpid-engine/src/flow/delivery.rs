@@ -6,16 +6,18 @@
 //! below it is durable, and after whatever the state must remember of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use limpid_connector::{Accepted, EncodedBatch, Sink, SinkEvent, StreamEvent};
-use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName, TxnId};
+use limpid_model::{Batch, Component, DdlKind, Fault, FaultCode, Position, TableName, TxnId};
 
 use super::{Made, Shared};
+use crate::copy::Mark;
 use crate::failpoint::{Point, pass};
-use crate::saver::Saver;
+use crate::saver::{Covered, Saver};
 use crate::window::Window;
 
 /// While something is out at the sink: how long to listen to it before looking for new batches. It is the most that
@@ -41,9 +43,10 @@ pub(super) struct Delivery<'a> {
     /// Batches that came before their turn.
     early: BTreeMap<u64, Made>,
     next: u64,
-    /// What a batch completes: its position, and the schema version in force there.
-    window: Window<(Position, u32)>,
+    window: Window<Covered>,
     version: u32,
+    /// What is copied behind the last batch, as the record keeps it.
+    cursors: Arc<Vec<String>>,
     /// Raw bytes each batch at the sink has taken from the budget.
     taken: HashMap<u64, u64>,
     /// A batch the sink had no room for.
@@ -66,6 +69,7 @@ impl<'a> Delivery<'a> {
         drain_max: Duration,
     ) -> Self {
         let version = saver.record().schema_version;
+        let cursors = Arc::new(saver.record().cursors.clone());
         Self {
             sink,
             saver,
@@ -76,6 +80,7 @@ impl<'a> Delivery<'a> {
             next: 0,
             window: Window::new(0),
             version,
+            cursors,
             taken: HashMap::new(),
             waiting: None,
             inside: None,
@@ -111,8 +116,22 @@ impl<'a> Delivery<'a> {
         }
         self.feed()?;
         self.listen(Duration::ZERO)?;
+        self.take_copy_requests();
         self.saver.save_when_due(self.sink, self.shared)?;
         Ok(true)
+    }
+
+    /// What an operator asked for is in the record as soon as nothing is out, and with the next batch else.
+    fn take_copy_requests(&mut self) {
+        let Some(copying) = &self.shared.copying else { return };
+        if !copying.take_requests() {
+            return;
+        }
+        self.cursors = copying.cursors();
+        if self.window.is_empty() {
+            let cursors = Arc::clone(&self.cursors);
+            self.saver.covered(Covered { position: self.last_end.clone(), version: self.version, cursors });
+        }
     }
 
     fn rest(&self, made: &Receiver<Made>) -> Result<Made, TryRecvError> {
@@ -139,21 +158,12 @@ impl<'a> Delivery<'a> {
 
     /// A batch whose turn has come: what happened before it, its place in its transactions, halted tables.
     fn prepare(&mut self, made: Made) -> Result<(), Fault> {
-        let Made { mut encoded, events, decoded, encoding, taken } = made;
+        let Made { mut encoded, events, decoded, encoding, taken, mark } = made;
         self.shared.observer.tallies(&encoded, &decoded, &encoding);
-        let rows_inside = self.place_in_transactions(&mut encoded.batch);
-        let end = encoded.batch.end.clone().expect("a stream gives each batch an end");
-        let end = match rows_inside {
-            Some(rows) if end.inside().is_some() => end.with_rows_done(rows),
-            _ => end,
+        let end = match &mark {
+            Some(mark) => self.prepare_copied(mark, &mut encoded),
+            None => self.prepare_streamed(&mut encoded),
         };
-        if self.resume.is_some() {
-            self.skip_done_rows(&mut encoded);
-        }
-        // Tables halted before this batch; what halts in it still delivers its rows up to there.
-        if !self.halted.is_empty() {
-            self.drop_halted(&mut encoded);
-        }
         for event in events {
             self.stream_event(event, &end)?;
         }
@@ -162,10 +172,50 @@ impl<'a> Delivery<'a> {
             self.halt(name, fault)?;
         }
         self.last_end = end.clone();
-        self.window.open(encoded.batch.seq, (end, self.version));
+        let covered = Covered { position: end, version: self.version, cursors: Arc::clone(&self.cursors) };
+        self.window.open(encoded.batch.seq, covered);
         self.taken.insert(encoded.batch.seq, taken);
         pass(Point::BeforeWrite);
         self.write(encoded)
+    }
+
+    /// Rows of a table that was read: they stand behind the batch before them and complete no position of their own.
+    fn prepare_copied(&mut self, mark: &Mark, encoded: &mut EncodedBatch) -> Position {
+        if let Some(copying) = &self.shared.copying {
+            copying.deliver(mark, encoded);
+            self.cursors = copying.cursors();
+            pass(Point::AfterCopied);
+        }
+        if !self.halted.is_empty() {
+            self.drop_halted(encoded);
+        }
+        self.last_end.clone()
+    }
+
+    /// Rows of the log: their place in their transactions, what a restart skips, what is halted.
+    fn prepare_streamed(&mut self, encoded: &mut EncodedBatch) -> Position {
+        if let Some(copying) = &self.shared.copying {
+            copying.touched.mark(encoded);
+            for (kind, schema, table) in &encoded.batch.control.ddl {
+                if *kind == DdlKind::CreateTable {
+                    copying.created(&TableName { schema: Arc::clone(schema), table: Arc::clone(table) });
+                }
+            }
+        }
+        let rows_inside = self.place_in_transactions(&mut encoded.batch);
+        let end = encoded.batch.end.clone().expect("a stream gives each batch an end");
+        let end = match rows_inside {
+            Some(rows) if end.inside().is_some() => end.with_rows_done(rows),
+            _ => end,
+        };
+        if self.resume.is_some() {
+            self.skip_done_rows(encoded);
+        }
+        // Tables halted before this batch; what halts in it still delivers its rows up to there.
+        if !self.halted.is_empty() {
+            self.drop_halted(encoded);
+        }
+        end
     }
 
     /// Gives each transaction its count of earlier rows; returns the rows done of the one the batch ends inside.
@@ -230,6 +280,9 @@ impl<'a> Delivery<'a> {
         if self.halted.insert(table.clone()) {
             self.saver.halt_table(&table, &fault, &self.last_end, self.shared)?;
             self.shared.observer.table_halted(&table, &fault);
+            if let Some(copying) = &self.shared.copying {
+                copying.over(&table);
+            }
             self.shared.halt(table);
         }
         Ok(())
@@ -275,10 +328,10 @@ impl<'a> Delivery<'a> {
                 let seq = batch.batch.seq;
                 let taken = self.taken.remove(&seq).expect("only batches that were written come back");
                 self.shared.recycle(batch, taken);
-                if let Some((position, version)) = self.window.close(seq) {
+                if let Some(covered) = self.window.close(seq) {
                     pass(Point::AfterWindow);
-                    self.shared.cover(&position);
-                    self.saver.covered(position, version);
+                    self.shared.cover(&covered.position);
+                    self.saver.covered(covered);
                 }
                 Ok(())
             }

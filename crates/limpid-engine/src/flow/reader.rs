@@ -12,13 +12,24 @@ use limpid_connector::{ChangeStream, Next};
 use limpid_model::Fault;
 
 use super::{Ended, Raw, Shared};
+use crate::copy::Passing;
 use crate::failpoint::{Point, pass};
 
 /// A stop is noticed at least this often.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
+/// The same while a chunk waits for the stream to reach its fence.
+const LOOK_UP_COPYING: Duration = Duration::from_millis(1);
+
+/// Where the next batch goes and which number it has.
+struct Lane<'a> {
+    out: &'a Sender<Raw>,
+    shared: &'a Shared,
+    seq: u64,
+}
+
 pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: &Shared) -> Result<Ended, Fault> {
-    let mut seq = 0;
+    let mut lane = Lane { out, shared, seq: 0 };
     let mut encoded = shared.take_spare();
     loop {
         if shared.stop.is_raised() || shared.abort.is_raised() {
@@ -27,8 +38,24 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         for table in shared.newly_halted() {
             stream.halt_table(&table);
         }
+        let mut wait = LOOK_UP;
+        if let Some(copying) = &shared.copying {
+            if copying.waits_for_reader() {
+                wait = LOOK_UP_COPYING;
+                if !copying.stand_if_asked(&mut *stream) {
+                    return Ok(Ended::Stopped);
+                }
+                for passing in copying.admit(&mut *stream) {
+                    if !lane.pass(passing) {
+                        return Ok(Ended::Stopped);
+                    }
+                }
+            } else if shared.ends_when_copied && copying.is_finished() {
+                return Ok(Ended::Reached);
+            }
+        }
         let started = shared.clock.nanos();
-        match stream.next(&mut encoded.batch, LOOK_UP)? {
+        match stream.next(&mut encoded.batch, wait)? {
             Next::Batch => {}
             Next::Idle => {
                 shared.observer.idle(started);
@@ -37,23 +64,44 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
             Next::End => return Ok(Ended::Reached),
         }
         pass(Point::AfterRead);
-        let batch = &mut encoded.batch;
-        batch.seq = seq;
-        seq += 1;
-        batch.times.read = started;
-        let taken = batch.raw_bytes() as u64;
-        shared.observer.read(batch);
-        if !shared.budget.take(taken, &shared.abort) {
+        encoded.batch.times.read = started;
+        shared.observer.read(&encoded.batch);
+        let events = stream.take_events();
+        let full = std::mem::replace(&mut encoded, shared.take_spare());
+        if !lane.send(Raw { encoded: full, events, taken: 0, mark: None }) {
             return Ok(Ended::Stopped);
+        }
+        pass(Point::AfterQueue);
+    }
+}
+
+impl Lane<'_> {
+    /// Puts a batch of a copied table behind what was sent so far; false: everybody leaves.
+    fn pass(&mut self, passing: Passing) -> bool {
+        let mut encoded = self.shared.take_spare();
+        encoded.batch = passing.batch;
+        encoded.batch.times.read = self.shared.clock.nanos();
+        self.send(Raw { encoded, events: Vec::new(), taken: 0, mark: Some(passing.mark) })
+    }
+
+    /// Numbers and sends a batch once there is room for it; false: everybody leaves.
+    fn send(&mut self, mut raw: Raw) -> bool {
+        let shared = self.shared;
+        let batch = &mut raw.encoded.batch;
+        batch.seq = self.seq;
+        self.seq += 1;
+        raw.taken = batch.raw_bytes() as u64;
+        if !shared.budget.take(raw.taken, &shared.abort) {
+            return false;
         }
         batch.times.queued = shared.clock.nanos();
-        shared.observer.blocked(batch.times.queued);
-        let raw =
-            Raw { encoded: std::mem::replace(&mut encoded, shared.take_spare()), events: stream.take_events(), taken };
-        if out.send(raw).is_err() {
-            return Ok(Ended::Stopped);
+        if raw.mark.is_none() {
+            shared.observer.blocked(batch.times.queued);
         }
-        shared.waiting.0.store(out.len(), Ordering::Relaxed);
-        pass(Point::AfterQueue);
+        if self.out.send(raw).is_err() {
+            return false;
+        }
+        shared.waiting.0.store(self.out.len(), Ordering::Relaxed);
+        true
     }
 }

@@ -20,13 +20,16 @@ pub(super) fn run(
     mut encoder: Option<Box<dyn Encode>>,
     shared: &Shared,
 ) -> Result<(), Fault> {
-    for Raw { mut encoded, events, taken } in raw {
+    for Raw { mut encoded, events, taken, mark } in raw {
         if shared.abort.is_raised() {
             return Ok(());
         }
         shared.waiting.0.store(raw.len(), Ordering::Relaxed);
         let mut decoded = DecodeTally::default();
-        decoder.decode(&mut encoded.batch, &mut decoded)?;
+        // What was read from a table has its rows already.
+        if mark.is_none() {
+            decoder.decode(&mut encoded.batch, &mut decoded)?;
+        }
         pass(Point::AfterDecode);
         encoded.batch.times.decoded = shared.clock.nanos();
         encoded.batch.times.transformed = encoded.batch.times.decoded;
@@ -37,7 +40,7 @@ pub(super) fn run(
         pass(Point::AfterEncode);
         encoded.batch.times.encoded = shared.clock.nanos();
         shared.observer.made(&encoded);
-        if out.send(Made { encoded, events, decoded, encoding, taken }).is_err() {
+        if out.send(Made { encoded, events, decoded, encoding, taken, mark }).is_err() {
             return Ok(());
         }
     }

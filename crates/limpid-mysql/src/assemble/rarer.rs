@@ -21,6 +21,10 @@ impl Assembler {
                 self.payload = NO_PAYLOAD;
                 Ok(Fed::Rotated)
             }
+            number::HEARTBEAT => {
+                self.heartbeat(head, body);
+                Ok(Fed::More)
+            }
             number::XA_PREPARE => self.xa_prepare(body),
             number::QUERY_COMPRESSED => {
                 let mut statement = Statement::parse(body).ok_or_else(|| self.malformed("QUERY", at))?;
@@ -48,7 +52,6 @@ impl Assembler {
             | number::USER_VAR
             | number::FORMAT_DESCRIPTION
             | number::BEGIN_LOAD_QUERY
-            | number::HEARTBEAT
             | number::HEARTBEAT_V2
             | number::IGNORABLE
             | number::ROWS_QUERY
@@ -76,6 +79,15 @@ impl Assembler {
                     format!("event number {} at {}:{at} is unknown and may hold rows", head.kind, self.file),
                 )),
             },
+        }
+    }
+
+    /// A server that has nothing to send tells its place: file in the body, offset in the header, of which 32 bits
+    /// are there. Only where no file is beyond them is that worth anything.
+    fn heartbeat(&mut self, head: &EventHead, body: &[u8]) {
+        let Ok(file) = std::str::from_utf8(body) else { return };
+        if self.offset <= u64::from(u32::MAX) {
+            self.heard = Some((file.into(), u64::from(head.next)));
         }
     }
 

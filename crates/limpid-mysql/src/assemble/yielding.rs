@@ -10,6 +10,7 @@ use bytes::Bytes;
 use limpid_connector::StreamEvent;
 
 use super::*;
+use crate::tables::Captured;
 
 impl Assembler {
     /// True when the batch should be taken at this boundary.
@@ -50,6 +51,21 @@ impl Assembler {
     /// The position everything settled is below.
     pub fn position(&self) -> LogPosition {
         LogPosition { gtids: self.gtids.clone(), file: Arc::clone(&self.file), offset: self.offset, inside: None }
+    }
+
+    /// Places before which everything is settled: where the group in hand begins or the last event ended, and what an
+    /// idle server said last of how far its log is read. It need not have sent us anything on the way there.
+    pub fn settled_places(&self) -> [Option<(&str, u64)>; 2] {
+        match &self.group {
+            Some(group) => [Some((&*self.file, group.begin)), None],
+            None => [Some((&*self.file, self.offset)), self.heard.as_ref().map(|(file, offset)| (&**file, *offset))],
+        }
+    }
+
+    /// The table as rows of it would be yielded now.
+    pub fn current(&mut self, name: &TableName) -> Option<Captured> {
+        let made = self.schemas.made(name)?;
+        Some(self.tables.latest(name, self.schemas.generation()).cloned().unwrap_or(made))
     }
 
     /// Where the group in hand begins: file and offset for a look ahead.

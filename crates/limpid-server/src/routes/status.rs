@@ -76,6 +76,21 @@ fn tables(status: &Status, totals: Vec<TableTotals>) -> Vec<TableStatus> {
     let uncounted = if totals.iter().any(is_other) { None } else { Some(0) };
     let named = totals.into_iter().map(|total| ((total.schema.clone(), total.table.clone()), streaming(total)));
     let mut tables: BTreeMap<(Box<str>, Box<str>), TableStatus> = named.collect();
+    for copy in &status.copying.tables {
+        let name = ((&*copy.table.schema).into(), (&*copy.table.table).into());
+        let table = tables.entry(name).or_insert_with(|| TableStatus {
+            schema: copy.table.schema.to_string(),
+            table: copy.table.table.to_string(),
+            phase: "streaming".to_owned(),
+            snapshot_ratio: None,
+            rows: uncounted,
+            fault: None,
+        });
+        table.snapshot_ratio = Some(copy.ratio);
+        if !copy.done {
+            table.phase = "copying".to_owned();
+        }
+    }
     for halted in &status.halted {
         let name = ((&*halted.table.schema).into(), (&*halted.table.table).into());
         let table = tables.entry(name).or_insert_with(|| TableStatus {

@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use limpid_connector::{
-    Accepted, ChangeStream, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Sink, SinkEvent, Source,
-    StartPoint, Stop, StreamEvent, Until,
+    Accepted, Admission, ChangeStream, Chunk, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Sink,
+    SinkEvent, Source, StartPoint, Stop, StreamEvent, TableReader, Until,
 };
-use limpid_engine::{Handle, Parts, Phase, Unobserved};
+use limpid_engine::{CopyOptions, Handle, Parts, Phase, Unobserved};
 use limpid_model::{
     Batch, Component, Fault, FaultCode, Op, PipelineName, Position, PositionValue, TableName, TableSchema, TxnId,
 };
@@ -185,6 +185,8 @@ fn parts(name: &PipelineName, fate: Fate, store: &Arc<Store>, clock: &Clock) -> 
         workers: 1,
         start: StartPoint::Head,
         until: Until::Forever,
+        copy: CopyOptions::never(),
+        until_copied: false,
         selection: 1,
     }
 }
@@ -230,6 +232,10 @@ impl Source for MemorySource {
         Ok(Box::new(Still))
     }
 
+    fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault> {
+        Err(Fault::new(FaultCode::SourceUnreachable, Component::Input, "it has no tables"))
+    }
+
     fn endpoint(&self) -> String {
         "10.0.0.7:3306".to_owned()
     }
@@ -256,6 +262,10 @@ impl ChangeStream for Still {
     fn opened_at(&self) -> Position {
         Position::new(Place)
     }
+    fn admit(&mut self, _: &mut Chunk) -> Admission {
+        Admission::Stale("nothing is copied here")
+    }
+    fn hold_at(&mut self, _: Option<Position>) {}
 }
 
 impl Decode for Still {

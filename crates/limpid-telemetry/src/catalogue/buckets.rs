@@ -21,6 +21,8 @@ pub(super) static E15: [f64; 15] = exponential(0.0005, 2.0);
 pub(super) static E18: [f64; 18] = exponential(0.0005, 2.0);
 /// To 131.072 s.
 pub(super) static E19: [f64; 19] = exponential(0.0005, 2.0);
+/// To 1048.576 s.
+pub(super) static E22: [f64; 22] = exponential(0.0005, 2.0);
 /// From 0.1 s to 1638.4 s.
 pub(super) static LAG: [f64; 15] = exponential(0.1, 2.0);
 /// As `E15`, then in steps of 8 to 149 hours.

@@ -33,6 +33,11 @@ pub(super) struct Bound {
     pub batch_size: Arc<Gauge>,
     pub lag_bytes: Arc<Gauge>,
     pub halted_tables: Arc<Gauge>,
+    pub chunk_query: Arc<Histogram>,
+    pub fetched: Arc<Counter>,
+    pub stale_chunks: Arc<Counter>,
+    pub snapshot_ratio: Arc<Gauge>,
+    pub snapshot_remaining: Arc<Gauge>,
     /// Not exposed: the exposition has it by table.
     pub delivered: Counter,
     pub rate: Rate,
@@ -64,6 +69,11 @@ impl Bound {
             batch_size: registry.gauge(&catalogue::SCHEDULER_BATCH_SIZE, &[pipeline, "0"]),
             lag_bytes: gauge(&catalogue::POSITION_LAG_BYTES),
             halted_tables: gauge(&catalogue::HALTED_TABLES),
+            chunk_query: histogram(&catalogue::BATCH_QUERY_DURATION),
+            fetched: counter(&catalogue::JOB_FETCHED_COUNT),
+            stale_chunks: counter(&catalogue::SNAPSHOT_STALE_CHUNKS_TOTAL),
+            snapshot_ratio: gauge(&catalogue::SNAPSHOT_RATIO),
+            snapshot_remaining: gauge(&catalogue::SNAPSHOT_REMAINING_SECONDS),
             delivered: Counter::default(),
             rate: Rate::default(),
         }

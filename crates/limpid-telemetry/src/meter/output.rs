@@ -118,7 +118,10 @@ impl Output {
                 self.rates(batch, index, counts, now);
             }
         }
-        self.ages(batch, now);
+        // A row that was read from a table has no commit that it could be late for.
+        if !batch.is_copy() {
+            self.ages(batch, now);
+        }
         bound.event_time.absorb(&mut self.event_time);
         for (index, lag) in self.lags.iter_mut().enumerate().filter(|(_, lag)| !lag.is_empty()) {
             let series = bind(&mut self.series, &mut self.rows, &self.tables, batch, index);
@@ -155,7 +158,8 @@ impl Output {
     /// Takes note that a batch is delivered. Returns the latest commit before which everything is, if it moved.
     pub(super) fn close(&mut self, batch: &Batch, now: Moment) -> Option<i64> {
         let receipt = now.wall_at(batch.times.read);
-        let last = batch.txns.iter().rfind(|txn| txn.ends).map(|txn| txn.commit.micros.min(receipt));
+        let last = batch.txns.iter().rfind(|txn| txn.ends).filter(|_| !batch.is_copy());
+        let last = last.map(|txn| txn.commit.micros.min(receipt));
         // One that is not of this attempt, or comes twice, tells nothing.
         if batch.seq >= self.next {
             self.early.insert(batch.seq, last);

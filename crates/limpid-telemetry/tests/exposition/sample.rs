@@ -64,6 +64,9 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     meter.doubt(FaultCode::TableSchemaMismatch);
     meter.queue("decoded", "", 3);
     meter.window("stream", 1, 3);
+    meter.chunk_read(100, 0.02);
+    meter.chunk_stale();
+    meter.copying(0.25, Some(90.0));
 }
 
 fn batch(now: Moment) -> Batch {

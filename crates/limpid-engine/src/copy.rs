@@ -1,0 +1,403 @@
+//! Copies whole tables beside the stream.
+//!
+//! Owns: what copiers, the reader and the delivery of one attempt share: the plan, chunks that wait for their fence, the
+//! stand-still for tables without a key. Does not own: reading tables (the source's `TableReader`), the stream.
+//!
+//! Invariant: a chunk enters the stream's order behind its fence and leaves it without the keys that the stream touched
+//! since before it was read; so what arrives last for a key is always its latest state.
+
+mod control;
+mod copier;
+mod pace;
+mod plan;
+mod touched;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use limpid_codec::cursor;
+use limpid_connector::{Admission, ChangeStream, Chunk, EncodedBatch, Stop};
+use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
+
+use crate::failpoint::{Point, pass};
+use crate::observe::Observer;
+pub(crate) use control::Control;
+pub use control::CopyRequest;
+pub(crate) use copier::{CopierParts, run as run_copier};
+use pace::Pace;
+pub use pace::Throttle;
+pub use plan::TableProgress;
+use plan::{ChunkId, Plan};
+use touched::{Touched, WindowId};
+
+/// Whether tables are copied before they are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyMode {
+    Never,
+    /// At the first start.
+    Initial,
+    /// At the first start; then the pipeline ends.
+    Only,
+    /// At the first start, and when the source no longer has the log at the position.
+    WhenNeeded,
+}
+
+/// How tables are copied.
+#[derive(Clone, Debug)]
+pub struct CopyOptions {
+    pub mode: CopyMode,
+    /// Connections that read tables.
+    pub parallel: usize,
+    /// Rows of one chunk at most.
+    pub chunk_rows: u32,
+    /// Conditions by table, as `schema.table`.
+    pub predicates: HashMap<String, String>,
+    pub throttle: Throttle,
+}
+
+impl CopyOptions {
+    /// No table is copied.
+    pub fn never() -> Self {
+        Self {
+            mode: CopyMode::Never,
+            parallel: 1,
+            chunk_rows: CHUNK_ROWS,
+            predicates: HashMap::new(),
+            throttle: Throttle::default(),
+        }
+    }
+}
+
+/// Rows of a chunk where nothing else is said: a few milliseconds of reading, so that few of its keys change meanwhile.
+pub const CHUNK_ROWS: u32 = 8192;
+
+/// Bytes of a chunk, as the source sends them, and of a piece of a table without a key. With cells beside them some
+/// 3 MiB; `parallel` times two chunks wait at most.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// How long a wait lasts before it looks whether everybody leaves.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// What a batch of a chunk carries on its way to the sink.
+#[derive(Clone, Debug)]
+pub(crate) enum Mark {
+    /// A batch of a chunk by key; `ends`: the chunk's last.
+    Chunk { id: ChunkId, window: WindowId, ends: bool },
+    /// A piece of a table without a key.
+    Piece,
+    /// Behind its last piece.
+    Whole { table: TableName, rows: u64 },
+}
+
+/// Something for the reader to put into the stream's order.
+pub(crate) enum Offer {
+    Chunk { chunk: Chunk, id: ChunkId, window: WindowId },
+    Piece { chunk: Chunk },
+    WholeEnd { table: TableName, rows: u64 },
+}
+
+/// Where the stand-still is.
+#[derive(Clone, Debug, Default)]
+enum Standing {
+    #[default]
+    No,
+    /// A copier wants the stream to stand.
+    Asked,
+    /// The reader reads no further.
+    Stands,
+    /// The stream may go on up to the fence.
+    UpTo(Position),
+}
+
+/// A remaining time beyond this is no more than "long": ten years.
+const ETA_SECONDS_MAX: f64 = 315_360_000.0;
+
+/// How far a copy is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CopyProgress {
+    pub tables: Vec<TableProgress>,
+    /// Done of all, 0 to 1, weighed by the tables' estimated sizes; 1 where nothing is to be copied.
+    pub ratio: f64,
+    pub remaining: Option<Duration>,
+}
+
+/// An empty table counts a little, so that one table of many has a part in the whole.
+fn weighed(tables: &[TableProgress]) -> f64 {
+    let weight = |table: &TableProgress| table.bytes_estimated.max(1) as f64;
+    let (mut all, mut done) = (0.0, 0.0);
+    for table in tables {
+        all += weight(table);
+        done += weight(table) * table.ratio;
+    }
+    if all > 0.0 { done / all } else { 1.0 }
+}
+
+/// Shared by the threads of one attempt.
+pub(crate) struct Copying {
+    options: CopyOptions,
+    control: Arc<Control>,
+    plan: Mutex<Plan>,
+    changed: Condvar,
+    offers: Mutex<VecDeque<Offer>>,
+    offered: AtomicUsize,
+    pub(crate) touched: Touched,
+    standing: Mutex<Standing>,
+    stood: Condvar,
+    stand: AtomicBool,
+    /// A piece of the table that is read whole was refused: what follows of it is of no use.
+    whole_failed: AtomicBool,
+    pace: Mutex<Pace>,
+    /// When its progress was first looked at, and how far it was.
+    begun: Mutex<Option<(u64, f64)>>,
+    /// Both raised by the attempt.
+    stop: Stop,
+    abort: Stop,
+    observer: Arc<dyn Observer>,
+}
+
+/// A batch of a chunk, ready to take its place behind the stream.
+pub(crate) struct Passing {
+    pub(crate) batch: Batch,
+    pub(crate) mark: Mark,
+}
+
+impl Copying {
+    /// Goes on from the cursors of the position record.
+    ///
+    /// # Errors
+    /// `POSITION_INVALID`: a later release wrote them, or they are damaged.
+    pub(crate) fn resume(
+        options: CopyOptions,
+        control: Arc<Control>,
+        cursors: &[String],
+        stop: &Stop,
+        abort: &Stop,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Fault> {
+        let mut saved = cursor::decode(cursors).map_err(|number| {
+            let text = format!("cursor {number} of the position record cannot be read");
+            Fault::new(FaultCode::PositionInvalid, Component::State, text)
+        })?;
+        if options.mode == CopyMode::Never {
+            // What was begun under another mode ends here; what an operator asked for does not.
+            saved.all = false;
+            saved.tables.retain(|table| table.asked.is_some());
+        }
+        let pace = Pace::new(options.throttle);
+        Ok(Self {
+            plan: Mutex::new(Plan::resume(saved)),
+            changed: Condvar::new(),
+            offers: Mutex::new(VecDeque::new()),
+            offered: AtomicUsize::new(0),
+            touched: Touched::default(),
+            standing: Mutex::new(Standing::No),
+            stood: Condvar::new(),
+            stand: AtomicBool::new(false),
+            whole_failed: AtomicBool::new(false),
+            pace: Mutex::new(pace),
+            begun: Mutex::new(None),
+            stop: stop.clone(),
+            abort: abort.clone(),
+            observer,
+            options,
+            control,
+        })
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().expect("never held across a panic")
+    }
+
+    fn leaves(&self) -> bool {
+        self.stop.is_raised() || self.abort.is_raised()
+    }
+
+    /// True once every table is copied and handed to the sink.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.plan().is_finished()
+    }
+
+    /// For the delivery: takes what operators asked for into the plan; true when that changed the cursors.
+    pub(crate) fn take_requests(&self) -> bool {
+        let requests = self.control.take();
+        if requests.is_empty() {
+            return false;
+        }
+        let mut plan = self.plan();
+        for request in &requests {
+            match request {
+                CopyRequest::Table { table, condition } => plan.ask(table, condition.clone()),
+                CopyRequest::Stop => plan.give_up_asked(),
+                CopyRequest::Pause | CopyRequest::Resume => {}
+            }
+        }
+        drop(plan);
+        self.changed.notify_all();
+        true
+    }
+
+    /// A copy that an operator asked for cannot be made; the pipeline goes on.
+    fn failed(&self, table: &TableName, fault: &Fault) {
+        self.observer.copy_failed(table, fault);
+        self.over(table);
+    }
+
+    /// What a restart needs to go on behind what was handed to the sink so far.
+    pub(crate) fn cursors(&self) -> Arc<Vec<String>> {
+        Arc::new(self.plan().cursors())
+    }
+
+    /// How far it is, and when it will be done if it goes on as since the attempt began.
+    pub(crate) fn progress(&self, now_nanos: u64) -> CopyProgress {
+        let tables = self.plan().progress();
+        let ratio = weighed(&tables);
+        let mut begun = self.begun.lock().expect("never held across a panic");
+        let (since, from) = *begun.get_or_insert((now_nanos, ratio));
+        let done = ratio - from;
+        let remaining = (done > 0.0 && ratio < 1.0).then(|| {
+            let elapsed = now_nanos.saturating_sub(since) as f64 / 1e9;
+            Duration::from_secs_f64((elapsed * (1.0 - ratio) / done).min(ETA_SECONDS_MAX))
+        });
+        CopyProgress { tables, ratio, remaining }
+    }
+
+    /// The table came to be under the stream's eyes: there is nothing to copy.
+    pub(crate) fn created(&self, table: &TableName) {
+        self.plan().created(table);
+    }
+
+    /// The table is gone, or is not delivered any longer: there is nothing to copy.
+    pub(crate) fn over(&self, table: &TableName) {
+        self.plan().over(table);
+        self.changed.notify_all();
+    }
+
+    /// True while something waits for the reader, which then must not sleep long.
+    #[inline]
+    pub(crate) fn waits_for_reader(&self) -> bool {
+        self.offered.load(Ordering::Acquire) > 0 || self.stand.load(Ordering::Acquire)
+    }
+
+    /// For the reader: the next chunk that may pass behind what the stream has yielded.
+    pub(crate) fn admit(&self, stream: &mut dyn ChangeStream) -> Vec<Passing> {
+        let mut passing = Vec::new();
+        let mut offers = self.offers.lock().expect("never held across a panic");
+        let mut kept = VecDeque::with_capacity(offers.len());
+        while let Some(offer) = offers.pop_front() {
+            match offer {
+                Offer::Chunk { mut chunk, id, window } => match stream.admit(&mut chunk) {
+                    Admission::NotYet => kept.push_back(Offer::Chunk { chunk, id, window }),
+                    Admission::Stale(why) => {
+                        self.touched.close(window);
+                        self.observer.chunk_stale(&chunk.table, why);
+                        self.plan().redo(&id);
+                    }
+                    Admission::Admitted => {
+                        pass(Point::AfterAdmission);
+                        self.plan().admitted(&id, chunk.range, chunk.rest);
+                        pass_chunk(chunk.batches, &id, window, &mut passing);
+                    }
+                },
+                Offer::Piece { .. } if self.whole_failed.load(Ordering::Relaxed) => {}
+                Offer::Piece { mut chunk } => match stream.admit(&mut chunk) {
+                    Admission::NotYet => {
+                        // Its later pieces come behind it.
+                        kept.push_back(Offer::Piece { chunk });
+                        kept.append(&mut offers);
+                    }
+                    Admission::Stale(why) => {
+                        self.whole_failed.store(true, Ordering::Relaxed);
+                        self.observer.chunk_stale(&chunk.table, why);
+                    }
+                    Admission::Admitted => {
+                        passing.extend(chunk.batches.into_iter().map(|batch| Passing { batch, mark: Mark::Piece }));
+                    }
+                },
+                Offer::WholeEnd { table, rows } => {
+                    self.go_on(stream);
+                    if self.whole_failed.swap(false, Ordering::Relaxed) {
+                        self.plan().redo_whole(&table);
+                    } else {
+                        passing.push(Passing { batch: Batch::default(), mark: Mark::Whole { table, rows } });
+                    }
+                }
+            }
+        }
+        *offers = kept;
+        self.offered.store(offers.len(), Ordering::Release);
+        drop(offers);
+        self.changed.notify_all();
+        passing
+    }
+
+    /// For the reader: stands still if a copier asks for it, until told how far to go on. False: everybody leaves.
+    pub(crate) fn stand_if_asked(&self, stream: &mut dyn ChangeStream) -> bool {
+        if !self.stand.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut standing = self.standing.lock().expect("never held across a panic");
+        if matches!(*standing, Standing::Asked) {
+            *standing = Standing::Stands;
+            self.stood.notify_all();
+        }
+        while matches!(*standing, Standing::Stands) {
+            if self.leaves() {
+                return false;
+            }
+            standing = self.stood.wait_timeout(standing, LOOK_UP).expect("never held across a panic").0;
+        }
+        if let Standing::UpTo(fence) = &*standing {
+            stream.hold_at(Some(fence.clone()));
+        }
+        self.stand.store(false, Ordering::Release);
+        true
+    }
+
+    fn go_on(&self, stream: &mut dyn ChangeStream) {
+        *self.standing.lock().expect("never held across a panic") = Standing::No;
+        self.stand.store(false, Ordering::Release);
+        stream.hold_at(None);
+    }
+
+    /// For the delivery: a batch of a chunk whose turn has come. Drops what must not follow what the stream said.
+    pub(crate) fn deliver(&self, mark: &Mark, encoded: &mut EncodedBatch) {
+        match mark {
+            Mark::Piece => {}
+            Mark::Whole { table, rows } => {
+                self.plan().whole_delivered(table, *rows);
+                self.changed.notify_all();
+            }
+            Mark::Chunk { id, window, ends } => {
+                let rows = encoded.batch.rows.len() as u64;
+                match self.touched.drop_touched(*window, encoded) {
+                    Ok(_) => self.plan().delivered(id, rows, *ends),
+                    Err(why) => {
+                        encoded.records.clear();
+                        if *ends {
+                            self.observer.chunk_stale(&id.table, why);
+                            self.plan().spoiled(id);
+                        }
+                    }
+                }
+                if *ends {
+                    self.touched.close(*window);
+                    self.changed.notify_all();
+                }
+            }
+        }
+    }
+}
+
+fn pass_chunk(batches: Vec<Batch>, id: &ChunkId, window: WindowId, passing: &mut Vec<Passing>) {
+    // Also a chunk without rows ends its range.
+    let batches = if batches.is_empty() { vec![Batch::default()] } else { batches };
+    let last = batches.len() - 1;
+    passing.extend(
+        batches
+            .into_iter()
+            .enumerate()
+            .map(|(index, batch)| Passing { batch, mark: Mark::Chunk { id: id.clone(), window, ends: index == last } }),
+    );
+}

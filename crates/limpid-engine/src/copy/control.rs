@@ -1,0 +1,58 @@
+//! What an operator asks of the copies of a running pipeline.
+//!
+//! Owns: requests until an attempt takes them, the pause. Does not own: who may ask (`limpid-server`), the plan.
+//!
+//! Invariant: a request is kept until an attempt runs that can take it; a pause outlives attempts, not the process.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use limpid_model::TableName;
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyRequest {
+    /// Copies the table from its beginning, whatever was copied of it before; only rows that meet the condition.
+    Table {
+        table: TableName,
+        condition: Option<String>,
+    },
+    /// Reads no further chunk until resumed.
+    Pause,
+    Resume,
+    /// Gives up what an operator asked for; the copy that the pipeline's file asks for goes on.
+    Stop,
+}
+
+/// Shared by a pipeline's handle and its attempts.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    waiting: Mutex<Vec<CopyRequest>>,
+    any: AtomicBool,
+    paused: AtomicBool,
+}
+
+impl Control {
+    pub(crate) fn ask(&self, request: CopyRequest) {
+        match request {
+            CopyRequest::Pause => self.paused.store(true, Ordering::Release),
+            CopyRequest::Resume => self.paused.store(false, Ordering::Release),
+            request => {
+                self.waiting.lock().expect("never held across a panic").push(request);
+                self.any.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// What was asked since the last call.
+    pub(crate) fn take(&self) -> Vec<CopyRequest> {
+        if !self.any.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.waiting.lock().expect("never held across a panic"))
+    }
+}

@@ -1,0 +1,232 @@
+//! A copier: one connection that reads tables as the plan says.
+//!
+//! Owns: the order of watching, reading and offering. Does not own: what is read next (`plan`), how fast (`pace`).
+//!
+//! Invariant: the table is watched before its chunk is read. A copier never holds more than the chunk in its hand: it
+//! reads the next only when the reader has room for it.
+
+use std::time::Duration;
+
+use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableReader};
+use limpid_model::{Fault, FaultKind, TableName};
+
+use super::plan::{ChunkId, Work};
+use super::{CHUNK_BYTES, Copying, LOOK_UP, Offer, Standing};
+use crate::failpoint::{Point, pass};
+
+/// Chunks that wait for the reader, for each copier: one, and one to be read meanwhile.
+const WAITING_EACH: usize = 2;
+
+/// Ranges of a table for each copier: while a chunk of one waits for its fence, another is read.
+const RANGES_EACH: usize = 2;
+
+/// What a copier works with.
+pub(crate) struct CopierParts<'a> {
+    pub(crate) source: &'a dyn Source,
+    pub(crate) clock: &'a Clock,
+    pub(crate) copying: &'a Copying,
+}
+
+/// Reads until the attempt ends.
+pub(crate) fn run(parts: &CopierParts<'_>) -> Result<(), Fault> {
+    let mut reader = None;
+    loop {
+        if parts.copying.leaves() {
+            return Ok(());
+        }
+        let work = match parts.copying.control.is_paused() {
+            true => Work::Wait,
+            false => parts.copying.plan().next(),
+        };
+        if matches!(work, Work::Wait | Work::Finished) {
+            // Nothing is open at the source while there is nothing to read.
+            if work == Work::Finished {
+                reader = None;
+            }
+            parts.copying.wait_for_change();
+            continue;
+        }
+        let reader = match &mut reader {
+            Some(reader) => reader,
+            none => none.insert(parts.source.table_reader()?),
+        };
+        let table = work.table().cloned();
+        if let Err(fault) = parts.work(&mut **reader, work) {
+            let asked = table.filter(|table| parts.copying.plan().is_asked(table));
+            match asked.filter(|_| fault.kind() == FaultKind::Definite) {
+                Some(table) => parts.copying.failed(&table, &fault),
+                None => return Err(fault),
+            }
+        }
+    }
+}
+
+impl CopierParts<'_> {
+    fn work(&self, reader: &mut dyn TableReader, work: Work) -> Result<(), Fault> {
+        let copying = self.copying;
+        match work {
+            Work::List => copying.plan().listed(&reader.tables()?),
+            Work::Split { table } => {
+                let pieces = (copying.options.parallel * RANGES_EACH) as u32;
+                let ranges = reader.split(&table, pieces)?;
+                copying.plan().split(&table, ranges);
+            }
+            Work::Chunk { id, range, predicate } => return self.chunk(reader, id, &range, predicate),
+            Work::Whole { table, predicate } => return self.whole(reader, &table, predicate),
+            Work::Wait | Work::Finished => {}
+        }
+        copying.changed.notify_all();
+        Ok(())
+    }
+
+    fn chunk(
+        &self,
+        reader: &mut dyn TableReader,
+        id: ChunkId,
+        range: &KeyRange,
+        asked: Option<String>,
+    ) -> Result<(), Fault> {
+        let copying = self.copying;
+        if !self.hold_pace(reader)? || !copying.wait_for_room() {
+            return Ok(());
+        }
+        let window = copying.touched.open(&id.table);
+        let ask = ChunkAsk {
+            table: &id.table,
+            range,
+            predicate: asked.as_deref().or(copying.predicate(&id.table)),
+            rows_max: copying.options.chunk_rows,
+            bytes_max: CHUNK_BYTES,
+        };
+        let chunk = match reader.read(&ask) {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => {
+                copying.touched.close(window);
+                copying.over(&id.table);
+                return Ok(());
+            }
+            Err(fault) => {
+                copying.touched.close(window);
+                return Err(fault);
+            }
+        };
+        pass(Point::AfterChunk);
+        let rest = copying.read(self.clock.nanos(), chunk.rows, chunk.took);
+        copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
+        copying.offer(Offer::Chunk { chunk, id, window });
+        copying.rest(rest);
+        Ok(())
+    }
+
+    /// A table without a key: the stream stands still, so that no change of it is in the table and in the stream both.
+    fn whole(&self, reader: &mut dyn TableReader, table: &TableName, asked: Option<String>) -> Result<(), Fault> {
+        let copying = self.copying;
+        if !copying.ask_to_stand() {
+            return Ok(());
+        }
+        let predicate = asked.as_deref().or(copying.predicate(table));
+        let begun = reader.begin_whole(table, predicate);
+        let fence = match begun {
+            Ok(Some(fence)) => fence,
+            none => {
+                copying.set_standing(Standing::No);
+                none?;
+                copying.over(table);
+                return Ok(());
+            }
+        };
+        copying.set_standing(Standing::UpTo(fence));
+        let mut rows = 0;
+        while copying.wait_for_room() {
+            let Some(chunk) = reader.read_whole(CHUNK_BYTES)? else {
+                copying.offer(Offer::WholeEnd { table: table.clone(), rows });
+                return Ok(());
+            };
+            pass(Point::AfterChunk);
+            rows += chunk.rows;
+            copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
+            copying.offer(Offer::Piece { chunk });
+        }
+        Ok(())
+    }
+
+    /// Waits while the rate or the source's load says so; false: everybody leaves.
+    fn hold_pace(&self, reader: &mut dyn TableReader) -> Result<bool, Fault> {
+        let copying = self.copying;
+        loop {
+            if copying.leaves() {
+                return Ok(false);
+            }
+            let due = copying.pace.lock().expect("never held across a panic").look_is_due(self.clock.nanos());
+            if due {
+                let load = reader.load()?;
+                copying.pace.lock().expect("never held across a panic").loaded(load);
+            }
+            let wait = copying.pace.lock().expect("never held across a panic").wait(self.clock.nanos());
+            if wait.is_zero() {
+                return Ok(true);
+            }
+            copying.stop.wait(wait.min(LOOK_UP));
+        }
+    }
+}
+
+impl Copying {
+    fn predicate(&self, table: &TableName) -> Option<&str> {
+        self.options.predicates.get(&table.to_string()).map(String::as_str)
+    }
+
+    fn wait_for_change(&self) {
+        let plan = self.plan();
+        drop(self.changed.wait_timeout(plan, LOOK_UP).expect("never held across a panic"));
+    }
+
+    /// Waits until the reader has few enough chunks waiting; false: everybody leaves.
+    fn wait_for_room(&self) -> bool {
+        let max = self.options.parallel * WAITING_EACH;
+        while self.offers.lock().expect("never held across a panic").len() >= max {
+            if self.leaves() {
+                return false;
+            }
+            self.wait_for_change();
+        }
+        !self.leaves()
+    }
+
+    fn offer(&self, offer: Offer) {
+        let mut offers = self.offers.lock().expect("never held across a panic");
+        offers.push_back(offer);
+        self.offered.store(offers.len(), std::sync::atomic::Ordering::Release);
+    }
+
+    fn read(&self, now: u64, rows: u64, took: Duration) -> Duration {
+        let mut pace = self.pace.lock().expect("never held across a panic");
+        pace.read(now, rows);
+        pace.rest(took)
+    }
+
+    fn rest(&self, time: Duration) {
+        if !time.is_zero() {
+            self.stop.wait(time.min(Duration::from_secs(1)));
+        }
+    }
+
+    fn set_standing(&self, to: Standing) {
+        *self.standing.lock().expect("never held across a panic") = to;
+        self.stood.notify_all();
+    }
+
+    /// Asks the reader to stand and waits until it does; false: everybody leaves.
+    fn ask_to_stand(&self) -> bool {
+        self.set_standing(Standing::Asked);
+        self.stand.store(true, std::sync::atomic::Ordering::Release);
+        let mut standing = self.standing.lock().expect("never held across a panic");
+        while !matches!(*standing, Standing::Stands) {
+            if self.leaves() {
+                return false;
+            }
+            standing = self.stood.wait_timeout(standing, LOOK_UP).expect("never held across a panic").0;
+        }
+        true
+    }
+}

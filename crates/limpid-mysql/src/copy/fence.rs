@@ -1,0 +1,151 @@
+//! The moment a chunk is read at, and the place in the log that belongs to it.
+//!
+//! Owns: snapshots, locks, the fence of each kind of table on each server. Does not own: reading rows (`copy`), what a
+//! fence means for a stream (`stream`).
+//!
+//! Invariant: every change that the rows show is at or below the fence. For a table that is read whole both are the
+//! same moment, as far as that table goes.
+//!
+//! How, by server and engine:
+//! - MariaDB, InnoDB: `START TRANSACTION WITH CONSISTENT SNAPSHOT` takes engine and log at one moment, which
+//!   `Binlog_snapshot_file` and `_position` tell. Not for `XA COMMIT`: so `XA RECOVER` must list the same before and
+//!   after.
+//! - MySQL, InnoDB: a transaction (and an `XA COMMIT`) is in the log before it is visible, and the log's end is told under the lock of the
+//!   log: the end asked for after the snapshot was opened is at or behind everything visible, with GTIDs or without.
+//!   `gtid_executed` would not do: a visible transaction may still be missing in it. Exactness, which a table that is
+//!   read whole needs, costs a `LOCK TABLES .. READ` of another session while the snapshot is opened.
+//! - Other engines: `LOCK TABLES .. READ` while the rows are read.
+
+use limpid_model::{Component, Fault, FaultCode, TableName};
+
+use super::known::Known;
+use super::link::Link;
+use crate::client::{ConnectOptions, QueryError, TextRows};
+use crate::position::{Flavor, LogPosition};
+use crate::server;
+
+/// How near fence and moment must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nearness {
+    /// The fence may be behind the moment.
+    Behind,
+    Same,
+}
+
+/// What opening a moment led to.
+#[derive(Debug)]
+pub enum Opened {
+    At(LogPosition),
+    /// The table is not what it was: learn it again.
+    Changed,
+    /// Nothing is wrong, but it must be tried again.
+    Again,
+}
+
+/// Opens a moment to read `known` at. The table cannot change its definition until [`close`].
+///
+/// # Errors
+/// `SOURCE_GRANT_MISSING` with the GRANT, and those of queries.
+pub fn open(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Opened, Fault> {
+    let fence = if known.is_innodb() {
+        match snapshot(link, known, nearness)? {
+            Some(fence) => fence,
+            None => return Ok(Opened::Again),
+        }
+    } else {
+        lock(link, known)?;
+        server::place(&mut link.client, &link.facts, &link.connect)?
+    };
+    if fence.file.is_empty() {
+        let text = "the server writes no binary log";
+        return Err(Fault::new(FaultCode::SourceLogOff, Component::Input, text).about(link.connect.endpoint()));
+    }
+    // Takes the metadata lock, which the transaction keeps.
+    match link.client.query(&format!("SELECT 1 FROM {} LIMIT 0", known.from())) {
+        Ok(_) => {}
+        Err(QueryError::Server(error)) if is_change(error.number) => return Ok(Opened::Changed),
+        Err(error) => return Err(link.table_fault("read a table", error, &known.name)),
+    }
+    match known.holds(link)? {
+        Some(true) => Ok(Opened::At(fence)),
+        Some(false) | None => Ok(Opened::Changed),
+    }
+}
+
+/// Ends the moment.
+///
+/// # Errors
+/// Those of a query.
+pub fn close(link: &mut Link) -> Result<(), Fault> {
+    link.run("end a transaction", "COMMIT")?;
+    link.run("unlock a table", "UNLOCK TABLES")
+}
+
+/// True for an answer that comes of a definition that changed or went.
+pub fn is_change(number: u16) -> bool {
+    // Unknown database, column, key, table; key of FORCE INDEX; definition changed; statement to be prepared anew.
+    matches!(number, 1049 | 1054 | 1072 | 1146 | 1176 | 1412 | 1615)
+}
+
+/// `None`: an XA transaction was decided meanwhile.
+fn snapshot(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Option<LogPosition>, Fault> {
+    const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+    match (link.facts.flavor, nearness) {
+        (Flavor::MariaDb, _) => {
+            let undecided = undecided(link)?;
+            link.run("open a snapshot", OPEN)?;
+            let fence = snapshot_place(link)?;
+            let same = undecided == self::undecided(link)?;
+            if !same {
+                close(link)?;
+            }
+            Ok(same.then_some(fence))
+        }
+        (Flavor::MySql, Nearness::Behind) => {
+            link.run("open a snapshot", OPEN)?;
+            server::place(&mut link.client, &link.facts, &link.connect).map(Some)
+        }
+        (Flavor::MySql, Nearness::Same) => {
+            let mut locker = Link::open(&link.connect)?;
+            lock(&mut locker, known)?;
+            link.run("open a snapshot", OPEN)?;
+            let fence = server::place(&mut link.client, &link.facts, &link.connect)?;
+            close(&mut locker)?;
+            Ok(Some(fence))
+        }
+    }
+}
+
+/// The place in the log of the snapshot just opened.
+fn snapshot_place(link: &mut Link) -> Result<LogPosition, Fault> {
+    let rows = link.ask("read the snapshot's place in the log", "SHOW STATUS LIKE 'Binlog_snapshot_%'")?;
+    let value = |name: &str| {
+        let row =
+            rows.iter().find(|row| matches!(row.first(), Some(Some(key)) if key.eq_ignore_ascii_case(name.as_bytes())));
+        let value = row.and_then(|row| row.get(1)).and_then(|value| value.as_deref());
+        value.map_or(String::new(), |value| String::from_utf8_lossy(value).into_owned())
+    };
+    let offset = value("Binlog_snapshot_position").parse().unwrap_or(0);
+    Ok(LogPosition { gtids: None, file: value("Binlog_snapshot_file").into(), offset, inside: None })
+}
+
+/// The XA transactions that are prepared; anyone may ask.
+fn undecided(link: &mut Link) -> Result<TextRows, Fault> {
+    let mut rows = link.ask("list XA transactions", "XA RECOVER")?;
+    rows.sort();
+    Ok(rows)
+}
+
+fn lock(link: &mut Link, known: &Known) -> Result<(), Fault> {
+    let locked = link.client.query(&format!("LOCK TABLES {} READ", known.from()));
+    locked.map(drop).map_err(|error| lock_fault(error, &link.connect, &known.name))
+}
+
+fn lock_fault(error: QueryError, connect: &ConnectOptions, table: &TableName) -> Fault {
+    let fault = error.into_fault("lock a table for reading", &connect.endpoint());
+    if fault.code() == FaultCode::SourceGrantMissing {
+        let grant = format!("GRANT LOCK TABLES, SELECT ON `{}`.* TO '{}'@'...'", table.schema, connect.user);
+        return fault.about(table.to_string()).help(grant);
+    }
+    fault
+}
