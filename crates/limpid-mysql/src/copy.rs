@@ -349,7 +349,7 @@ fn chunk(
 fn tables(link: &mut Link, options: &MySqlOptions) -> Result<Vec<TableFound>, Fault> {
     let history = server::definitions(&mut link.client, &link.facts, &options.connect)?;
     let sql = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS, DATA_LENGTH FROM information_schema.TABLES \
-               WHERE TABLE_TYPE <> 'VIEW'";
+               WHERE TABLE_SCHEMA NOT IN ('information_schema','mysql','performance_schema','sys')";
     let mut sizes = HashMap::new();
     for row in link.ask("estimate the size of tables", sql)? {
         let text =

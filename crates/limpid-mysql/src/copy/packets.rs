@@ -182,9 +182,9 @@ impl RowReader {
         }
         let start = self.pos + 4;
         self.pos = start + len;
-        match self.buf[start] {
-            0xfe if len < 9 => Packet::End,
-            0xff => Packet::Error(server_error(&self.buf[start..start + len])),
+        match self.buf[start..start + len].first() {
+            Some(0xfe) if len < 9 => Packet::End,
+            Some(0xff) => Packet::Error(server_error(&self.buf[start..start + len])),
             _ => Packet::Row { offset: start, len },
         }
     }

@@ -72,7 +72,6 @@ fn is_same(ours: &TableDefinition, theirs: &TableDefinition) -> bool {
         && ours.columns.iter().zip(&theirs.columns).all(|(ours, theirs)| is_same_column(ours, theirs))
         && ours.row_key() == theirs.row_key()
         && ours.versioning == theirs.versioning
-        && (ours.engine == theirs.engine || ours.engine.is_empty())
 }
 
 fn is_same_column(ours: &ColumnDefinition, theirs: &ColumnDefinition) -> bool {
