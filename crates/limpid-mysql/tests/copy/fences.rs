@@ -10,7 +10,7 @@ use limpid_connector::{Admission, ChunkAsk, KeyRange};
 use limpid_model::{Batch, Op};
 use limpid_stack::Session;
 
-use super::follow::{Follower, Plain, Site, chunk_rows, name, rows};
+use super::follow::{Follower, Plain, Site, Stops, chunk_rows, name, rows};
 use super::random::Random;
 
 type Table = BTreeMap<Plain, Vec<Plain>>;
@@ -30,6 +30,7 @@ pub fn check(site: &mut Site, engine: &str) {
     let mut copy = Table::new();
     let mut touched_sum = 0;
     std::thread::scope(|scope| {
+        let _stops = Stops(&stop);
         for seed in 1..4 {
             let (session, table, stop) = (site.another(), table.clone(), &stop);
             scope.spawn(move || write(session, &table, seed, stop));
@@ -41,7 +42,6 @@ pub fn check(site: &mut Site, engine: &str) {
                 break;
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(touched_sum > 40, "the writers touched only {touched_sum} rows of chunks on their way");
     catch_up(site, &mut follower, &table, &mut copy);

@@ -3,6 +3,7 @@
 //! Owns: opening both, decoding, waiting for a chunk to be admitted. Does not own: what is expected.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use limpid_connector::{
@@ -121,6 +122,15 @@ impl Follower {
             }
         }
         panic!("the fence {:?} is never reached", chunk.fence);
+    }
+}
+
+/// Stops writers when it goes, after a failure too: their scope waits for them.
+pub struct Stops<'a>(pub &'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -7,7 +7,7 @@ use limpid_connector::{Admission, ChunkAsk, KeyRange};
 use limpid_model::Batch;
 use limpid_stack::Session;
 
-use super::follow::{Follower, Plain, Site, chunk_rows, name, rows};
+use super::follow::{Follower, Plain, Site, Stops, chunk_rows, name, rows};
 use super::random::Random;
 
 /// How often each row is there.
@@ -25,6 +25,7 @@ pub fn check(site: &mut Site, engine: &str) {
     let stop = AtomicBool::new(false);
     let mut bag = Bag::new();
     std::thread::scope(|scope| {
+        let _stops = Stops(&stop);
         for seed in 1..4 {
             let (session, table, stop) = (site.another(), table.clone(), &stop);
             scope.spawn(move || write(session, &table, seed, stop));
@@ -32,7 +33,6 @@ pub fn check(site: &mut Site, engine: &str) {
         for _ in 0..3 {
             copy(site, &mut follower, &table, &mut bag);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     catch_up(site, &mut follower, &table, &mut bag);
     let sql = format!("SELECT COUNT(*), SUM(a), SUM(LENGTH(b)), SUM(a * LENGTH(b)) FROM {table}");
