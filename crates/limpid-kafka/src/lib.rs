@@ -7,6 +7,7 @@
 //! Invariant: librdkafka is spoken to in `producer` and below it, nowhere else; all unsafe code is there.
 
 pub mod config;
+pub mod doctor;
 mod faults;
 mod position;
 mod producer;

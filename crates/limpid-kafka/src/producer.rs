@@ -13,6 +13,7 @@ mod client;
 mod flight;
 mod reader;
 mod send;
+mod survey;
 
 use std::collections::HashSet;
 use std::ffi::c_void;
@@ -29,6 +30,7 @@ use self::client::{Event, EventKind, Role, c_text};
 pub(crate) use self::flight::Target;
 use self::flight::{Flight, Ticket, Whole};
 pub(crate) use self::reader::{ReadFault, read_latest};
+pub(crate) use self::survey::{Of, Survey, TopicSeen, WRITE};
 use crate::faults::{self, Said};
 
 /// Events worked off in one call. Each is one acknowledged record batch, thousands of records under load; the bound

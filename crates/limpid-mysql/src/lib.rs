@@ -15,6 +15,7 @@ mod compressed;
 pub mod config;
 mod copy;
 pub mod ddl;
+pub mod doctor;
 mod dump;
 mod events;
 mod facts;

@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunArguments),
     /// Check pipeline files without connecting to anything
     Validate(ValidateArguments),
+    /// Ask the real systems whether pipelines would run, and how to mend what stands in their way
+    Doctor(DoctorArguments),
     /// Ask a running instance where its pipelines are
     Status(StatusArguments),
     /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
@@ -43,8 +45,8 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] = &[
-    "plan", "doctor", "top", "tap", "trace", "verify", "pause", "resume", "snapshot", "position", "dlq", "state",
-    "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert",
+    "plan", "top", "tap", "trace", "verify", "pause", "resume", "snapshot", "position", "dlq", "state", "heal",
+    "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert",
 ];
 
 /// Options of the contract that come with later releases.
@@ -113,6 +115,22 @@ pub struct ValidateArguments {
     /// The form of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Form,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Pipeline files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where the state would be kept
+    #[arg(long, default_value = "./limpid-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+    /// Print the SQL that grants the least that is needed, and nothing else
+    #[arg(long)]
+    pub grants: bool,
 }
 
 #[derive(Debug, Args)]

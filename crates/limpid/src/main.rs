@@ -5,6 +5,8 @@
 //! Invariant: data goes to stdout, everything else to stderr; a failure ends with one report and its code.
 
 mod cli;
+mod disk;
+mod doctor;
 mod export;
 mod observe;
 mod progress;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         cli::Command::Run(arguments) => run::run(&arguments),
         cli::Command::Validate(arguments) => validate::validate(&arguments),
+        cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
         cli::Command::Status(arguments) => status::status(&arguments),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),

@@ -18,6 +18,9 @@ use limpid_kafka::KafkaSink;
 use limpid_model::Fault;
 use limpid_mysql::MySqlSource;
 
+use crate::disk;
+use crate::doctor::{Finding, Outcome};
+
 /// What this binary has.
 pub const CONNECTORS: Connectors = Connectors {
     sources: &[SourceKind { name: "mysql", keys: limpid_mysql::config::KEYS, check: check_mysql }],
@@ -99,6 +102,68 @@ pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Unmade> {
     };
     let encoders = spec.sink.format.as_ref().map(|format| encoders(spec, format, &topic)).transpose()?;
     Ok(Made { source: Box::new(MySqlSource::new(source)), sink, encoders, start, selection })
+}
+
+/// What the real systems say to a pipeline, and the SQL that grants what it needs at its source.
+///
+/// # Errors
+/// What only the parts themselves can find wrong.
+pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, String), Unmade> {
+    let source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), JsonText::Server)?;
+    let asked = limpid_mysql::doctor::examine(&source, clock);
+    let mut findings: Vec<Finding> = asked.findings.into_iter().map(Finding::from).collect();
+    match spec.sink.kind {
+        "kafka" => {
+            let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
+            let refused =
+                |error| vec![spec.sink.section.fault("topic", Complaint::bad_value(format!("is refused: {error}")))];
+            let template = codec::TopicTemplate::parse(&topic).map_err(refused)?;
+            let registry = codec::TopicRegistry::new(template);
+            let resolved = asked.tables.iter().map(|table| registry.resolve(&spec.name, table));
+            let (topics, bad): (Vec<_>, Vec<_>) = resolved.partition(Result::is_ok);
+            findings.extend(
+                bad.into_iter().filter_map(Result::err).map(|fault| Finding::of_fault("sink.topic-names", &fault)),
+            );
+            let topics: Vec<String> = topics.into_iter().flatten().map(|topic| topic.to_string()).collect();
+            let found = limpid_kafka::doctor::examine(&options, spec.name.as_str(), &topics, clock);
+            findings.extend(found.into_iter().map(Finding::from));
+        }
+        "file" => {
+            let options = limpid_file::config::read(&spec.sink.section)?;
+            findings.extend(disk::of_file(&options.path));
+        }
+        _ => {}
+    }
+    let grants = asked.grants.unwrap_or_else(|| limpid_mysql::doctor::either(&source));
+    Ok((findings, grants))
+}
+
+impl From<limpid_mysql::doctor::Finding> for Finding {
+    fn from(found: limpid_mysql::doctor::Finding) -> Self {
+        use limpid_mysql::doctor::Outcome as Theirs;
+        let limpid_mysql::doctor::Finding { name, outcome, sentence, remedy, code } = found;
+        let outcome = match outcome {
+            Theirs::Pass => Outcome::Pass,
+            Theirs::Warn => Outcome::Warn,
+            Theirs::Fail => Outcome::Fail,
+            Theirs::Unreachable => Outcome::Unreachable,
+        };
+        Self { name, outcome, sentence, remedy, code }
+    }
+}
+
+impl From<limpid_kafka::doctor::Finding> for Finding {
+    fn from(found: limpid_kafka::doctor::Finding) -> Self {
+        use limpid_kafka::doctor::Outcome as Theirs;
+        let limpid_kafka::doctor::Finding { name, outcome, sentence, remedy, code } = found;
+        let outcome = match outcome {
+            Theirs::Pass => Outcome::Pass,
+            Theirs::Warn => Outcome::Warn,
+            Theirs::Fail => Outcome::Fail,
+            Theirs::Unreachable => Outcome::Unreachable,
+        };
+        Self { name, outcome, sentence, remedy, code }
+    }
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.
