@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use limpid_config::{Connectors, Encodes, Fixed, Section, SinkKind, SourceKind, load_text};
+use limpid_config::{Connectors, Delivers, Encodes, Fixed, Section, SinkKind, SourceKind, load_text};
 use limpid_connector::JsonText;
 use limpid_mysql::config;
 
@@ -16,7 +16,7 @@ const CONNECTORS: Connectors = Connectors {
         keys: config::KEYS,
         check: |section: &Section| config::read(section, "fuzzed", JsonText::Server).err().unwrap_or_default(),
     }],
-    sinks: &[SinkKind { name: "null", keys: &[], encodes: Encodes::WhenNamed, check: |_: &Section| Vec::new() }],
+    sinks: &[SinkKind { name: "null", keys: &[], encodes: Encodes::WhenNamed, delivers: Delivers::AtLeastOnce, check: |_: &Section| Vec::new() }],
 };
 
 fuzz_target!(|bytes: &[u8]| {

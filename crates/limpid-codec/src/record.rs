@@ -56,6 +56,10 @@ pub fn encode(record: &PositionRecord) -> Vec<u8> {
     number(&mut out, "rows_done", record.rows_done);
     list(&mut out, "cursors", &record.cursors);
     number(&mut out, "schema_version", record.schema_version as u64);
+    if let Some(selection) = record.selection {
+        // As text: tools that read it take numbers for doubles.
+        text(&mut out, "selection", &format!("{selection:016x}"));
+    }
     out.push(b'}');
     out
 }
@@ -120,6 +124,7 @@ pub fn decode(bytes: &[u8]) -> Result<PositionRecord, RecordError> {
         rows_done: take_number(&fields, "rows_done")?,
         cursors: take_list(&fields, "cursors")?,
         schema_version: schema_version.try_into().map_err(|_| RecordError::Field("schema_version"))?,
+        selection: take_selection(&fields)?,
     })
 }
 
@@ -129,6 +134,13 @@ fn take_number(fields: &Map<String, Value>, name: &'static str) -> Result<u64, R
 
 fn take_text<'a>(fields: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, RecordError> {
     fields.get(name).and_then(Value::as_str).ok_or(RecordError::Field(name))
+}
+
+/// Later than the first release's fields, so that it may be absent.
+fn take_selection(fields: &Map<String, Value>) -> Result<Option<u64>, RecordError> {
+    let Some(value) = fields.get("selection") else { return Ok(None) };
+    let number = value.as_str().and_then(|text| u64::from_str_radix(text, 16).ok());
+    number.map(Some).ok_or(RecordError::Field("selection"))
 }
 
 fn take_list(fields: &Map<String, Value>, name: &'static str) -> Result<Vec<String>, RecordError> {
@@ -152,6 +164,7 @@ mod tests {
             rows_done: 17,
             cursors: vec!["shop.orders:\"a\"".to_owned()],
             schema_version: 9,
+            selection: Some(u64::MAX - 1),
         }
     }
 
@@ -195,9 +208,17 @@ mod tests {
             check(field, None, Err(RecordError::Field(field)));
             check(field, Some(Value::from(-1)), Err(RecordError::Field(field)));
         }
+        check("selection", Some(Value::from(7)), Err(RecordError::Field("selection")));
+        check("selection", Some(Value::from("x")), Err(RecordError::Field("selection")));
         check("schema_version", Some(Value::from(1u64 << 32)), Err(RecordError::Field("schema_version")));
         check("pipeline", Some(Value::from("a b")), Err(RecordError::Field("pipeline")));
         check("cursors", Some(Value::from(vec![1])), Err(RecordError::Field("cursors")));
+    }
+
+    #[test]
+    fn a_record_of_the_first_release_has_no_selection() {
+        let record = PositionRecord { selection: None, ..sample() };
+        assert_eq!(decode(&encode(&record)), Ok(record));
     }
 
     #[test]

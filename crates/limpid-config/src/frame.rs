@@ -66,7 +66,7 @@ pub(crate) const SOURCE: &[Key] = &[
 pub(crate) const SINK: &[Key] = &[
     Key::text("type").doc("Which system."),
     Key::choice::<Delivery>("delivery")
-        .written_out("at-least-once", "at-least-once")
+        .default("at-least-once")
         .doc("What a restart may do to rows delivered just before it."),
 ];
 
@@ -74,12 +74,13 @@ pub(crate) const SINK: &[Key] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     AtLeastOnce,
+    ExactlyOnce,
 }
 
 impl Choices for Delivery {
     const TABLE: &'static [Choice<Self>] = &[
         Choice::new("at-least-once", Delivery::AtLeastOnce, "Rows may repeat after a restart, never go missing."),
-        Choice::later("exactly-once", "Rows and position in one transaction."),
+        Choice::new("exactly-once", Delivery::ExactlyOnce, "Rows and position in one transaction, where the sink can."),
     ];
 }
 

@@ -108,7 +108,7 @@ pub use frame::{
 };
 pub use interpolate::{Fixed, Outside, Process};
 pub use key::{Choice, Choices, Key};
-pub use load::{Connectors, Encodes, SinkKind, SourceKind, load, load_text};
+pub use load::{Connectors, Delivers, Encodes, SinkKind, SourceKind, load, load_text};
 pub use node::{Place, Syntax};
 pub use reader::{Reader, Section};
 pub use sasl::{SASL, SaslMechanism, SaslSpec};

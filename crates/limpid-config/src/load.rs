@@ -15,8 +15,8 @@ use limpid_model::{FaultCode, PipelineName};
 use crate::check::{Checker, Known};
 use crate::faults::{Complaint, ConfigFault, nearest};
 use crate::frame::{
-    FORMAT, FRAME, FormatName, FormatSpec, PipelineSpec, SINK, SOURCE, SinkSpec, SnapshotSpec, SourceSpec, Start,
-    TelemetrySpec,
+    Delivery, FORMAT, FRAME, FormatName, FormatSpec, PipelineSpec, SINK, SOURCE, SinkSpec, SnapshotSpec, SourceSpec,
+    Start, TelemetrySpec,
 };
 use crate::interpolate::{Outside, resolve};
 use crate::key::{Key, list};
@@ -44,6 +44,8 @@ pub struct SinkKind {
     /// Its own keys, beside those of the frame and the format.
     pub keys: &'static [Key],
     pub encodes: Encodes,
+    /// What it can promise besides `at-least-once`.
+    pub delivers: Delivers,
     /// As for a source.
     pub check: fn(&Section) -> Vec<ConfigFault>,
 }
@@ -55,6 +57,14 @@ pub enum Encodes {
     Always,
     /// Only when one is named: the `null` sink else only lets rows be decoded.
     WhenNamed,
+}
+
+/// What a sink can promise of each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivers {
+    AtLeastOnce,
+    /// That, or `exactly-once`: it keeps rows and position in one transaction.
+    ExactlyOnce,
 }
 
 /// What the binary's registry holds.
@@ -252,7 +262,13 @@ fn sink_spec(mut section: Section, kinds: &'static [SinkKind]) -> Result<SinkSpe
     let read = faults.is_empty().then(|| {
         section.read_checked(SINK_AND_FORMAT, |keys| {
             let format = read_format(keys, kind.encodes)?;
-            Some(SinkSpec { kind: kind.name, delivery: keys.choice("delivery"), format, section: whole })
+            let delivery = keys.choice("delivery");
+            if delivery == Delivery::ExactlyOnce && kind.delivers == Delivers::AtLeastOnce {
+                let complaint =
+                    Complaint::bad_value(format!("is \"exactly-once\", which a `{}` sink cannot do", kind.name));
+                return keys.refuse("delivery", complaint.help("write at-least-once, or leave it out"));
+            }
+            Some(SinkSpec { kind: kind.name, delivery, format, section: whole })
         })
     });
     faults.extend((kind.check)(&section));

@@ -14,6 +14,6 @@ mod stop;
 pub use clock::Clock;
 pub use copy::{Admission, Chunk, ChunkAsk, KeyRange, SourceLoad, TableFound, TableReader};
 pub use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
-pub use sink::{Accepted, Delivered, Sink, SinkEvent};
+pub use sink::{Accepted, Delivered, Fenced, Keeping, Sink, SinkEvent};
 pub use source::{ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Source, StartPoint, StreamEvent, Until};
 pub use stop::Stop;

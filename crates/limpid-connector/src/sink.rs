@@ -2,8 +2,8 @@
 //!
 //! Owns: the trait. Does not own: the window and the checkpoint (`limpid-engine`).
 //!
-//! Invariant: "accepted" is never "durable"; a batch comes back as durable only once every record of it is, and
-//! batches with records may come back in any order.
+//! Invariant: "accepted" is never "durable"; a batch comes back as durable only once every record of it is (in a
+//! transaction: once that is committed), and batches with records may come back in any order.
 
 use std::time::Duration;
 
@@ -30,6 +30,30 @@ pub enum SinkEvent {
     TableFault { table: TableName, fault: Fault },
     /// The sink lost its peer, or found it again.
     Health { endpoint: String, healthy: bool },
+    /// The record of the last [`Sink::save_record`] is durable, and with [`Keeping::Together`] everything handed in
+    /// before it, which was reported first.
+    RecordSaved,
+}
+
+/// Where a sink keeps the position record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// Nowhere: the local state alone counts.
+    Nowhere,
+    /// With the data, but by itself: only for what is durable already.
+    Beside,
+    /// In one transaction with the rows: whatever was handed in becomes durable when the record is saved, and is seen
+    /// by nobody before. A record is due at least this often while rows move.
+    Together { every: Duration },
+}
+
+/// Whether earlier instances of the same pipeline are shut out.
+#[derive(Debug)]
+pub enum Fenced {
+    /// They are, or there is nothing that two could both write.
+    Shut,
+    /// A right to do so is missing, which the fault names.
+    Open(Fault),
 }
 
 /// Records delivered to one place.
@@ -64,13 +88,30 @@ pub trait Sink: Send {
     /// As [`Sink::write`].
     fn poll(&mut self, wait: Duration, events: &mut Vec<SinkEvent>) -> Result<(), Fault>;
 
-    /// The position record kept with the data, if this sink keeps one and has it: its wire form.
+    /// Where it keeps the position record. The same for the sink's whole life.
+    fn keeping(&self) -> Keeping {
+        Keeping::Nowhere
+    }
+
+    /// Shuts out earlier instances of this pipeline: whatever they had under way is undone, and what they try from now
+    /// on fails with `FENCED`. Once after each [`Sink::open`], before the first batch. May block for a bounded time.
+    ///
+    /// # Errors
+    /// As [`Sink::open`].
+    fn fence(&mut self) -> Result<Fenced, Fault> {
+        Ok(Fenced::Shut)
+    }
+
+    /// The position record kept with the data, if this sink keeps one and has it: its wire form. After
+    /// [`Sink::fence`] the newest there can be. May block for a bounded time.
     ///
     /// # Errors
     /// As [`Sink::open`].
     fn load_record(&mut self) -> Result<Option<Vec<u8>>, Fault>;
 
-    /// Keeps the record with the data, durably, before returning. A sink that has no place for it does nothing.
+    /// Begins to keep the record with the data; [`SinkEvent::RecordSaved`] says when it is durable. One at a time, and
+    /// after [`Sink::fence`]. Does not block. Until then [`Sink::write`] may take nothing. Not called on a sink that
+    /// keeps it nowhere.
     ///
     /// # Errors
     /// As [`Sink::write`].

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 macro_rules! points {
     ($($variant:ident = $name:literal),+ $(,)?) => {
-        /// A place between reading a row and saving its position.
+        /// A place of a start, or between reading a row and saving its position.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
         pub enum Point { $($variant),+ }
@@ -20,6 +20,10 @@ macro_rules! points {
 }
 
 points! {
+    AfterFence = "after-fence",
+    AfterEpoch = "after-epoch",
+    AfterFirstRecord = "after-first-record",
+    AfterFirstPosition = "after-first-position",
     AfterRead = "after-read",
     AfterQueue = "after-queue",
     AfterDecode = "after-decode",
@@ -31,6 +35,7 @@ points! {
     BeforeHistory = "before-history",
     AfterHistory = "after-history",
     BeforeRecord = "before-record",
+    RecordUnderWay = "record-under-way",
     AfterRecord = "after-record",
     BeforeState = "before-state",
     AfterState = "after-state",

@@ -8,6 +8,7 @@
 
 mod backoff;
 mod budget;
+mod commit;
 mod copy;
 pub mod failpoint;
 mod flow;
@@ -21,5 +22,5 @@ mod window;
 pub use copy::{CHUNK_ROWS, CopyMode, CopyOptions, CopyProgress, CopyRequest, TableProgress, Throttle};
 pub use flow::EncoderFactory;
 pub use observe::{Fill, HeadLooked, Observer, Unobserved};
-pub use pipeline::{DRAIN_MAX, Outcome, Parts, run};
+pub use pipeline::{DRAIN_MAX, Misfit, Outcome, Parts, run};
 pub use status::{FaultSeen, HaltedSeen, Handle, HeadSeenAt, Peer, Phase, Status, Verdict};

@@ -66,6 +66,10 @@ pub trait Observer: Send + Sync {
     fn table_halted(&self, _table: &TableName, _fault: &Fault) {}
     /// Something odd that needs no action.
     fn doubt(&self, _code: FaultCode, _object: &str) {}
+    /// Two instances could write at once: the right to shut the other out is missing.
+    fn unfenced(&self, _why: &Fault) {}
+    /// A state that does not fit the sink's record was gone on from, as the operator asked, at this position.
+    fn accepted(&self, _code: FaultCode, _position: &str) {}
     /// An attempt failed; another follows after `pause_ms`, or none does.
     fn fault(&self, _fault: &Fault, _pause_ms: Option<u64>) {}
     /// The pipeline runs: connected, positioned.
@@ -147,6 +151,14 @@ impl Observer for Boarded {
 
     fn doubt(&self, code: FaultCode, object: &str) {
         self.inner.doubt(code, object);
+    }
+
+    fn unfenced(&self, why: &Fault) {
+        self.inner.unfenced(why);
+    }
+
+    fn accepted(&self, code: FaultCode, position: &str) {
+        self.inner.accepted(code, position);
     }
 
     fn fault(&self, fault: &Fault, pause_ms: Option<u64>) {

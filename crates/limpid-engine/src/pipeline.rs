@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use limpid_codec::cursor::{self, Cursors};
 use limpid_connector::{Clock, Sink, Source, StartPoint, StreamEvent, Until};
-use limpid_model::{Component, Epoch, Fault, FaultCode, PipelineName, Position, PositionRecord, Response, TableName};
+use limpid_model::{Component, Fault, FaultCode, PipelineName, Position, Response, TableName};
 use limpid_state::Store;
 
 use crate::backoff::Backoff;
+use crate::commit::{self, Asked, Life};
 use crate::copy::{CopyMode, CopyOptions};
 use crate::flow::{self, Attempt, EncoderFactory, Ended, Resume};
 use crate::observe::{Boarded, Observer};
@@ -42,6 +43,16 @@ pub struct Parts {
     pub until_copied: bool,
     /// Changes when the captured tables or columns do.
     pub selection: u64,
+    pub misfit: Misfit,
+}
+
+/// What is done about a state that does not fit the sink's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// The pipeline halts, and a running instance goes on undisturbed.
+    Refuse,
+    /// The state is taken as it is, knowingly.
+    Accept,
 }
 
 /// How a pipeline ended.
@@ -77,7 +88,7 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
         };
         if parts.copy.mode == CopyMode::WhenNeeded
             && matches!(fault.code(), FaultCode::SourceLogPurged | FaultCode::SourceChanged)
-            && let Some(started) = begun.as_mut().filter(|started| started.has_position)
+            && let Some(started) = begun.as_mut().filter(|started| !started.saver.record().delivered.is_empty())
         {
             // What lies between cannot be had: everything is copied anew from where the log is now.
             parts.observer.fault(&fault, Some(0));
@@ -112,21 +123,22 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
     }
 }
 
-/// What the first attempt found and later ones go on from.
+/// What an attempt goes on from.
 struct Started {
     saver: Saver,
-    /// True once a position was saved, by us or before us.
-    has_position: bool,
-    stored_selection: Option<u64>,
+    /// The fingerprint under which the rows of a transaction in progress were counted, as far as it is known.
+    counted_under: Option<u64>,
     halted: Vec<TableName>,
     /// The copy before the end that was asked for is done.
     copied: bool,
+    /// The source has no way on from the position, though state and record still have it.
+    is_forgotten: bool,
 }
 
 impl Started {
     fn forget_position(&mut self) {
         self.saver.forget_position();
-        (self.has_position, self.stored_selection) = (false, None);
+        (self.counted_under, self.is_forgotten) = (None, true);
     }
 }
 
@@ -135,41 +147,45 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
     let endpoint = parts.sink.endpoint();
     parts.observer.health(Component::Output, &endpoint, opened.is_ok(), opened.as_ref().err());
     opened?;
-    if begun.is_none() {
-        *begun = Some(begin(parts)?);
+    // Each attempt anew: whether the last commit of a failed one went through, only the sink knows.
+    let life = if begun.is_some() { Life::Again } else { Life::First };
+    let carried = begun.as_ref().map_or((false, false), |earlier| (earlier.copied, earlier.is_forgotten));
+    let started = begun.insert(begin(parts, life, carried)?);
+    let stored = started.saver.record();
+    let (is_resumed, version) = (!stored.delivered.is_empty(), stored.schema_version);
+    let history = parts.store.history_at(&parts.name, version)?.filter(|_| is_resumed);
+    let history = history.map(|history| (history.version, history.definitions));
+    if history.is_none() {
+        // A state rebuilt from the record: the source reads definitions anew, and numbers them from the start.
+        started.saver.forget_history();
     }
-    let started = begun.as_mut().expect("set above");
-    let resumed = started.has_position || !started.saver.record().delivered.is_empty();
-    let copies = parts.copy.mode != CopyMode::Never && (!resumed || !started.saver.record().cursors.is_empty());
-    let from = start_point(parts, started, resumed, copies);
+    let copies = parts.copy.mode != CopyMode::Never && (!is_resumed || !started.saver.record().cursors.is_empty());
+    let from = start_point(parts, started, is_resumed, copies);
     let ends_when_copied = parts.until_copied || parts.copy.mode == CopyMode::Only;
     // An end in the log is looked for once the tables are there: their fences may lie behind it.
     let copies_first = copies && !started.copied && parts.until != Until::Forever;
     let until = if copies_first || ends_when_copied { &Until::Forever } else { &parts.until };
-    let history = parts.store.history_at(&parts.name, started.saver.record().schema_version)?;
-    let history = history.filter(|_| resumed).map(|history| (history.version, history.definitions));
     let opened = parts.source.open(&from, until, history);
     let endpoint = parts.source.endpoint();
     parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
     let mut stream = opened?;
     let head = parts.source.head()?;
     let opened_at = stream.opened_at();
-    let selection = started.halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
-    let same_selection = started.stored_selection.is_some_and(|stored| stored == selection);
+    let same_selection = started.counted_under == Some(started.saver.selection());
     let resume = resume_of(&opened_at).filter(|_| same_selection);
-    if !resumed {
+    let sink: &mut dyn Sink = &mut *parts.sink;
+    if !is_resumed {
         // Before the first event a stream has nothing else to tell.
         let history = stream.take_events().into_iter().find_map(|event| match event {
             StreamEvent::History { version, snapshot } => Some((version, snapshot)),
             StreamEvent::TableFault { .. } | StreamEvent::Doubt { .. } => None,
         });
         let cursors = cursor::encode(&Cursors { all: copies, tables: Vec::new() });
-        started.saver.begin_at(&opened_at, cursors, history, &*parts.observer)?;
-        started.has_position = true;
+        started.saver.begin_at(&opened_at, cursors, history, sink, &*parts.observer)?;
+        started.is_forgotten = false;
     }
     handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
-    let sink: &mut dyn Sink = &mut *parts.sink;
     let ended = flow::run(Attempt {
         stream,
         head,
@@ -188,9 +204,6 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
         source: &*parts.source,
         ends_when_copied: copies_first || ends_when_copied,
     });
-    // What this attempt halted stays halted for the next, which counts rows under the new selection.
-    started.halted = parts.store.pipeline(&parts.name)?.halted.into_iter().map(|halted| halted.table).collect();
-    started.stored_selection = Some(started.saver.selection());
     match ended {
         Ok(Ended::Reached) if copies_first && !ends_when_copied => {
             started.copied = true;
@@ -214,52 +227,20 @@ fn resume_of(position: &Position) -> Option<Resume> {
     position.inside().filter(|(_, rows)| *rows > 0).map(|(txn, rows)| Resume { txn, rows })
 }
 
-/// The first start of this process: weigh what is stored, raise the epoch before any row.
-fn begin(parts: &mut Parts) -> Result<Started, Fault> {
-    let state = parts.store.pipeline(&parts.name)?;
-    let at_sink = parts.sink.load_record()?.map(|bytes| read_record(&bytes)).transpose()?;
-    // The record is at the sink with the data: of the same pipeline and not behind us it knows better than we do. A
-    // state that never saved a position knows nothing, so any record is better than beginning anew.
-    let knows_nothing = state.checkpoint.is_none();
-    let newer = at_sink.filter(|record| knows_nothing || (record.id == state.id && record.epoch >= state.epoch));
-    let stored = newer.clone().or(state.checkpoint.as_ref().map(|checkpoint| checkpoint.record.clone()));
-    let epoch = Epoch(state.epoch.0.max(newer.as_ref().map_or(0, |record| record.epoch.0)) + 1);
-    parts.store.begin(&parts.name, epoch)?;
-    let mut record = stored.unwrap_or_else(|| PositionRecord {
-        pipeline: parts.name.clone(),
-        id: state.id,
-        epoch,
-        change: state.change,
-        delivered: String::new(),
-        read_from: String::new(),
-        undecided: Vec::new(),
-        rows_done: 0,
-        cursors: Vec::new(),
-        schema_version: 0,
-    });
-    record.id = state.id;
-    record.epoch = epoch;
-    record.change = state.change;
-    let has_position = !record.delivered.is_empty();
-    let halted: Vec<TableName> = state.halted.into_iter().map(|halted| halted.table).collect();
+/// Weighs what is stored, shuts others out and raises the epoch, before any row.
+fn begin(parts: &mut Parts, life: Life, (copied, is_forgotten): (bool, bool)) -> Result<Started, Fault> {
+    let asked = match (life, parts.misfit) {
+        (Life::First, Misfit::Accept) => Asked::Accept,
+        (Life::First, Misfit::Refuse) | (Life::Again, _) => Asked::Refuse,
+    };
+    let begun = commit::begin(&parts.store, &parts.name, &mut *parts.sink, (life, asked), &*parts.observer)?;
+    let halted: Vec<TableName> = begun.halted.into_iter().map(|halted| halted.table).collect();
     let selection = halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
-    // The record at the sink does not say under which selection its rows were counted; only ours does.
-    let stored_selection = state
-        .checkpoint
-        .filter(|checkpoint| checkpoint.record.delivered == record.delivered)
-        .map(|found| found.selection);
-    Ok(Started {
-        saver: Saver::new(Arc::clone(&parts.store), record, selection),
-        has_position,
-        stored_selection,
-        halted,
-        copied: false,
-    })
-}
-
-fn read_record(bytes: &[u8]) -> Result<PositionRecord, Fault> {
-    limpid_codec::record::decode(bytes).map_err(|error| {
-        let text = "the position record at the sink cannot be read";
-        Fault::new(FaultCode::PositionTopicInvalid, Component::Output, text).because(error)
-    })
+    let counted_under = begun.record.selection;
+    let saver = Saver::new(Arc::clone(&parts.store), parts.sink.keeping(), begun.record, selection);
+    let mut started = Started { saver, counted_under, halted, copied, is_forgotten };
+    if is_forgotten {
+        started.forget_position();
+    }
+    Ok(started)
 }

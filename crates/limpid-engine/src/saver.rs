@@ -3,20 +3,23 @@
 //! Owns: the record, when it is due, its order with the state. Does not own: storage (`limpid-state`) or the sink.
 //!
 //! Invariant: whatever the state must remember (halted tables, schema history) is durable before a record that passes
-//! it; a record is written only for a position that is covered.
+//! it. Beside the rows a record is saved only for a position that is covered; in their transaction it is that of the
+//! last batch handed in, and whatever was handed in before it becomes durable with it.
 
 use std::sync::Arc;
 
 use limpid_codec::record;
-use limpid_connector::Sink;
+use limpid_connector::{Keeping, Sink};
 use limpid_model::{Fault, Position, PositionRecord, TableName};
 use limpid_state::{HaltedTable, Store};
 
+use crate::commit;
 use crate::failpoint::{Point, pass};
 use crate::flow::Shared;
 use crate::observe::Observer;
 
-/// A position is saved this often while it moves: what a crash repeats is a second of rows.
+/// A position is saved this often while it moves: what a crash repeats is a second of rows. Where rows and record are
+/// committed together, far more often, the state follows at this pace: the record wins at a start.
 const SAVE_EVERY_NANOS: u64 = 1_000_000_000;
 
 /// What a batch completes: the position behind it, the schema version in force there, and how far tables are copied.
@@ -30,30 +33,53 @@ pub(crate) struct Covered {
 /// Keeps one pipeline's record.
 pub struct Saver {
     store: Arc<Store>,
+    keeping: Keeping,
+    /// As last saved.
     record: PositionRecord,
     selection: u64,
-    covered: Option<Covered>,
-    saved_at: u64,
+    /// What the next record may say.
+    next: Option<Covered>,
+    /// Rows wait for the next record to become durable.
+    has_rows: bool,
+    under_way: Option<UnderWay>,
+    begun_at: u64,
+    /// When the state last followed, and whether it has the record as last saved.
+    stored_at: u64,
+    is_stored: bool,
+}
+
+/// A record that the sink is saving.
+struct UnderWay {
+    record: PositionRecord,
+    started: u64,
 }
 
 impl Saver {
     /// `record` is what the pipeline starts from; `selection` the fingerprint of what is captured.
-    pub fn new(store: Arc<Store>, record: PositionRecord, selection: u64) -> Self {
-        Self { store, record, selection, covered: None, saved_at: 0 }
-    }
-
-    /// The fingerprint under which rows are counted now.
-    pub(crate) fn selection(&self) -> u64 {
-        self.selection
+    pub fn new(store: Arc<Store>, keeping: Keeping, record: PositionRecord, selection: u64) -> Self {
+        Self {
+            store,
+            keeping,
+            record,
+            selection,
+            next: None,
+            has_rows: false,
+            under_way: None,
+            begun_at: 0,
+            stored_at: 0,
+            is_stored: true,
+        }
     }
 
     /// A first start: the place it began at is kept at once, so that a crash before the first batch loses nothing of
-    /// what was committed since; with it the definitions that hold there, which nobody can read later.
+    /// what was committed since; with it the definitions that hold there, which nobody can read later. At the sink
+    /// first: a state with a position and a sink without a record would look like a record that was lost.
     pub(crate) fn begin_at(
         &mut self,
         position: &Position,
         cursors: Vec<String>,
         history: Option<(u32, Vec<u8>)>,
+        sink: &mut dyn Sink,
         observer: &dyn Observer,
     ) -> Result<(), Fault> {
         if let Some((version, snapshot)) = history {
@@ -63,6 +89,11 @@ impl Saver {
         self.record.delivered = position.text();
         self.record.read_from = position.read_from().text();
         self.record.cursors = cursors;
+        self.record.selection = Some(self.selection);
+        if self.keeping != Keeping::Nowhere {
+            commit::save_and_wait(sink, &self.record)?;
+            pass(Point::AfterFirstPosition);
+        }
         self.store.save_checkpoint(&self.record.pipeline, &self.record, self.selection)?;
         observer.saved(&self.record.delivered, 0);
         Ok(())
@@ -76,7 +107,12 @@ impl Saver {
         record.cursors.clear();
         record.undecided.clear();
         record.rows_done = 0;
-        self.covered = None;
+        self.next = None;
+    }
+
+    /// There is no schema history yet that a version could be of.
+    pub(crate) fn forget_history(&mut self) {
+        self.record.schema_version = 0;
     }
 
     /// The record as last saved.
@@ -84,35 +120,118 @@ impl Saver {
         &self.record
     }
 
-    /// Everything at or below the position is durable at the sink.
-    pub(crate) fn covered(&mut self, covered: Covered) {
-        self.covered = Some(covered);
+    /// The fingerprint under which rows are counted now.
+    pub(crate) fn selection(&self) -> u64 {
+        self.selection
     }
 
-    pub(crate) fn save_when_due(&mut self, sink: &mut dyn Sink, shared: &Shared) -> Result<(), Fault> {
-        if self.covered.is_some() && shared.clock.nanos() >= self.saved_at + SAVE_EVERY_NANOS {
+    /// Everything at or below the position is durable at the sink.
+    pub(crate) fn covered(&mut self, covered: Covered) {
+        if !self.is_together() {
+            self.next = Some(covered);
+        }
+    }
+
+    /// Everything at or below the position was handed to the sink.
+    pub(crate) fn handed_in(&mut self, covered: &Covered, has_rows: bool) {
+        if self.is_together() {
+            self.next = Some(covered.clone());
+            self.has_rows |= has_rows;
+        }
+    }
+
+    /// Nothing is out, and something else than the position is to be kept.
+    pub(crate) fn changed(&mut self, covered: Covered) {
+        self.next = Some(covered);
+    }
+
+    /// Rows become durable only when a record is saved.
+    pub(crate) fn is_together(&self) -> bool {
+        matches!(self.keeping, Keeping::Together { .. })
+    }
+
+    /// A record is on its way, and the sink must be listened to.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// All that can be saved is.
+    pub(crate) fn is_done(&self) -> bool {
+        self.next.is_none() && self.under_way.is_none()
+    }
+
+    /// `is_pressed`: rows that wait for their commit take so much room that nothing may wait for its time.
+    pub(crate) fn save_when_due(
+        &mut self,
+        sink: &mut dyn Sink,
+        shared: &Shared,
+        is_pressed: impl FnOnce() -> bool,
+    ) -> Result<(), Fault> {
+        if self.next.is_none() || self.under_way.is_some() {
+            return Ok(());
+        }
+        let every = match self.keeping {
+            // Positions alone are no reason to hurry.
+            Keeping::Together { every } if self.has_rows => every.as_nanos() as u64,
+            Keeping::Together { .. } | Keeping::Beside | Keeping::Nowhere => SAVE_EVERY_NANOS,
+        };
+        if shared.clock.nanos() >= self.begun_at + every || (self.has_rows && is_pressed()) {
             self.save_now(sink, shared)?;
         }
         Ok(())
     }
 
+    /// Begins to save, unless there is nothing to save or something is under way.
     pub(crate) fn save_now(&mut self, sink: &mut dyn Sink, shared: &Shared) -> Result<(), Fault> {
-        let Some(Covered { position, version, cursors }) = self.covered.take() else { return Ok(()) };
+        if self.under_way.is_some() {
+            return Ok(());
+        }
+        let Some(Covered { position, version, cursors }) = self.next.take() else { return Ok(()) };
         let started = shared.clock.nanos();
-        self.record.delivered = position.text();
-        self.record.read_from = position.read_from().text();
-        self.record.schema_version = version;
-        self.record.cursors.clone_from(&cursors);
-        self.record.rows_done = position.inside().map_or(0, |(_, rows)| rows);
+        let record = PositionRecord {
+            delivered: position.text(),
+            read_from: position.read_from().text(),
+            schema_version: version,
+            rows_done: position.inside().map_or(0, |(_, rows)| rows),
+            selection: Some(self.selection),
+            cursors: cursors.to_vec(),
+            ..self.record.clone()
+        };
+        (self.begun_at, self.has_rows) = (started, false);
         pass(Point::BeforeRecord);
-        sink.save_record(&record::encode(&self.record))?;
+        if self.keeping == Keeping::Nowhere {
+            self.under_way = Some(UnderWay { record, started });
+            return self.saved(shared);
+        }
+        sink.save_record(&record::encode(&record))?;
+        self.under_way = Some(UnderWay { record, started });
+        pass(Point::RecordUnderWay);
+        Ok(())
+    }
+
+    /// The record under way is durable.
+    pub(crate) fn saved(&mut self, shared: &Shared) -> Result<(), Fault> {
+        let UnderWay { record, started } = self.under_way.take().expect("only what was begun is saved");
         pass(Point::AfterRecord);
-        pass(Point::BeforeState);
-        self.store.save_checkpoint(&self.record.pipeline, &self.record, self.selection)?;
-        pass(Point::AfterState);
+        self.record = record;
+        self.is_stored = false;
         let now = shared.clock.nanos();
-        self.saved_at = now;
-        shared.observer.saved(&self.record.delivered, now - started);
+        if !self.is_together() || now >= self.stored_at + SAVE_EVERY_NANOS {
+            self.store_now()?;
+            self.stored_at = now;
+        }
+        shared.observer.saved(&self.record.delivered, shared.clock.nanos() - started);
+        Ok(())
+    }
+
+    /// The end of an attempt: the state has what the sink has.
+    pub(crate) fn store_now(&mut self) -> Result<(), Fault> {
+        if !self.is_stored {
+            pass(Point::BeforeState);
+            self.store.save_checkpoint(&self.record.pipeline, &self.record, self.selection)?;
+            pass(Point::AfterState);
+            self.is_stored = true;
+        }
         Ok(())
     }
 

@@ -48,6 +48,11 @@ impl<P> Window<P> {
         covered
     }
 
+    /// What the batch that was opened last completes, while it is in flight.
+    pub fn newest(&self) -> Option<&P> {
+        self.flight.back().and_then(|slot| slot.end.as_ref())
+    }
+
     /// Batches in flight.
     pub fn len(&self) -> usize {
         self.flight.len()

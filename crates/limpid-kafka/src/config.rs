@@ -5,13 +5,21 @@
 //!
 //! Invariant: options that exist are complete: no default is filled in after this file.
 
+use std::time::Duration;
+
 use limpid_config::{
-    Choice, Choices, Complaint, ConfigFault, Key, Reader, SASL, SaslSpec, Secret, Section, TLS_DISABLED, TlsMode,
-    TlsSpec,
+    Choice, Choices, Complaint, ConfigFault, Delivery, Key, Reader, SASL, SaslSpec, Secret, Section, TLS_DISABLED,
+    TlsMode, TlsSpec,
 };
 
 /// The topic of position records unless `position-topic` says otherwise.
 pub const POSITION_TOPIC: &str = "__limpid_positions";
+
+/// How often a transaction is committed unless `commit-interval` says otherwise: what a reader waits, at most.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A commit takes some milliseconds; and a transaction that is open for a minute is undone by Kafka.
+const COMMIT_INTERVALS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(10));
 
 /// How record batches are compressed. LZ4 by default: the least CPU of librdkafka's codecs on JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +84,10 @@ pub struct KafkaOptions {
     pub compression: Compression,
     /// Where position records are kept.
     pub position_topic: String,
+    /// Whether rows and record go in one transaction.
+    pub delivery: Delivery,
+    /// How often such a transaction is committed while rows move.
+    pub commit_interval: Duration,
     /// Passed on as it is, last. Values are secret, since some of librdkafka's settings are.
     pub librdkafka: Vec<(String, Secret)>,
 }
@@ -90,6 +102,8 @@ impl KafkaOptions {
             sasl: None,
             compression: Compression::Lz4,
             position_topic: POSITION_TOPIC.to_owned(),
+            delivery: Delivery::AtLeastOnce,
+            commit_interval: COMMIT_INTERVAL,
             librdkafka: Vec::new(),
         }
     }
@@ -111,6 +125,9 @@ pub const KEYS: &[Key] = &[
     Key::section("sasl", SASL).optional().doc("How to log in."),
     Key::choice::<Compression>("compression").default("lz4").doc("How records are compressed."),
     Key::text("position-topic").default(POSITION_TOPIC).doc("The compacted topic that keeps the position record."),
+    Key::duration("commit-interval", COMMIT_INTERVALS.0, COMMIT_INTERVALS.1)
+        .default("100ms")
+        .doc("How often rows and position are committed, with delivery: exactly-once."),
     Key::text_map("librdkafka").doc("Settings for librdkafka, passed through as they are."),
 ];
 
@@ -151,6 +168,9 @@ fn read_keys(keys: &Reader<'_>) -> Option<(KafkaOptions, String)> {
         sasl: keys.optional_section("sasl").map(|keys| SaslSpec::read(&keys)),
         compression: keys.choice("compression"),
         position_topic: keys.text("position-topic"),
+        // The frame's key: set by whoever has read it.
+        delivery: Delivery::AtLeastOnce,
+        commit_interval: keys.duration("commit-interval"),
         librdkafka: keys.text_map("librdkafka"),
     };
     Some((options, keys.text("topic")))

@@ -60,6 +60,38 @@ pub(crate) fn of_client(endpoint: &str, said: &Said) -> Option<Fault> {
     })
 }
 
+/// True for an error that says of one topic what no other transaction would change.
+pub(crate) fn is_about_the_topic(code: Code) -> bool {
+    [
+        Code::TOPIC_AUTHORIZATION_FAILED,
+        Code::UNKNOWN_TOPIC,
+        Code::UNKNOWN_TOPIC_OR_PART,
+        Code::UNKNOWN_PARTITION,
+        Code::TOPIC_EXCEPTION,
+        Code::INVALID_RECORD,
+    ]
+    .contains(&code)
+}
+
+/// A transaction that does not come to its end. Whatever it is but fencing and a missing right, a new transaction by a
+/// new producer may go through, and begins at the record of the last one that did.
+pub(crate) fn of_transaction(object: &str, said: Said) -> Fault {
+    let (code, message) = match said.code {
+        Code::FENCED | Code::PRODUCER_FENCED | Code::INVALID_PRODUCER_EPOCH => {
+            (FaultCode::Fenced, "another instance of this pipeline has taken over")
+        }
+        Code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => {
+            (FaultCode::SinkGrantMissing, "Kafka does not let this user have the pipeline's transactional id")
+        }
+        _ => (FaultCode::SinkTransactionAborted, "a Kafka transaction was undone"),
+    };
+    let plain = fault(code, message).about(object).because(said);
+    match code {
+        FaultCode::SinkGrantMissing => plain.help("grant WRITE and DESCRIBE on the transactional id limpid-<pipeline>"),
+        _ => plain,
+    }
+}
+
 /// The producer cannot go on.
 pub(crate) fn of_fatal(endpoint: &str, said: Said) -> Fault {
     of_client(endpoint, &said)

@@ -6,7 +6,7 @@
 //! Invariant: values are not copied. librdkafka reads them out of a batch's buffer until it reports the record, so a
 //! batch is neither changed nor dropped before all its records are reported or librdkafka has ended (`Flight` gives
 //! none out, and fields are dropped in their order). Nothing is counted as delivered that a broker did not
-//! acknowledge. No allocation, lock, clock or formatting of ours happens once a record.
+//! acknowledge, nor in a transaction before that is committed. No allocation, lock, clock or formatting of ours happens once a record.
 
 mod admin;
 mod client;
@@ -14,6 +14,7 @@ mod flight;
 mod reader;
 mod send;
 mod survey;
+mod transaction;
 
 use std::collections::HashSet;
 use std::ffi::c_void;
@@ -29,13 +30,18 @@ pub(crate) use self::client::{Client, Code, Setting, try_settings};
 use self::client::{Event, EventKind, Role, c_text};
 pub(crate) use self::flight::Target;
 use self::flight::{Flight, Ticket, Whole};
-pub(crate) use self::reader::{ReadFault, read_latest};
+pub(crate) use self::reader::{Reach, ReadFault, read_latest};
 pub(crate) use self::survey::{Of, Survey, TopicSeen, WRITE};
+pub(crate) use self::transaction::Progress;
 use crate::faults::{self, Said};
 
 /// Events worked off in one call. Each is one acknowledged record batch, thousands of records under load; the bound
 /// keeps one call short when they are single records.
 const EVENTS_MAX: usize = 1024;
+
+/// How often a call that undoes a transaction is resumed before we leave: half a second. What stays open then is undone
+/// by the next instance or, after a minute, by Kafka.
+const UNDO_STEPS: u32 = 5;
 
 /// A topic that librdkafka knows for this handle.
 #[derive(Debug)]
@@ -78,6 +84,22 @@ pub(crate) struct Producer {
     flight: Flight,
     /// Tables given up since this producer was made.
     given_up: HashSet<TableName>,
+    /// `None` for a producer without transactions.
+    transaction: Option<Transaction>,
+    /// Batches that are wholly acknowledged in the transaction under way, with their encoded bytes.
+    held: Vec<Whole>,
+    held_bytes: u64,
+}
+
+/// Where a producer stands with its transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transaction {
+    /// Set by fencing and by a commit.
+    Ready,
+    /// Set by the first record.
+    Open,
+    /// Set when a commit was asked for; librdkafka then takes no other call.
+    Ending,
 }
 
 impl Producer {
@@ -93,16 +115,74 @@ impl Producer {
             messages: send::Messages::default(),
             flight: Flight::default(),
             given_up: HashSet::new(),
+            transaction: None,
+            held: Vec::new(),
+            held_bytes: 0,
         })
+    }
+
+    /// Shuts out earlier holders of the transactional id; from then on everything is in transactions.
+    pub fn fence(&mut self) -> Result<Progress, Said> {
+        let progress = self.client.init_transactions()?;
+        if progress == Progress::Done {
+            self.transaction = Some(Transaction::Ready);
+        }
+        Ok(progress)
+    }
+
+    pub fn is_transactional(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Opens a transaction if none is; nothing for a producer without them.
+    pub fn begin(&mut self) -> Result<(), Said> {
+        if self.transaction == Some(Transaction::Ready) {
+            self.client.begin_transaction()?;
+            self.transaction = Some(Transaction::Open);
+        }
+        Ok(())
+    }
+
+    /// Commits what was sent, once all of it is acknowledged; to be called until it is done. Blocks while it is under
+    /// way. The batches of the transaction are told durable then.
+    pub fn commit(&mut self, events: &mut Vec<SinkEvent>) -> Result<Progress, Said> {
+        if self.transaction.is_none() {
+            return Ok(Progress::Done);
+        }
+        if !self.flight.is_empty() {
+            return Ok(Progress::Pending);
+        }
+        self.transaction = Some(Transaction::Ending);
+        self.client.commit_transaction()?;
+        self.transaction = Some(Transaction::Ready);
+        self.held_bytes = 0;
+        events.extend(self.held.drain(..).map(durable));
+        Ok(Progress::Done)
+    }
+
+    /// A batch of which nothing is missing: durable, or held until its transaction is committed.
+    fn whole(&mut self, whole: Option<Whole>, out: &mut Outcome) {
+        let Some(whole) = whole else { return };
+        if self.transaction.is_none() {
+            out.events.push(durable(whole));
+        } else {
+            self.held_bytes += whole.0.bytes.len() as u64;
+            self.held.push(whole);
+        }
     }
 
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Encoded bytes of all batches under way.
+    /// What librdkafka gave up for, if it did.
+    pub fn fatal(&self) -> Option<Said> {
+        self.client.fatal()
+    }
+
+    /// Encoded bytes of all batches that are not durable yet.
     pub fn bytes(&self) -> u64 {
-        self.flight.bytes()
+        self.flight.bytes() + self.held_bytes
     }
 
     pub fn is_empty(&self) -> bool {
@@ -226,7 +306,7 @@ impl Producer {
         let Some((ticket, run)) = run else { return };
         out.acknowledged += u64::from(run.records);
         let whole = self.flight.acked(ticket.slot, run);
-        out.events.extend(whole.map(durable));
+        self.whole(whole, out);
     }
 
     /// A record came back undelivered, with `total` in its record batch.
@@ -238,11 +318,14 @@ impl Producer {
             let fault = faults::too_large(topic, bytes, None);
             self.give_up(ticket.slot, ticket.table, fault, out);
             let whole = self.flight.account(ticket.slot, 1);
-            out.events.extend(whole.map(durable));
+            self.whole(whole, out);
             return;
         }
         let fault = match code {
             Code::MSG_SIZE_TOO_LARGE => faults::batch_too_large(topic, total),
+            code if self.transaction.is_some() && !faults::is_about_the_topic(code) => {
+                faults::of_transaction(topic, send::said(code))
+            }
             code => faults::of_delivery(topic, code),
         };
         // The record stays unaccounted for, so its batch is never reported whole.
@@ -256,6 +339,23 @@ impl Producer {
         self.flight.give_up(&name);
         if self.given_up.insert(name.clone()) {
             out.events.push(SinkEvent::TableFault { table: name, fault });
+        }
+    }
+}
+
+impl Drop for Producer {
+    /// Undoes an open transaction, so that readers need not wait for Kafka to do it.
+    fn drop(&mut self) {
+        if self.transaction != Some(Transaction::Open) || self.client.fatal().is_some() {
+            return;
+        }
+        for _ in 0..UNDO_STEPS {
+            match self.client.abort_transaction() {
+                Ok(Progress::Pending) => {}
+                Ok(Progress::Done) | Err(_) => return,
+            }
+            // Its end waits until every message is reported.
+            while self.client.poll(Duration::ZERO).is_some() {}
         }
     }
 }

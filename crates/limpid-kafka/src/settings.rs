@@ -63,7 +63,9 @@ pub(crate) fn check(options: &KafkaOptions) -> Result<(), Fault> {
                 .help("remove the setting"));
         }
     }
-    try_settings(&producer(options, "check", Protection::Plain, BATCH_BYTES_MAX))
+    let plain = producer(options, "check", Protection::Plain, BATCH_BYTES_MAX);
+    try_settings(&plain)?;
+    try_settings(&transactional("check", plain))
 }
 
 /// Why a setting may not have this value, if so. Names as librdkafka has them, its aliases included.
@@ -131,6 +133,17 @@ pub(crate) fn producer(
     // Last: a topic with a smaller limit than the user's batch size would refuse whole batches.
     settings.push(("batch.size".to_owned(), Secret::new(batch_bytes_max.to_string())));
     settings
+}
+
+/// The same settings for a producer that writes in transactions, of which one pipeline has one: whoever begins later
+/// with the same id shuts the earlier one out.
+pub(crate) fn transactional(pipeline: &str, mut settings: Vec<Setting>) -> Vec<Setting> {
+    settings.push(("transactional.id".to_owned(), Secret::new(transactional_id(pipeline))));
+    settings
+}
+
+pub(crate) fn transactional_id(pipeline: &str) -> String {
+    format!("limpid-{pipeline}")
 }
 
 /// All settings of the reader of position records.

@@ -1,20 +1,25 @@
 //! The `kafka` sink.
 //!
-//! Owns: opening, back-pressure, health, the position record's saving and loading; the order in which the other parts
-//! act. Does not own: sending and counting (`producer`), topics (`topics`), retrying a broken sink (`limpid-engine`).
+//! Owns: opening, back-pressure, health, the position record's loading; the order in which the other parts act. Does
+//! not own: sending and counting (`producer`), topics (`topics`), how the record is saved (`saving`), retrying a broken
+//! sink (`limpid-engine`).
 //!
 //! Invariant: a batch is handed to the producer only when every topic it needs is known to exist; nothing here waits
-//! but `open`, `load_record` and `save_record`, and those for a bounded time.
+//! but `open`, `fence` and `load_record`, and those for a bounded time.
+
+mod saving;
 
 use std::time::Duration;
 
-use limpid_connector::{Accepted, Clock, EncodedBatch, Sink, SinkEvent};
+use limpid_config::Delivery;
+use limpid_connector::{Accepted, Clock, EncodedBatch, Fenced, Keeping, Sink, SinkEvent};
 use limpid_model::{Fault, FaultCode, PipelineName};
 
+use self::saving::{Saving, Way};
 use crate::config::KafkaOptions;
 use crate::faults::{self, Said};
 use crate::position;
-use crate::producer::{Answer, Ask, Asker, Code, Outcome, Producer, ReadFault, Target, ask, read_latest};
+use crate::producer::{Answer, Ask, Asker, Code, Outcome, Producer, Reach, ReadFault, Target, ask, read_latest};
 use crate::settings::{self, HELD_BYTES_MAX, Protection};
 use crate::topics::Topics;
 
@@ -27,9 +32,6 @@ const OPEN_DOWN_NS_MAX: u64 = 3_000_000_000;
 const POSITION_NS_MAX: u64 = 30_000_000_000;
 /// How long reading the position topic may take.
 const LOAD_NS_MAX: u64 = 60_000_000_000;
-/// How long the position record may wait for its acknowledgement before the sink is opened anew: longer than a broker
-/// takes to come back after a kill.
-const SAVE_NS_MAX: u64 = 30_000_000_000;
 /// How often a lost cluster is asked for.
 const PROBE_EVERY_NS: u64 = 500_000_000;
 /// The asker of questions that are about no topic of a table.
@@ -58,6 +60,10 @@ struct Live {
     topics: Topics,
     /// The position topic's number in the producer.
     position: u16,
+    /// Earlier instances are shut out, as far as we may.
+    is_fenced: bool,
+    way: Way,
+    saving: Option<Saving>,
     out: Outcome,
     health: Health,
     /// Refused connections since the last answer: the cause, should waiting end.
@@ -93,6 +99,9 @@ impl KafkaSink {
             batch_bytes_max: self.batch_bytes_max,
             topics: Topics::new(self.options.creation.enabled),
             position: 0,
+            is_fenced: false,
+            way: Way::Plain,
+            saving: None,
             out: Outcome::default(),
             health: Health::Good,
             last_error: None,
@@ -104,7 +113,16 @@ impl KafkaSink {
     }
 
     fn make_producer(&self, protection: Protection) -> Result<Producer, Fault> {
-        Producer::new(&settings::producer(&self.options, self.pipeline.as_str(), protection, self.batch_bytes_max))
+        let pipeline = self.pipeline.as_str();
+        let settings = settings::producer(&self.options, pipeline, protection, self.batch_bytes_max);
+        match self.is_exactly_once() {
+            true => Producer::new(&settings::transactional(pipeline, settings)),
+            false => Producer::new(&settings),
+        }
+    }
+
+    fn is_exactly_once(&self) -> bool {
+        self.options.delivery == Delivery::ExactlyOnce
     }
 
     /// Waits until a broker answers, or says for good that it will not.
@@ -211,6 +229,11 @@ impl KafkaSink {
         if live.batch_bytes_max <= self.batch_bytes_max || !live.producer.is_empty() {
             return Ok(());
         }
+        if self.is_exactly_once() {
+            // A new producer has to fence, and only the engine may decide that, by what the record says then.
+            let message = "a topic takes smaller batches than the producer makes: it is made anew";
+            return Err(faults::fault(FaultCode::SinkTransactionAborted, message).about(self.endpoint.as_str()));
+        }
         let producer = self.make_producer(live.protection)?;
         let (batch_bytes_max, position_topic) = (self.batch_bytes_max, &self.options.position_topic);
         if let Some(live) = self.live.as_mut() {
@@ -289,7 +312,11 @@ impl Live {
 
     /// Why the producer cannot go on. What librdkafka gave up for comes first: the records refused follow from it.
     fn failure(&mut self, endpoint: &str) -> Option<Fault> {
-        let fatal = self.out.fatal.take().map(|said| faults::of_fatal(endpoint, said));
+        let of_fatal = match self.producer.is_transactional() {
+            true => faults::of_transaction,
+            false => faults::of_fatal,
+        };
+        let fatal = self.out.fatal.take().map(|said| of_fatal(endpoint, said));
         fatal.or_else(|| self.out.broken.take())
     }
 
@@ -334,21 +361,27 @@ impl Sink for KafkaSink {
         let held = live.producer.bytes();
         // What is larger than the bound passes alone.
         let fits = held == 0 || held + batch.bytes.len() as u64 <= HELD_BYTES_MAX;
-        if !fits || !live.producer.has_room() || live.has_failed() {
+        // Until its commit is through, a transaction takes nothing.
+        let is_ending = live.saving.is_some() && matches!(live.way, Way::Together);
+        if !fits || !live.producer.has_room() || live.has_failed() || is_ending {
             return Ok(Accepted::Full(batch));
         }
         let Some(targets) = self.targets(&batch)? else { return Ok(Accepted::Full(batch)) };
         let live = self.live.as_mut().ok_or_else(not_open)?;
+        live.producer.begin().map_err(|said| faults::of_transaction(&self.endpoint, said))?;
         live.producer.take(batch, targets, &mut live.out);
         Ok(Accepted::Taken)
     }
 
     fn poll(&mut self, wait: Duration, events: &mut Vec<SinkEvent>) -> Result<(), Fault> {
-        // Not in `turn`: a position record may be under way there, which the new producer would not know of.
         self.shrink_batches()?;
         let has_news = self.live.as_ref().is_some_and(|live| !live.out.events.is_empty() || live.has_failed());
         self.turn(if has_news { Duration::ZERO } else { wait })?;
+        let saved = self.save_on();
         let live = self.live.as_mut().ok_or_else(not_open)?;
+        if let Err(fault) = saved {
+            live.out.broken.get_or_insert(fault);
+        }
         // What was still delivered is told before the failure.
         if live.out.events.is_empty()
             && let Some(fault) = live.failure(&self.endpoint)
@@ -360,43 +393,34 @@ impl Sink for KafkaSink {
         Ok(())
     }
 
+    fn keeping(&self) -> Keeping {
+        match self.options.delivery {
+            Delivery::AtLeastOnce => Keeping::Beside,
+            Delivery::ExactlyOnce => Keeping::Together { every: self.options.commit_interval },
+        }
+    }
+
+    fn fence(&mut self) -> Result<Fenced, Fault> {
+        self.take_over()
+    }
+
     fn load_record(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         let live = self.live.as_ref().ok_or_else(not_open)?;
         let settings = settings::reader(&self.options, self.pipeline.as_str(), live.protection);
         let (topic, key) = (&self.options.position_topic, self.pipeline.as_str().as_bytes());
-        read_latest(&settings, &self.endpoint, topic, key, &self.clock, LOAD_NS_MAX).map_err(|fault| match fault {
-            ReadFault::Client(fault) => fault,
-            ReadFault::TimedOut(said) => faults::unreachable(&self.endpoint, said),
-            ReadFault::Refused(said) => position::unreadable(topic, said),
+        // Before fencing, a transaction of an instance that died may stand open for a minute.
+        let reach = if live.is_fenced { Reach::Whole } else { Reach::Settled };
+        read_latest(&settings, &self.endpoint, topic, key, reach, (&self.clock, LOAD_NS_MAX)).map_err(|fault| {
+            match fault {
+                ReadFault::Client(fault) => fault,
+                ReadFault::TimedOut(said) => faults::unreachable(&self.endpoint, said),
+                ReadFault::Refused(said) => position::unreadable(topic, said),
+            }
         })
     }
 
     fn save_record(&mut self, record: &[u8]) -> Result<(), Fault> {
-        let live = self.live.as_mut().ok_or_else(not_open)?;
-        let deadline = self.clock.nanos() + SAVE_NS_MAX;
-        let key = self.pipeline.clone();
-        let key = key.as_str().as_bytes();
-        live.out.position = None;
-        let mut sent = live.producer.send_position(live.position, key, record);
-        loop {
-            // What this brings for others is told by the next `poll`.
-            self.turn(Duration::from_millis(1))?;
-            let live = self.live.as_mut().ok_or_else(not_open)?;
-            match sent {
-                Err(Code::QUEUE_FULL) => sent = live.producer.send_position(live.position, key, record),
-                Err(code) => return position::written(&self.options.position_topic, &self.endpoint, code),
-                Ok(()) => {}
-            }
-            if let Some(code) = live.out.position.take() {
-                return position::written(&self.options.position_topic, &self.endpoint, code);
-            }
-            if let Some(fault) = live.failure(&self.endpoint) {
-                return Err(fault);
-            }
-            if self.clock.nanos() > deadline {
-                return Err(faults::unreachable(&self.endpoint, live.last_error.take()));
-            }
-        }
+        self.begin_saving(record)
     }
 
     fn held_bytes(&self) -> (u64, u64) {

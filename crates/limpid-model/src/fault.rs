@@ -79,6 +79,8 @@ codes! {
     SinkSettingInvalid = "SINK_SETTING_INVALID",
     SinkWriteFailed = "SINK_WRITE_FAILED",
     SinkDiskFull = "SINK_DISK_FULL",
+    SinkTransactionAborted = "SINK_TRANSACTION_ABORTED",
+    Fenced = "FENCED",
     TopicMissing = "TOPIC_MISSING",
     TopicCreationRefused = "TOPIC_CREATION_REFUSED",
     TopicNameInvalid = "TOPIC_NAME_INVALID",
@@ -89,6 +91,10 @@ codes! {
     StateCorrupt = "STATE_CORRUPT",
     StateDiskFull = "STATE_DISK_FULL",
     StateUnwritable = "STATE_UNWRITABLE",
+    StateOlder = "STATE_OLDER",
+    StateForeign = "STATE_FOREIGN",
+    StateEmpty = "STATE_EMPTY",
+    RecordLost = "RECORD_LOST",
     ListenInsecure = "LISTEN_INSECURE",
     ListenFailed = "LISTEN_FAILED",
     ListenTlsInvalid = "LISTEN_TLS_INVALID",
@@ -139,6 +145,9 @@ pub enum Response {
 /// A source or sink that is away is waited for: a night's outage must not need a person to restart us. The bound is
 /// a week, beyond which any log is purged anyway.
 const OUTAGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What can be done about a state that does not fit the record at the sink; each page says which of the two when.
+const MISFIT: &str = "limpid state import --from-sink FILE, or limpid run --accept-new-state FILE";
 
 /// The one table of responses, with what an operator can do.
 pub fn response_to(code: FaultCode) -> (Response, &'static str) {
@@ -195,6 +204,8 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::SinkSettingInvalid => (Response::HaltPipeline, "mend the setting named"),
         C::SinkWriteFailed => (Response::HaltPipeline, "see the cause; check the sink"),
         C::SinkDiskFull => (retry, "make room; writing goes on by itself"),
+        C::SinkTransactionAborted => (retry, "nothing is lost or doubled: the rows go out again in a new transaction"),
+        C::Fenced => (Response::HaltPipeline, "another instance runs this pipeline: stop one of the two"),
         C::TopicMissing => (Response::HaltPipeline, "create the topic, or set topic-creation.enabled: true"),
         C::TopicCreationRefused => (Response::HaltPipeline, "create the topic by hand, or grant CREATE"),
         C::TopicNameInvalid => (Response::HaltPipeline, "change sink.topic so that every table gives a legal name"),
@@ -205,6 +216,7 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::StateCorrupt => (Response::Refuse, "restore the state, or move it away and set a start position"),
         C::StateDiskFull => (retry, "make room; saving goes on by itself"),
         C::StateUnwritable => (Response::HaltPipeline, "check the owner and permissions of --data-dir"),
+        C::StateOlder | C::StateForeign | C::StateEmpty | C::RecordLost => (Response::HaltPipeline, MISFIT),
         C::ListenInsecure => (Response::Refuse, "give --auth-token-file, or add --insecure knowingly"),
         C::ListenFailed => (Response::Refuse, "choose another --listen address"),
         C::ListenTlsInvalid => (Response::Refuse, "give --tls-cert the chain and --tls-key its key, as PEM"),

@@ -27,4 +27,7 @@ pub struct PositionRecord {
     pub cursors: Vec<String>,
     /// The highest table version that rows at or below `delivered` were decoded with.
     pub schema_version: u32,
+    /// Fingerprint of the tables and columns whose rows were counted: a count means something only while the same are
+    /// captured. `None` in a record of a release that did not tell.
+    pub selection: Option<u64>,
 }

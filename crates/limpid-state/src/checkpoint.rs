@@ -119,6 +119,7 @@ pub(crate) fn load(
                 rows_done: unsigned(row, 4)?,
                 cursors,
                 schema_version: row.get(5)?,
+                selection: Some(unsigned(row, 6)?),
             };
             Ok((Checkpoint { record, selection: unsigned(row, 6)? }, row.get::<_, i64>(7)?))
         },

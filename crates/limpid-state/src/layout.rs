@@ -104,16 +104,16 @@ pub(crate) fn migrate(connection: &mut Connection, path: &Path, layouts: &[&str]
         return Err(faults::corrupt(format!("the state file has no layout: {found}"), path));
     }
     if found < known {
-        back_up(connection, path, found)?;
+        back_up(connection, path, &format!(".layout-{found}"))?;
         advance(connection, layouts).map_err(sqlite)?;
     }
     Ok(())
 }
 
-/// Copies the whole state to `limpid.db.layout-<n>.backup`, durably. An earlier copy is never written over: whoever
-/// went back to it and comes here again gets one more.
-fn back_up(connection: &Connection, path: &Path, layout: i64) -> Result<PathBuf, Fault> {
-    let doing = "copy the state before migrating it";
+/// Copies the whole state to `limpid.db<label>.backup`, durably. An earlier copy is never written over: whoever went
+/// back to it and comes here again gets one more.
+pub(crate) fn back_up(connection: &Connection, path: &Path, label: &str) -> Result<PathBuf, Fault> {
+    let doing = "copy the state";
     let partial = beside(path, ".backup.partial");
     let io = |error| faults::of_io(error, doing, &partial);
     // Left by a copy that was interrupted; a finished one has another name.
@@ -127,8 +127,8 @@ fn back_up(connection: &Connection, path: &Path, layout: i64) -> Result<PathBuf,
     // SQLite does not sync what it makes here.
     File::open(&partial).and_then(|copy| copy.sync_all()).map_err(io)?;
     let copies = (1u32..).map(|n| match n {
-        1 => beside(path, &format!(".layout-{layout}.backup")),
-        _ => beside(path, &format!(".layout-{layout}.backup-{n}")),
+        1 => beside(path, &format!("{label}.backup")),
+        _ => beside(path, &format!("{label}.backup-{n}")),
     });
     let free = copies.into_iter().find(|copy| !copy.exists());
     let copy = free.expect("a directory has fewer files than there are numbers");

@@ -61,6 +61,47 @@ pub(crate) fn ensure(transaction: &Transaction<'_>, name: &PipelineName, path: &
     Ok(())
 }
 
+pub(crate) fn exists(transaction: &Transaction<'_>, name: &PipelineName, path: &Path) -> Result<bool, StateError> {
+    Ok(find(transaction, name, path)?.is_some())
+}
+
+/// Removes everything of the pipeline and stores `state` instead.
+pub(crate) fn replace(
+    transaction: &Transaction<'_>,
+    name: &PipelineName,
+    state: &PipelineState,
+    path: &Path,
+) -> Result<(), StateError> {
+    // What refers to a row goes before it.
+    for table in ["checkpoint_item", "checkpoint", "schema_history", "halted_table"] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE pipeline = ?1"), [name.as_str()])?;
+    }
+    transaction.execute("DELETE FROM pipeline WHERE name = ?1", [name.as_str()])?;
+    let identity = Identity { id: state.id, epoch: state.epoch, change: state.change };
+    transaction.execute(
+        "INSERT INTO pipeline (name, id, epoch, change_number, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            name.as_str(),
+            identity.id.to_string(),
+            identity.epoch.0.cast_signed(),
+            identity.change.0.cast_signed(),
+            identity.seal(name).stored(),
+        ],
+    )?;
+    if let Some(SchemaHistory { version, holds_from, definitions }) = &state.history {
+        history::save(transaction, name, *version, holds_from, definitions, path)?;
+    }
+    if let Some(Checkpoint { record, selection }) = &state.checkpoint {
+        // Of a life that is over, as every stored one is when the next begins.
+        let record = limpid_model::PositionRecord { epoch: state.epoch, ..record.clone() };
+        checkpoint::save(transaction, name, &record, *selection, path)?;
+    }
+    for halted in &state.halted {
+        halted::save(transaction, name, halted, path)?;
+    }
+    Ok(())
+}
+
 fn fresh_id(path: &Path) -> Result<PipelineId, Fault> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {

@@ -16,7 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::halted::HaltedTable;
 use crate::history::SchemaHistory;
-use crate::layout::LAYOUTS;
+use crate::layout::{self, LAYOUTS};
 use crate::lock::DirLock;
 use crate::pipeline::{self, PipelineState};
 use crate::{checkpoint, faults, halted, history, open};
@@ -40,6 +40,17 @@ impl Store {
         Self::open_as(dir, LAYOUTS)
     }
 
+    /// As [`Store::open`], where a state must be there: nothing is made.
+    ///
+    /// # Errors
+    /// `STATE_EMPTY`, else as [`Store::open`].
+    pub fn open_existing(dir: &Path) -> Result<Self, Fault> {
+        if dir.join("limpid.db").exists() || dir.join("limpid.db-wal").exists() {
+            return Self::open(dir);
+        }
+        Err(faults::fault(limpid_model::FaultCode::StateEmpty, "there is no state in this directory", dir))
+    }
+
     /// As [`Store::open`], for a release that knows these layouts.
     pub(crate) fn open_as(dir: &Path, layouts: &[&str]) -> Result<Self, Fault> {
         // Rows that wait to be delivered will be kept here: nobody else's to read.
@@ -60,6 +71,43 @@ impl Store {
             pipeline::ensure(transaction, name, &self.path)?;
             pipeline::load(transaction, name, &self.path)
         })
+    }
+
+    /// What is stored of a pipeline, if anything is; unlike [`Store::pipeline`] it is not given an id.
+    ///
+    /// # Errors
+    /// As [`Store::pipeline`].
+    pub fn find(&self, name: &PipelineName) -> Result<Option<PipelineState>, Fault> {
+        self.transact("read the state of the pipeline", |transaction| {
+            match pipeline::exists(transaction, name, &self.path)? {
+                true => pipeline::load(transaction, name, &self.path).map(Some),
+                false => Ok(None),
+            }
+        })
+    }
+
+    /// Replaces all that is stored of a pipeline. It must not be running: a life that was begun is over.
+    ///
+    /// # Errors
+    /// As [`Store::save_checkpoint`]; all of it is replaced, or nothing.
+    ///
+    /// # Panics
+    /// When the parts are of different pipelines.
+    pub fn replace(&self, name: &PipelineName, state: &PipelineState) -> Result<(), Fault> {
+        self.transact("replace the state of the pipeline", |transaction| {
+            pipeline::replace(transaction, name, state, &self.path)
+        })?;
+        self.fold();
+        Ok(())
+    }
+
+    /// Copies the whole state to a file beside it, which no earlier copy is written over for. Returns its path.
+    ///
+    /// # Errors
+    /// `STATE_DISK_FULL`, `STATE_UNWRITABLE`.
+    pub fn back_up(&self) -> Result<PathBuf, Fault> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        layout::back_up(&connection, &self.path, "")
     }
 
     /// Begins a life of the pipeline: the epoch is durable before any row of it flows.

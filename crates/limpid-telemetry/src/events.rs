@@ -259,3 +259,34 @@ impl Event for TablesCopied {
         to.log.write(&line.with("tables", tables).with("rows", Value::Number(self.rows)));
     }
 }
+
+/// A right is missing that would shut out a second instance of the pipeline: two could write at once.
+#[derive(Clone, Copy, Debug)]
+pub struct NotFenced<'a> {
+    pub why: &'a Fault,
+}
+
+impl Event for NotFenced<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.doubt(self.why.code());
+        to.log.write(&to.fault_line(Level::Warn, self.why).with("fenced", Value::Flag(false)));
+    }
+}
+
+/// A state that does not fit the sink's record was gone on from, as the operator asked on the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct StateAccepted<'a> {
+    /// What would have been refused.
+    pub code: FaultCode,
+    /// Where the pipeline goes on; empty where it begins anew.
+    pub position: &'a str,
+}
+
+impl Event for StateAccepted<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        let message = "the state was accepted by --accept-new-state, against the position record";
+        let mut line = to.line(Level::Info, Component::State, message);
+        line.error_code = Some(self.code.as_str());
+        to.log.write(&line.with("position", Value::Text(self.position.to_owned())));
+    }
+}

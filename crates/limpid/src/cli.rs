@@ -29,6 +29,11 @@ pub enum Command {
     Doctor(DoctorArguments),
     /// Ask a running instance where its pipelines are
     Status(StatusArguments),
+    /// Look at, copy or rebuild a pipeline's state while it does not run
+    State {
+        #[command(subcommand)]
+        what: StateCommand,
+    },
     /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
     Export {
         #[arg(value_enum)]
@@ -45,12 +50,12 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] = &[
-    "plan", "top", "tap", "trace", "verify", "pause", "resume", "snapshot", "position", "dlq", "state", "heal",
-    "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert",
+    "plan", "top", "tap", "trace", "verify", "pause", "resume", "snapshot", "position", "dlq", "heal", "migrate",
+    "monitor", "check", "alerts", "grafana", "debezium", "convert",
 ];
 
 /// Options of the contract that come with later releases.
-pub const LATER_OPTIONS: &[&str] = &["--accept-new-state", "--raw"];
+pub const LATER_OPTIONS: &[&str] = &["--raw"];
 
 #[derive(Debug, Args)]
 pub struct RunArguments {
@@ -84,6 +89,9 @@ pub struct RunArguments {
     /// What a halted pipeline does to the process: `stay`, or `exit` (the default with --until)
     #[arg(long, value_enum)]
     pub on_halt: Option<OnHalt>,
+    /// Go on from a state that does not fit the sink's position record, as it is
+    #[arg(long)]
+    pub accept_new_state: bool,
     /// The form of log lines; the pipeline file's by default
     #[arg(long, value_enum)]
     pub log_format: Option<LogStyle>,
@@ -150,6 +158,50 @@ pub struct StatusArguments {
     /// How long to wait for the answer
     #[arg(long, default_value = "5", value_parser = seconds, value_name = "SECONDS")]
     pub timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Write all that is stored of the pipeline to standard output, as JSON
+    Export(StateArguments),
+    /// Replace all that is stored of the pipeline; what was there is backed up first
+    Import(ImportArguments),
+    /// Copy the whole state beside itself
+    Backup(StateArguments),
+    /// Read all of it, and say what is there
+    Check(CheckArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct StateArguments {
+    /// The pipeline's file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the state is kept
+    #[arg(long, default_value = "./limpid-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("origin").required(true))]
+pub struct ImportArguments {
+    #[command(flatten)]
+    pub state: StateArguments,
+    /// Rebuild it from the position record at the sink
+    #[arg(long, group = "origin")]
+    pub from_sink: bool,
+    /// Take what `export` wrote
+    #[arg(long, group = "origin", value_name = "EXPORT")]
+    pub from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    pub state: StateArguments,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod screen;
 mod serve;
+mod state;
 mod status;
 mod validate;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         cli::Command::Validate(arguments) => validate::validate(&arguments),
         cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
         cli::Command::Status(arguments) => status::status(&arguments),
+        cli::Command::State { what } => state::state(&what),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),
         cli::Command::Man => export::man(),

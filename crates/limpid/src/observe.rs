@@ -15,8 +15,8 @@ use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, CopyFailed, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions,
-    HeadLook, Level, Log, LogOptions, Moment, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, Style,
-    TableHalted, TablesCopied, Words,
+    HeadLook, Level, Log, LogOptions, Moment, NotFenced, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry,
+    StateAccepted, Style, TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -158,6 +158,14 @@ impl Observer for Told {
         if self.copied.swap(is_done, Ordering::Relaxed) != is_done && is_done && rows > 0 {
             TablesCopied { tables: progress.tables.len(), rows }.emit(&self.telemetry);
         }
+    }
+
+    fn unfenced(&self, why: &Fault) {
+        NotFenced { why }.emit(&self.telemetry);
+    }
+
+    fn accepted(&self, code: FaultCode, position: &str) {
+        StateAccepted { code, position }.emit(&self.telemetry);
     }
 
     fn fault(&self, fault: &Fault, pause_ms: Option<u64>) {

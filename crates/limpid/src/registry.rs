@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use limpid_codec as codec;
 use limpid_config::{
-    self as config, Complaint, ConfigFault, Connectors, Encodes, FormatSpec, PipelineSpec, Section, SinkKind,
+    self as config, Complaint, ConfigFault, Connectors, Delivers, Encodes, FormatSpec, PipelineSpec, Section, SinkKind,
     SourceKind, Start,
 };
 use limpid_connector::{Clock, JsonText, Sink, Source, StartPoint};
@@ -25,10 +25,34 @@ use crate::doctor::{Finding, Outcome};
 pub const CONNECTORS: Connectors = Connectors {
     sources: &[SourceKind { name: "mysql", keys: limpid_mysql::config::KEYS, check: check_mysql }],
     sinks: &[
-        SinkKind { name: "kafka", keys: limpid_kafka::config::KEYS, encodes: Encodes::Always, check: check_kafka },
-        SinkKind { name: "file", keys: limpid_file::config::KEYS, encodes: Encodes::Always, check: check_file },
-        SinkKind { name: "stdout", keys: &[], encodes: Encodes::Always, check: check_nothing },
-        SinkKind { name: "null", keys: &[], encodes: Encodes::WhenNamed, check: check_nothing },
+        SinkKind {
+            name: "kafka",
+            keys: limpid_kafka::config::KEYS,
+            encodes: Encodes::Always,
+            delivers: Delivers::ExactlyOnce,
+            check: check_kafka,
+        },
+        SinkKind {
+            name: "file",
+            keys: limpid_file::config::KEYS,
+            encodes: Encodes::Always,
+            delivers: Delivers::AtLeastOnce,
+            check: check_file,
+        },
+        SinkKind {
+            name: "stdout",
+            keys: &[],
+            encodes: Encodes::Always,
+            delivers: Delivers::AtLeastOnce,
+            check: check_nothing,
+        },
+        SinkKind {
+            name: "null",
+            keys: &[],
+            encodes: Encodes::WhenNamed,
+            delivers: Delivers::AtLeastOnce,
+            check: check_nothing,
+        },
     ],
 };
 
@@ -83,7 +107,8 @@ pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Unmade> {
     let selection = source.selection.fingerprint();
     let (sink, topic): (Box<dyn Sink>, String) = match spec.sink.kind {
         "kafka" => {
-            let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
+            let (mut options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
+            options.delivery = spec.sink.delivery;
             let sink = KafkaSink::new(options, spec.name.clone(), clock.clone()).map_err(Unmade::Sink)?;
             (Box::new(sink), topic)
         }

@@ -73,6 +73,19 @@ impl Pipeline {
         Limpid::spawn(command)
     }
 
+    /// The same file with another data directory beside the first.
+    pub fn with_data_dir(&self, name: &str) -> Self {
+        Self { file: self.file.clone(), data_dir: self.data_dir.with_file_name(name) }
+    }
+
+    /// Runs `limpid state` with `what` on it to its end.
+    pub fn state(&self, what: &str, arguments: &[&str]) -> Result<(Ended, Limpid)> {
+        let mut command = Command::new(binary());
+        command.arg("state").arg(what).arg(&self.file).arg("--data-dir").arg(&self.data_dir).args(arguments);
+        let mut limpid = Limpid::spawn(command)?;
+        Ok((limpid.wait(Duration::from_secs(60))?, limpid))
+    }
+
     /// Runs to the end of the log and expects success.
     pub fn run_to_end(&self) -> Result<()> {
         let mut limpid = self.run(&["--until", "caught-up"])?;

@@ -131,6 +131,17 @@ pub fn seen_in(records: &[Record]) -> Result<Seen> {
     Ok(seen)
 }
 
+/// The same where no restart may show: each version of each key once, in its order.
+pub fn check_exactly_once(seen: &Seen, table: &str) -> Result<()> {
+    check_nothing_lost(seen, table, 0)?;
+    for (id, history) in seen {
+        let versions: Vec<u64> = history.iter().flatten().copied().collect();
+        let twice = versions.windows(2).find(|pair| pair[1] <= pair[0]);
+        ensure!(twice.is_none(), "key {id} shows {twice:?}: one of them twice");
+    }
+    Ok(())
+}
+
 /// Compares what was seen with the table (`select id, v` as tab-separated text) after so many restarts.
 pub fn check_nothing_lost(seen: &Seen, table: &str, restarts: usize) -> Result<()> {
     check_from(seen, table, restarts, |_| 1)

@@ -16,6 +16,6 @@ pub mod servers;
 pub use binary::{Ended, Limpid, Pipeline, limpid, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
-pub use history::{Seen, Writer, check_copied, check_nothing_lost, seen_in};
+pub use history::{Seen, Writer, check_copied, check_exactly_once, check_nothing_lost, seen_in};
 pub use proxy::{Proxy, Seeded};
 pub use servers::Db;

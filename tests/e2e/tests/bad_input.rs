@@ -58,7 +58,6 @@ fn mistakes_in_a_file_are_told_with_line_and_remedy() -> Result<()> {
 fn what_is_not_in_this_version_is_refused_by_name() -> Result<()> {
     let replaced = |from: &str, to: &str| yaml(|s| s).replace(from, to);
     for (name, text, word) in [
-        ("exactly", replaced("delivery: at-least-once", "delivery: exactly-once"), "delivery"),
         ("park", replaced("on-row-error: halt-table", "on-row-error: park-key"), "on-row-error"),
         ("transforms", yaml(|s| s) + "transforms: [{ type: rename }]\n", "transforms"),
         ("verify", yaml(|s| s) + "verify: { cycle: 24h }\n", "verify"),
@@ -68,6 +67,16 @@ fn what_is_not_in_this_version_is_refused_by_name() -> Result<()> {
     }
     // A default that is not in this version must be written out as one that is.
     refused("silent", &replaced("on-row-error: halt-table\n", ""), "NOT_IN_THIS_VERSION", &["on-row-error"])
+}
+
+#[test]
+fn exactly_once_is_refused_where_the_sink_has_no_transactions() -> Result<()> {
+    for kind in ["stdout", "null", "file\n  path: /tmp/x"] {
+        let text =
+            yaml(|s| s.sink(&format!("type: {kind}"))).replace("delivery: at-least-once", "delivery: exactly-once");
+        refused("exactly", &text, "CONFIG_BAD_VALUE", &["delivery", "exactly-once"])?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Killed at every place between reading a row and saving its position, under load: nothing is lost.
+//! Killed at every place of a start, and between reading a row and saving its position, under load: nothing is lost,
+//! and exactly once means that nothing repeats.
 //!
 //! Owns: the crash cases. Does not own: the harness (`limpid-e2e`).
 //!
@@ -8,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use limpid_e2e::{Pipeline, Writer, check_nothing_lost, seen_in, wait_until};
+use limpid_e2e::{Pipeline, Writer, check_exactly_once, check_nothing_lost, seen_in, wait_until};
 use limpid_engine::failpoint::POINTS;
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, mariadb, mysql, require};
@@ -30,17 +31,19 @@ fn mysqld() -> Option<&'static mysql::Server> {
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
 
-fn yaml(name: &str, port: u16, bootstrap: &str) -> String {
+fn yaml(name: &str, port: u16, bootstrap: &str, delivery: &str) -> String {
     format!(
         "name: {name}\nsource:\n  type: mysql\n  url: mysql://root:@127.0.0.1:{port}\n  tables: [\"{name}.*\"]\n  \
          snapshot: never\n  start: head\nsink:\n  type: kafka\n  brokers: [\"{bootstrap}\"]\n  \
-         topic-creation: {{ partitions: 3 }}\n  delivery: at-least-once\non-row-error: halt-table\n"
+         topic-creation: {{ partitions: 3 }}\n  delivery: {delivery}\non-row-error: halt-table\n"
     )
 }
 
-/// The places a stream of small batches passes; the history is only saved when a definition changes.
+/// The places that a restart and a stream of small batches pass; the history is only saved when a definition changes,
+/// the first position once in a pipeline's life, and no table is copied.
 fn places() -> impl Iterator<Item = &'static str> {
-    POINTS.iter().map(|(name, _)| *name).filter(|name| !name.contains("history"))
+    const NEVER: [&str; 4] = ["after-first-position", "after-chunk", "after-admission", "after-copied"];
+    POINTS.iter().map(|(name, _)| *name).filter(|name| !name.contains("history") && !NEVER.contains(name))
 }
 
 #[test]
@@ -49,7 +52,25 @@ fn nothing_is_lost_when_killed_at_every_place_of_the_way_from_mariadb() -> Resul
     server.sql(&format!("create database crash_maria; use crash_maria; {TABLE}"))?;
     let sessions = [server.session()?, server.session()?];
     let table = || server.sql("select id, v from crash_maria.t");
-    killed_everywhere("crash_maria", server.port(), sessions, broker, table)
+    killed_everywhere("crash_maria", server.port(), sessions, broker, "at-least-once", table)
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_exactly_once_when_killed_at_every_place_of_the_way_from_mariadb() -> Result<()> {
+    let (Some(broker), Some(server)) = (broker(), maria()) else { return Ok(()) };
+    server.sql(&format!("create database once_maria; use once_maria; {TABLE}"))?;
+    let sessions = [server.session()?, server.session()?];
+    let table = || server.sql("select id, v from once_maria.t");
+    killed_everywhere("once_maria", server.port(), sessions, broker, "exactly-once", table)
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_exactly_once_when_killed_at_every_place_of_the_way_from_mysql() -> Result<()> {
+    let (Some(broker), Some(server)) = (broker(), mysqld()) else { return Ok(()) };
+    server.sql(&format!("create database once_mysql; use once_mysql; {TABLE}"))?;
+    let sessions = [server.session()?, server.session()?];
+    let table = || server.sql("select id, v from once_mysql.t");
+    killed_everywhere("once_mysql", server.port(), sessions, broker, "exactly-once", table)
 }
 
 #[test]
@@ -58,7 +79,7 @@ fn nothing_is_lost_when_killed_at_every_place_of_the_way_from_mysql() -> Result<
     server.sql(&format!("create database crash_mysql; use crash_mysql; {TABLE}"))?;
     let sessions = [server.session()?, server.session()?];
     let table = || server.sql("select id, v from crash_mysql.t");
-    killed_everywhere("crash_mysql", server.port(), sessions, broker, table)
+    killed_everywhere("crash_mysql", server.port(), sessions, broker, "at-least-once", table)
 }
 
 fn killed_everywhere(
@@ -66,23 +87,27 @@ fn killed_everywhere(
     port: u16,
     sessions: [limpid_stack::Session; 2],
     broker: &kafka::Server,
+    delivery: &str,
     table: impl Fn() -> Result<String>,
 ) -> Result<()> {
     let dir = TempDir::new(name)?;
-    let pipeline = Pipeline::write(dir.path(), name, &yaml(name, port, &broker.bootstrap()))?;
-    // A first life, so that the start is before the first row.
-    let mut limpid = pipeline.run(&[])?;
-    limpid.wait_for("running", Duration::from_secs(30))?;
-    limpid.kill()?;
+    let pipeline = Pipeline::write(dir.path(), name, &yaml(name, port, &broker.bootstrap(), delivery))?;
+    // First lives that end before the first row, the last of them with the position it begins at, at the sink alone.
+    for place in ["after-fence", "after-epoch", "after-first-record", "after-first-position"] {
+        let ended = pipeline.run(&["--failpoint", place])?.wait(Duration::from_secs(30))?;
+        ensure!(format!("{ended:?}") == "Signal(9)", "{place}: ended with {ended:?}");
+    }
     let mut writers = Vec::new();
     for (number, session) in sessions.into_iter().enumerate() {
         writers.push(Writer::start(session, name, number as u64)?);
     }
-    let mut restarts = 1;
+    let mut restarts = 0;
     for (nth, place) in places().enumerate() {
         let count = match place {
             // Passed once a save or once a life, so its first time must do.
-            "before-record" | "after-record" | "before-state" | "after-state" | "before-drain" => 1,
+            "after-fence" | "after-epoch" | "after-first-record" => 1,
+            "before-record" | "record-under-way" | "after-record" | "before-state" | "after-state" => 1,
+            "before-drain" => 1,
             _ => 3 + 7 * nth,
         };
         let mut limpid = pipeline.run(&["--failpoint", &format!("{place}:{count}")])?;
@@ -103,7 +128,11 @@ fn killed_everywhere(
     }
     pipeline.run_to_end()?;
     let records = broker.consume(&format!("{name}.{name}.t"), Isolation::ReadCommitted)?;
-    check_nothing_lost(&seen_in(&records)?, &table()?, restarts)
+    let seen = seen_in(&records)?;
+    match delivery {
+        "exactly-once" => check_exactly_once(&seen, &table()?),
+        _ => check_nothing_lost(&seen, &table()?, restarts),
+    }
 }
 
 const fn libc_sigterm() -> i32 {

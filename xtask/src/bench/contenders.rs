@@ -13,6 +13,9 @@ use super::Bench;
 use super::load::Load;
 use super::measure::{Account, Contender, Count};
 
+/// What the sink's part of a pipeline file has besides.
+pub(crate) const EXACTLY_ONCE: &str = ", delivery: exactly-once";
+
 impl Contender {
     /// A program of ours or of the system's; nothing is counted.
     fn plain(name: &str, program: PathBuf, arguments: Vec<String>) -> Self {
@@ -51,7 +54,17 @@ pub(crate) fn limpid(bench: &Bench, load: &Load, name: &str, word: &str, sink: &
 }
 
 pub(crate) fn limpid_to_kafka(bench: &Bench, load: &Load, name: &str, word: &str) -> anyhow::Result<Contender> {
-    let mut contender = limpid(bench, load, name, &format!("{word}k"), &kafka(bench, word))?;
+    limpid_delivering(bench, load, name, word, "")
+}
+
+/// The same in transactions, with all else by default.
+pub(crate) fn limpid_once_to_kafka(bench: &Bench, load: &Load, name: &str, word: &str) -> anyhow::Result<Contender> {
+    limpid_delivering(bench, load, name, word, EXACTLY_ONCE)
+}
+
+fn limpid_delivering(bench: &Bench, load: &Load, name: &str, word: &str, delivery: &str) -> anyhow::Result<Contender> {
+    let sink = kafka(bench, word) + delivery;
+    let mut contender = limpid(bench, load, name, &format!("{word}k"), &sink)?;
     (contender.count, contender.rows) = (Count::Topic { topic: load.topic(word), before: 0 }, load.rows);
     Ok(contender)
 }
@@ -81,7 +94,7 @@ fn run_arguments(bench: &Bench, pipeline: &str, table: &str, start: &str, sink: 
     let yaml = format!(
         "name: {pipeline}\nsource:\n  type: mysql\n  url: mysql://root:@127.0.0.1:{port}\n  snapshot: never\n  \
          start: \"{start}\"\n  tables: [\"bench.{table}\"]\n  tls: {{ mode: disabled }}\n\
-         sink: {{ {sink}, delivery: at-least-once }}\non-row-error: halt-table\n"
+         sink: {{ {sink} }}\non-row-error: halt-table\n"
     );
     std::fs::write(&file, yaml)?;
     let state = bench.dir.path().join(format!("{pipeline}-state"));

@@ -39,6 +39,7 @@ impl Bound {
 const NULL: &str = "limpid to null";
 const ENCODED: &str = "limpid encoded, dropped";
 const KAFKA: &str = "limpid to kafka";
+const ONCE: &str = "limpid to kafka, exactly once";
 const DEBEZIUM: &str = "Debezium, warmed up";
 
 /// All goals, those of works that were not run too.
@@ -104,7 +105,8 @@ fn reading(report: &Report) -> Vec<Goal> {
 fn sending(report: &Report) -> Vec<Goal> {
     let (kafka, latency) = (report.work("kafka"), report.sheet("latency"));
     let cpu = |mark: &str| kafka.and_then(|work| work.ratio(KAFKA, mark, CPU));
-    let wait = |column: &str| latency.and_then(|sheet| sheet.figures("limpid, commit to seen", column)).map(median);
+    let of = |name: &str, column: &str| latency.and_then(|sheet| sheet.figures(name, column)).map(median);
+    let wait = |column: &str| of("limpid, commit to seen", column);
     vec![
         goal(
             "kafka",
@@ -113,10 +115,24 @@ fn sending(report: &Report) -> Vec<Goal> {
             kafka.and_then(|work| speed(work, KAFKA, "librdkafka alone")),
             "x",
         ),
+        goal(
+            "kafka",
+            "exactly once: at least 80 % of at least once",
+            Bound::AtLeast(0.8),
+            kafka.and_then(|work| speed(work, ONCE, KAFKA)),
+            "x",
+        ),
         goal("kafka", "CPU at most 1.3 times librdkafka alone", Bound::AtMost(1.3), cpu("librdkafka alone"), "x"),
         goal("kafka", "CPU at most 1/5 of Debezium's", Bound::AtMost(0.2), cpu(DEBEZIUM), "x"),
         goal("latency", "commit to acknowledged: p50 at most 5 ms", Bound::AtMost(5.0), wait("p50 ms"), "ms"),
         goal("latency", "commit to acknowledged: p99 at most 20 ms", Bound::AtMost(20.0), wait("p99 ms"), "ms"),
+        goal(
+            "latency",
+            "exactly once, commit to seen: p99 at most the commit interval and 40 ms",
+            Bound::AtMost(140.0),
+            of("limpid exactly once, commit to seen", "p99 ms"),
+            "ms",
+        ),
     ]
 }
 

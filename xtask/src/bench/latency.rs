@@ -9,7 +9,7 @@ use anyhow::Context;
 use limpid_stack::ports;
 use serde_json::Value;
 
-use super::contenders::{kafka, limpid_running};
+use super::contenders::{EXACTLY_ONCE, kafka, limpid_running};
 use super::load::table_and_file;
 use super::sheet::Sheet;
 use super::{Bench, memory};
@@ -27,7 +27,8 @@ const SECONDS: u64 = 20;
 const NOTE: &str = "5,000 autocommitted single-row inserts a second on 4 connections, 5 s of warm-up, 20 s measured. A row's \
      time runs from its COMMIT's return in the writer until a consumer in the same process holds the record, so it \
      is an upper bound of commit to acknowledged: the consumer's fetch comes on top. The first line sends records of \
-     the same size by librdkafka at the same pace, and shows what of the time is the broker's and the consumer's.";
+     the same size by librdkafka at the same pace, and shows what of the time is the broker's and the consumer's. \
+     Exactly once, a row is seen when its transaction is committed, every 100 ms.";
 
 const COLUMNS: &str = "id bigint not null primary key, k int not null, c varchar(120) not null";
 
@@ -41,22 +42,29 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Sheet> {
         let floor = paced(bench, "kafka", &topic, round)?;
         println!("  round {round} librdkafka alone {floor:?}");
         sheet.add("librdkafka alone, sent to seen", floor);
-        let figures = through_limpid(bench, round)?;
-        println!("  round {round} limpid {figures:?}");
-        sheet.add("limpid, commit to seen", figures);
+        for (turn, (name, delivery)) in
+            [("limpid, commit to seen", ""), ("limpid exactly once, commit to seen", EXACTLY_ONCE)]
+                .into_iter()
+                .enumerate()
+        {
+            // A table keeps the rows of the runs before.
+            let figures = through_limpid(bench, 2 * round + turn as u64, delivery)?;
+            println!("  round {round} {name} {figures:?}");
+            sheet.add(name, figures);
+        }
     }
     Ok(sheet)
 }
 
-fn through_limpid(bench: &Bench, round: u64) -> anyhow::Result<Vec<f64>> {
+fn through_limpid(bench: &Bench, round: u64, delivery: &str) -> anyhow::Result<Vec<f64>> {
     let word = format!("w{round}");
     let topic = format!("{word}.bench.latency");
     bench.broker.create_topic(&topic, 1, &[])?;
     let file = table_and_file(bench, "latency", COLUMNS)?;
     let start = format!("file:{file}:4");
     let port = ports::lease()?;
-    let mut limpid =
-        limpid_running(bench, "latency", &word, &start, &kafka(bench, &word), port.port())?.start(bench)?;
+    let mut limpid = limpid_running(bench, "latency", &word, &start, &(kafka(bench, &word) + delivery), port.port())?
+        .start(bench)?;
     limpid.until("it answers", || Ok(memory::metrics(port.port()).is_ok()))?;
     let mut figures = paced(bench, &bench.server.port().to_string(), &topic, round)?;
     let ended = limpid.end()?;

@@ -127,6 +127,7 @@ fn to_kafka(bench: &Bench, report: &mut Report, load: &Load) -> anyhow::Result<(
             contenders::librdkafka(bench, load, &records, &format!("r{round}"))?,
             contenders::limpid_to_kafka(bench, load, "limpid to kafka", &one)?,
             contenders::limpid_to_kafka(bench, load, "limpid to kafka, again", &two)?,
+            contenders::limpid_once_to_kafka(bench, load, "limpid to kafka, exactly once", &format!("o{round}"))?,
         ];
         if let (Ok(debezium), true) = (&bench.debezium, round < SLOW_ROUNDS) {
             list.push(debezium.contender(bench, load, &format!("k{round}"), debezium::Sink::Kafka)?);

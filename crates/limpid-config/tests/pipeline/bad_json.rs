@@ -60,13 +60,6 @@ fn each_slip_of_json_has_its_place() {
             "\"at-least-once",
             &["11:55 CONFIG_SYNTAX a control character in a text must be escaped"],
         ),
-        (
-            ", \"delivery\": \"at-least-once\"",
-            "",
-            &[
-                "11:3 NOT_IN_THIS_VERSION `sink.delivery` is left out, and this version wants it written out, though `at-least-once` is its default | write `\"delivery\": \"at-least-once\"`",
-            ],
-        ),
         ("\"shop\",", "5,", &["2:11 CONFIG_WRONG_TYPE `name` must be a text, not a number | put it in quotes"]),
         (
             "[\"shop.*\"]",

@@ -93,13 +93,6 @@ fn unknown_and_missing_keys_name_the_nearest() {
             ],
         ),
         (
-            "  delivery: at-least-once\n",
-            "",
-            &[
-                "15:1 NOT_IN_THIS_VERSION `sink.delivery` is left out, and this version wants it written out, though `at-least-once` is its default | write `delivery: at-least-once`",
-            ],
-        ),
-        (
             "on-row-error: halt-table\n",
             "",
             &[
@@ -378,13 +371,6 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
             "snapshot: nevr",
             &[
                 "10:13 CONFIG_BAD_VALUE `source.snapshot` is \"nevr\", which is none of initial, never, only, when-needed | did you mean `never`?",
-            ],
-        ),
-        (
-            "delivery: at-least-once",
-            "delivery: exactly-once",
-            &[
-                "20:13 NOT_IN_THIS_VERSION `sink.delivery` is \"exactly-once\", which is not in this version | write `delivery: at-least-once`",
             ],
         ),
         (

@@ -9,7 +9,7 @@ use limpid_config::{
     TimePrecision, Tinyint1, TlsMode,
 };
 
-use crate::registry::{Kafka, Mysql, RowImage, loaded, told};
+use crate::registry::{Kafka, Mysql, RowImage, faults_of, loaded, told};
 
 const LEAST: &str = "\
 name: shop
@@ -218,6 +218,19 @@ fn what_is_left_out_has_the_contracts_default() {
     let sink = Kafka::read(&spec.sink.section).expect("it was checked");
     assert!(sink.create && sink.sasl.is_none() && sink.librdkafka.is_empty());
     assert_eq!((sink.partitions, sink.replication_factor), (1, -1));
+}
+
+#[test]
+fn exactly_once_is_for_sinks_that_can_and_at_least_once_need_not_be_said() {
+    let with = |sink: &str| LEAST.replace("type: kafka, brokers: [\"k:9092\"], delivery: at-least-once", sink);
+    let kafka = "type: kafka, brokers: [\"k:9092\"]";
+    assert_eq!(good("p.yaml", &with(kafka)).sink.delivery, Delivery::AtLeastOnce);
+    let once = format!("{kafka}, delivery: exactly-once");
+    assert_eq!(good("p.yaml", &with(&once)).sink.delivery, Delivery::ExactlyOnce);
+    let faults = faults_of("p.yaml", &with("type: stdout, delivery: exactly-once"));
+    let expected = "3:33 CONFIG_BAD_VALUE `sink.delivery` is \"exactly-once\", which a `stdout` sink cannot do | \
+                    write at-least-once, or leave it out";
+    assert_eq!(faults, [expected]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use limpid_config::{
-    Choice, Choices, Complaint, ConfigFault, Connectors, Encodes, Fixed, Key, PipelineSpec, SASL, SaslSpec, Secret,
-    Section, SinkKind, SourceKind, TLS_DISABLED, TLS_PREFERRED, TlsSpec, load_text,
+    Choice, Choices, Complaint, ConfigFault, Connectors, Delivers, Encodes, Fixed, Key, PipelineSpec, SASL, SaslSpec,
+    Secret, Section, SinkKind, SourceKind, TLS_DISABLED, TLS_PREFERRED, TlsSpec, load_text,
 };
 use limpid_model::Fault;
 
@@ -19,24 +19,28 @@ pub const CONNECTORS: Connectors = Connectors {
             name: "kafka",
             keys: KAFKA,
             encodes: Encodes::Always,
+            delivers: Delivers::ExactlyOnce,
             check: |section| Kafka::read(section).err().unwrap_or_default(),
         },
         SinkKind {
             name: "file",
             keys: FILE,
             encodes: Encodes::Always,
+            delivers: Delivers::AtLeastOnce,
             check: |section| section.read(|keys| Some(keys.path("path"))).err().unwrap_or_default(),
         },
         SinkKind {
             name: "stdout",
             keys: &[],
             encodes: Encodes::Always,
+            delivers: Delivers::AtLeastOnce,
             check: |section| section.read(|_| Some(())).err().unwrap_or_default(),
         },
         SinkKind {
             name: "null",
             keys: &[],
             encodes: Encodes::WhenNamed,
+            delivers: Delivers::AtLeastOnce,
             check: |section| section.read(|_| Some(())).err().unwrap_or_default(),
         },
     ],

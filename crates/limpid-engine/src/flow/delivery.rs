@@ -47,8 +47,9 @@ pub(super) struct Delivery<'a> {
     version: u32,
     /// What is copied behind the last batch, as the record keeps it.
     cursors: Arc<Vec<String>>,
-    /// Raw bytes each batch at the sink has taken from the budget.
+    /// Raw bytes each batch at the sink has taken from the budget, and their sum.
     taken: HashMap<u64, u64>,
+    taken_bytes: u64,
     /// A batch the sink had no room for.
     waiting: Option<Box<EncodedBatch>>,
     /// The transaction that the last batch ended inside, and its rows so far.
@@ -82,6 +83,7 @@ impl<'a> Delivery<'a> {
             version,
             cursors,
             taken: HashMap::new(),
+            taken_bytes: 0,
             waiting: None,
             inside: None,
             last_end: opened_at,
@@ -94,7 +96,7 @@ impl<'a> Delivery<'a> {
         while self.step(made)? {}
         pass(Point::BeforeDrain);
         self.drain()?;
-        self.saver.save_now(self.sink, self.shared)
+        self.saver.store_now()
     }
 
     /// One round; false when no further batch will come.
@@ -103,11 +105,12 @@ impl<'a> Delivery<'a> {
             return Ok(false);
         }
         if self.waiting.is_none() {
-            let received = if self.window.is_empty() { self.rest(made) } else { made.try_recv() };
+            let is_quiet = self.window.is_empty() && !self.saver.is_busy();
+            let received = if is_quiet { self.rest(made) } else { made.try_recv() };
             self.shared.waiting.1.store(made.len(), Ordering::Relaxed);
             match received {
                 Ok(batch) => self.accept(batch)?,
-                Err(TryRecvError::Empty) if self.window.is_empty() => {}
+                Err(TryRecvError::Empty) if is_quiet => {}
                 Err(TryRecvError::Empty) => self.listen(LISTEN)?,
                 Err(TryRecvError::Disconnected) => return Ok(false),
             }
@@ -117,7 +120,7 @@ impl<'a> Delivery<'a> {
         self.feed()?;
         self.listen(Duration::ZERO)?;
         self.take_copy_requests();
-        self.saver.save_when_due(self.sink, self.shared)?;
+        self.save()?;
         Ok(true)
     }
 
@@ -130,8 +133,15 @@ impl<'a> Delivery<'a> {
         self.cursors = copying.cursors();
         if self.window.is_empty() {
             let cursors = Arc::clone(&self.cursors);
-            self.saver.covered(Covered { position: self.last_end.clone(), version: self.version, cursors });
+            self.saver.changed(Covered { position: self.last_end.clone(), version: self.version, cursors });
         }
+    }
+
+    fn save(&mut self) -> Result<(), Fault> {
+        let (held, held_max) = self.sink.held_bytes();
+        // Half of the room for what waits for its commit, half for what is made meanwhile.
+        let is_pressed = || held * 2 >= held_max || self.taken_bytes * 2 >= self.shared.budget.used().1;
+        self.saver.save_when_due(self.sink, self.shared, is_pressed)
     }
 
     fn rest(&self, made: &Receiver<Made>) -> Result<Made, TryRecvError> {
@@ -175,6 +185,7 @@ impl<'a> Delivery<'a> {
         let covered = Covered { position: end, version: self.version, cursors: Arc::clone(&self.cursors) };
         self.window.open(encoded.batch.seq, covered);
         self.taken.insert(encoded.batch.seq, taken);
+        self.taken_bytes += taken;
         pass(Point::BeforeWrite);
         self.write(encoded)
     }
@@ -211,6 +222,9 @@ impl<'a> Delivery<'a> {
         if self.resume.is_some() {
             self.skip_done_rows(encoded);
         }
+        // A restart reads a transaction from its beginning: until the rows that were done are passed, a batch ends
+        // behind the position we come from, and a record of that would let them out again.
+        let end = if self.is_behind() { self.last_end.clone() } else { end };
         // Tables halted before this batch; what halts in it still delivers its rows up to there.
         if !self.halted.is_empty() {
             self.drop_halted(encoded);
@@ -253,6 +267,12 @@ impl<'a> Delivery<'a> {
         }
     }
 
+    /// The rows that were done before the restart are not passed yet.
+    fn is_behind(&self) -> bool {
+        let Some(resume) = self.resume else { return false };
+        !self.inside.is_some_and(|(txn, rows)| txn.is_same(resume.txn) && rows >= resume.rows)
+    }
+
     fn drop_halted(&self, encoded: &mut EncodedBatch) {
         let EncodedBatch { batch, records, .. } = encoded;
         let gone: Vec<bool> = batch.tables.iter().map(|table| self.halted.contains(&table.name)).collect();
@@ -293,8 +313,14 @@ impl<'a> Delivery<'a> {
             self.shared.observer.submitted(&encoded);
         }
         encoded.batch.times.sent = self.shared.clock.nanos();
+        let has_rows = !encoded.records.is_empty();
         match self.sink.write(encoded)? {
-            Accepted::Taken => pass(Point::AfterWrite),
+            Accepted::Taken => {
+                // Batches are written in the order in which they are opened.
+                let covered = self.window.newest().expect("a batch is opened before it is written");
+                self.saver.handed_in(covered, has_rows);
+                pass(Point::AfterWrite);
+            }
             Accepted::Full(batch) => self.waiting = Some(batch),
         }
         Ok(())
@@ -327,6 +353,7 @@ impl<'a> Delivery<'a> {
                 self.shared.observer.durable(&batch, &delivered);
                 let seq = batch.batch.seq;
                 let taken = self.taken.remove(&seq).expect("only batches that were written come back");
+                self.taken_bytes -= taken;
                 self.shared.recycle(batch, taken);
                 if let Some(covered) = self.window.close(seq) {
                     pass(Point::AfterWindow);
@@ -340,21 +367,30 @@ impl<'a> Delivery<'a> {
                 self.shared.observer.health(Component::Output, &endpoint, healthy, None);
                 Ok(())
             }
+            SinkEvent::RecordSaved => self.saver.saved(self.shared),
         }
     }
 
-    /// Nothing further comes: wait for what is out.
+    /// Nothing further comes: wait for what is out, and save what that covers.
     fn drain(&mut self) -> Result<(), Fault> {
         let deadline = self.shared.clock.nanos() + self.drain_max.as_nanos() as u64;
-        while !self.window.is_empty() && !self.failed() {
+        loop {
+            let is_delivered = self.window.is_empty() || self.failed();
+            if is_delivered && self.saver.is_done() {
+                return Ok(());
+            }
             self.feed()?;
             self.listen(LISTEN)?;
+            if is_delivered || (self.saver.is_together() && self.waiting.is_none()) {
+                self.saver.save_now(self.sink, self.shared)?;
+            } else {
+                self.save()?;
+            }
             if self.shared.clock.nanos() > deadline {
                 let text = format!("{} batches were not acknowledged in time", self.window.len());
                 return Err(Fault::new(FaultCode::DrainTimedOut, Component::Output, text));
             }
         }
-        Ok(())
     }
 
     fn failed(&self) -> bool {

@@ -28,6 +28,16 @@ pub(crate) enum ReadFault {
     Refused(Said),
 }
 
+/// How far a topic is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// To the first transaction that is still open. Where nothing is found up to there, as [`Reach::Whole`].
+    Settled,
+    /// To the end as it was, waiting for open transactions (of other pipelines) to end: a record of ours may stand
+    /// behind one of theirs.
+    Whole,
+}
+
 /// One partition being read.
 struct Reading {
     topic: NonNull<rd::rd_kafka_topic_t>,
@@ -46,6 +56,15 @@ impl Reading {
             rd::rd_kafka_consume_start_queue(topic.as_ptr(), 0, BEGINNING, queue.as_ptr());
             Self { topic, queue, client }
         }
+    }
+
+    /// Where the partition ended when it was last fetched from, open transactions included.
+    fn end(&self, topic: &str) -> i64 {
+        let name = c_text(topic);
+        let (mut low, mut high) = (0, 0);
+        // SAFETY: the client lives; both numbers are ours.
+        unsafe { rd::rd_kafka_get_watermark_offsets(self.client.raw(), name.as_ptr(), 0, &mut low, &mut high) };
+        high
     }
 
     fn next(&self, wait_ms: i32) -> Option<Message> {
@@ -73,6 +92,11 @@ impl Message {
         Code(unsafe { (&raw const (*self.0.as_ptr()).err).cast::<i32>().read() })
     }
 
+    fn offset(&self) -> i64 {
+        // SAFETY: the message is ours.
+        unsafe { self.0.as_ref() }.offset
+    }
+
     /// Key and value.
     fn parts(&self) -> (&[u8], Option<&[u8]>) {
         // SAFETY: the message is ours and its parts live as long; null stands for absent.
@@ -94,19 +118,21 @@ impl Drop for Message {
 }
 
 /// The newest value that `key` has in partition 0 of `topic`, as a `read_committed` reader sees it; `None` when there
-/// is none, or a tombstone. Ends at the partition's end as of then, or after `time_max_ns`.
+/// is none, or a tombstone. Ends where `reach` says, or after `time_max_ns`.
 pub(crate) fn read_latest(
     settings: &[Setting],
     endpoint: &str,
     topic: &str,
     key: &[u8],
-    clock: &Clock,
-    time_max_ns: u64,
+    reach: Reach,
+    (clock, time_max_ns): (&Clock, u64),
 ) -> Result<Option<Vec<u8>>, ReadFault> {
     let deadline = clock.nanos().saturating_add(time_max_ns);
     let client = Client::new(Role::Consumer, settings).map_err(ReadFault::Client)?;
     let reading = Reading::begin(client, topic);
     let (mut latest, mut last_error) = (None, None);
+    // The end as of the first time we came to an open transaction, or to the end itself.
+    let mut end = None;
     while clock.nanos() < deadline {
         while let Some(event) = reading.client.poll(std::time::Duration::ZERO) {
             if event.kind() == EventKind::Error {
@@ -117,7 +143,7 @@ pub(crate) fn read_latest(
                 last_error = Some(said);
             }
         }
-        let Some(message) = reading.next(100) else { continue };
+        let Some(message) = reading.next(20) else { continue };
         match message.code() {
             Code::OK => {
                 let (found, value) = message.parts();
@@ -125,7 +151,12 @@ pub(crate) fn read_latest(
                     latest = value.map(<[u8]>::to_vec);
                 }
             }
-            Code::PARTITION_EOF => return Ok(latest),
+            Code::PARTITION_EOF => {
+                let settled = reach == Reach::Settled && latest.is_some();
+                if settled || message.offset() >= *end.get_or_insert_with(|| reading.end(topic)) {
+                    return Ok(latest);
+                }
+            }
             // librdkafka asks again by itself.
             code @ (Code::TRANSPORT | Code::ALL_BROKERS_DOWN | Code::TIMED_OUT | Code::RESOLVE) => {
                 last_error = Some(super::send::said(code));

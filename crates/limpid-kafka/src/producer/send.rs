@@ -13,7 +13,7 @@ use rdkafka_sys as rd;
 
 use super::client::{Client, Code};
 use super::flight::{Slot, Target, Ticket, WINDOW};
-use super::{Outcome, Producer, Topic, durable, opaque};
+use super::{Outcome, Producer, Topic, opaque};
 use crate::faults::{self, Said};
 
 mod raw {
@@ -50,7 +50,7 @@ impl Producer {
             let slot = self.flight.slot(number);
             let Some(first) = slot.first_pending() else {
                 let whole = self.flight.sent(number);
-                out.events.extend(whole.map(durable));
+                self.whole(whole, out);
                 return;
             };
             let record = slot.batch().records[first];

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use limpid_connector::{Accepted, Clock, Delivered, EncodedBatch, RecordSpan, Sink, SinkEvent, Span};
+use limpid_connector::{Accepted, Clock, Delivered, EncodedBatch, Fenced, RecordSpan, Sink, SinkEvent, Span};
 use limpid_kafka::{KafkaOptions, KafkaSink};
 use limpid_model::{Fault, PipelineName, TableName, TableSchema};
 
@@ -74,6 +74,8 @@ pub struct Driver {
     pub durable: Vec<(u64, Vec<Delivered>)>,
     pub table_faults: Vec<(TableName, Fault)>,
     pub health: Vec<bool>,
+    /// Records that were reported as saved.
+    pub saved: usize,
 }
 
 impl Driver {
@@ -81,13 +83,29 @@ impl Driver {
     /// The options are wrong.
     pub fn new(options: KafkaOptions, pipeline: &str) -> Self {
         let sink = KafkaSink::new(options, PipelineName::parse(pipeline).unwrap(), Clock::system()).unwrap();
-        Self { sink, durable: Vec::new(), table_faults: Vec::new(), health: Vec::new() }
+        Self { sink, durable: Vec::new(), table_faults: Vec::new(), health: Vec::new(), saved: 0 }
     }
 
     pub fn open(options: KafkaOptions) -> Self {
         let mut driver = Self::new(options, "test");
         driver.sink.open().unwrap_or_else(|fault| panic!("open: {}", chain(&fault)));
         driver
+    }
+
+    /// Opens and shuts out earlier instances of the pipeline.
+    pub fn begin(options: KafkaOptions, pipeline: &str) -> Self {
+        let mut driver = Self::new(options, pipeline);
+        driver.sink.open().unwrap_or_else(|fault| panic!("open: {}", chain(&fault)));
+        let fenced = driver.sink.fence().unwrap_or_else(|fault| panic!("fence: {}", chain(&fault)));
+        assert!(matches!(fenced, Fenced::Shut), "{fenced:?}");
+        driver
+    }
+
+    /// Saves a record and waits until it is.
+    pub fn save(&mut self, record: &[u8]) -> Result<(), Fault> {
+        let before = self.saved;
+        self.sink.save_record(record)?;
+        self.until("the record is saved", |driver| driver.saved > before)
     }
 
     pub fn poll(&mut self, wait: Duration) -> Result<(), Fault> {
@@ -98,6 +116,7 @@ impl Driver {
                 SinkEvent::Durable { batch, delivered } => self.durable.push((batch.batch.seq, delivered)),
                 SinkEvent::TableFault { table, fault } => self.table_faults.push((table, fault)),
                 SinkEvent::Health { healthy, .. } => self.health.push(healthy),
+                SinkEvent::RecordSaved => self.saved += 1,
             }
         }
         polled

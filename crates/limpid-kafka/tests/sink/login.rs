@@ -54,7 +54,7 @@ fn logins_and_certificates_are_checked_as_the_mode_says() {
     for mode in [TlsMode::VerifyIdentity, TlsMode::VerifyCa, TlsMode::Required, TlsMode::Preferred] {
         let mut driver = open(with(mode, None)).unwrap_or_else(|fault| panic!("{mode:?}: {}", chain(&fault)));
         deliver(&mut driver, "t").unwrap();
-        driver.sink.save_record(b"r").unwrap();
+        driver.save(b"r").unwrap();
         assert_eq!(driver.sink.load_record().unwrap().as_deref(), Some(&b"r"[..]), "the reader logs in too");
     }
     assert_eq!(server.count("t", Isolation::ReadCommitted).unwrap(), 4);
@@ -146,14 +146,14 @@ fn a_right_that_is_missing_is_named_and_granting_it_is_enough() {
     server.create_topic("__limpid_positions", 1, &[("cleanup.policy", "compact")]).unwrap();
     grant("__limpid_positions", &["Describe"]);
     let mut driver = open(options()).unwrap();
-    let fault = driver.sink.save_record(b"r").unwrap_err();
+    let fault = driver.save(b"r").unwrap_err();
     assert_eq!(fault.code(), FaultCode::PositionTopicInvalid, "{}", chain(&fault));
     assert!(fault.remedy().contains("grant WRITE"), "{}", fault.remedy());
     let fault = open(options()).unwrap().sink.load_record().unwrap_err();
     assert_eq!(fault.code(), FaultCode::PositionTopicInvalid, "{}", chain(&fault));
     grant("__limpid_positions", &["Write", "Read"]);
     let mut driver = open(options()).unwrap();
-    driver.sink.save_record(b"r").unwrap();
+    driver.save(b"r").unwrap();
     assert_eq!(driver.sink.load_record().unwrap().as_deref(), Some(&b"r"[..]));
     let fault = deliver(&mut driver, "rows").unwrap_err();
     assert_eq!((fault.code(), fault.object()), (FaultCode::SinkGrantMissing, Some("rows")), "{}", chain(&fault));

@@ -8,6 +8,7 @@ mod outage;
 mod position;
 mod sizes;
 mod topics;
+mod transactions;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 

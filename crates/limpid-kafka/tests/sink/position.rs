@@ -25,8 +25,8 @@ fn the_newest_record_of_the_own_pipeline_comes_back() {
     let mut two = Driver::new(options.clone(), "two");
     two.sink.open().unwrap();
     for number in 0..20 {
-        one.sink.save_record(format!("one {number}").as_bytes()).unwrap();
-        two.sink.save_record(format!("two {number}").as_bytes()).unwrap();
+        one.save(format!("one {number}").as_bytes()).unwrap();
+        two.save(format!("two {number}").as_bytes()).unwrap();
     }
     for (name, expected) in [("one", Some("one 19")), ("two", Some("two 19")), ("three", None)] {
         let mut driver = Driver::new(options.clone(), name);
@@ -63,10 +63,11 @@ fn a_record_larger_than_the_topic_allows_is_refused_and_never_taken_for_saved() 
     let Some(server) = shared() else { return };
     server.create_topic("small-positions", 1, &[("cleanup.policy", "compact"), ("max.message.bytes", "500")]).unwrap();
     let mut driver = Driver::open(options(server.bootstrap(), "small-positions"));
-    driver.sink.save_record(b"small").unwrap();
+    driver.save(b"small").unwrap();
     // Not compressible: the broker compares after compression.
     let noise: Vec<u8> = (0..2000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let fault = driver.sink.save_record(&noise).unwrap_err();
+    let fault = driver.save(&noise).unwrap_err();
     assert_eq!(fault.code(), FaultCode::PositionTopicInvalid, "{}", chain(&fault));
+    driver.sink.open().unwrap();
     assert_eq!(driver.sink.load_record().unwrap().as_deref(), Some(&b"small"[..]));
 }

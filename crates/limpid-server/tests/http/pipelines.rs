@@ -11,7 +11,7 @@ use limpid_connector::{
     Accepted, Admission, ChangeStream, Chunk, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Sink,
     SinkEvent, Source, StartPoint, Stop, StreamEvent, TableReader, Until,
 };
-use limpid_engine::{CopyOptions, Handle, Parts, Phase, Unobserved};
+use limpid_engine::{CopyOptions, Handle, Misfit, Parts, Phase, Unobserved};
 use limpid_model::{
     Batch, Component, Fault, FaultCode, Op, PipelineName, Position, PositionValue, TableName, TableSchema, TxnId,
 };
@@ -188,6 +188,7 @@ fn parts(name: &PipelineName, fate: Fate, store: &Arc<Store>, clock: &Clock) -> 
         copy: CopyOptions::never(),
         until_copied: false,
         selection: 1,
+        misfit: Misfit::Refuse,
     }
 }
 

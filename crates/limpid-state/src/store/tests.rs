@@ -23,6 +23,7 @@ fn record(id: PipelineId, epoch: Epoch, schema_version: u32) -> PositionRecord {
         rows_done: u64::MAX,
         cursors: vec!["shop.orders:\"a\"".to_owned()],
         schema_version,
+        selection: Some(1 << 63),
     }
 }
 

@@ -19,6 +19,7 @@ pub fn record(id: PipelineId, epoch: Epoch, n: u64) -> PositionRecord {
         rows_done: n % 7,
         cursors: (0..n % 3).map(|i| format!("shop.t{i}:{n}")).collect(),
         schema_version: (n / 10) as u32,
+        selection: Some(n),
     }
 }
 
