@@ -68,6 +68,12 @@ pub struct TableStatus {
     pub fault: Option<FaultStatus>,
 }
 
+/// A call to change something that was taken up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AcceptedDocument {
+    pub accepted: bool,
+}
+
 /// A fault as others may know it: without values and secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultStatus {

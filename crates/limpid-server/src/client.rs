@@ -1,6 +1,6 @@
 //! The client of a running instance.
 //!
-//! Owns: `--server URL`, `--token-file`, `--ca`, one GET, what can go wrong with it. Does not own: bytes on the socket
+//! Owns: `--server URL`, `--token-file`, `--ca`, one GET or POST, what can go wrong with it. Does not own: bytes on the socket
 //! (`wire`), what is asked for.
 //!
 //! Invariant: a call ends within its time, with a bounded answer, whatever is at the other end. Only the resolver of
@@ -124,14 +124,7 @@ impl Client {
     /// # Errors
     /// `HTTP_NOT_FOUND` where the instance has none of this name, `SERVER_UNREACHABLE`.
     pub fn pipeline(&self, name: &str) -> Result<PipelineStatus, Fault> {
-        let mut path = "/api/v1/pipelines/".to_owned();
-        for byte in name.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => path.push(char::from(byte)),
-                _ => path.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        self.document(&path)
+        self.document(&format!("/api/v1/pipelines/{}", encoded(name)))
     }
 
     /// The health of all parts; an instance that has failed parts is an answer, not an error.
@@ -151,7 +144,11 @@ impl Client {
     /// # Errors
     /// `SERVER_UNREACHABLE`, `SERVER_TLS_FAILED`.
     pub fn get(&self, path: &str) -> Result<Answer, Fault> {
-        let raw = wire::exchange(self, path).map_err(|failed| match failed {
+        self.ask("GET", path)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Result<Answer, Fault> {
+        let raw = wire::exchange(self, method, path).map_err(|failed| match failed {
             Failed::Socket(error) => self.unreachable("no answer from the instance").because(error),
             Failed::Tls(error) => {
                 let text = "no TLS with the instance";
@@ -159,6 +156,17 @@ impl Client {
             }
         })?;
         parse(&raw).ok_or_else(|| self.unreachable("what answers speaks no HTTP"))
+    }
+
+    /// Asks a pipeline something of its copies of tables; `parameters` as the API has them.
+    ///
+    /// # Errors
+    /// What the instance says of it, `SERVER_UNREACHABLE`, `SERVER_TLS_FAILED`.
+    pub fn ask_snapshot(&self, pipeline: &str, parameters: &[(&str, &str)]) -> Result<(), Fault> {
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let answer = self.ask("POST", &format!("/api/v1/pipelines/{}/snapshot?{query}", encoded(pipeline)))?;
+        if answer.status == 202 { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
     fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
@@ -190,6 +198,18 @@ impl Client {
         let scheme = if matches!(self.scheme, Scheme::Http) { "http" } else { "https" };
         format!("{scheme}://{}", self.authority)
     }
+}
+
+/// A text as it stands in an address.
+fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// Status line, head and body of an answer that ended with its connection.

@@ -75,6 +75,15 @@ fn parameters(operation: &str) -> Vec<Value> {
     let name = json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"});
     match operation {
         "getPipeline" => vec![json!({"name": "name", "in": "path", "required": true, "schema": name})],
+        "askSnapshot" => vec![
+            json!({"name": "name", "in": "path", "required": true, "schema": name}),
+            json!({"name": "action", "in": "query", "required": true,
+                   "schema": {"enum": ["copy", "pause", "resume", "stop"]}}),
+            json!({"name": "table", "in": "query", "required": false, "schema": {"type": "string"},
+                   "description": "The table to copy, as `schema.table`; with `copy` only."}),
+            json!({"name": "where", "in": "query", "required": false, "schema": {"type": "string"},
+                   "description": "A condition in the source's language; only rows that meet it are copied."}),
+        ],
         "gravityStatus" => vec![json!({
             "name": "pipeline", "in": "query", "required": false, "schema": name,
             "description": "One of several pipelines; without it an instance of several answers with a list.",
@@ -104,6 +113,11 @@ fn responses(route: &Route) -> Value {
         "getPipeline" => json!({
             "200": document("The pipeline", "Pipeline"),
             "400": document("The name cannot be understood", "Error"),
+            "404": document("No pipeline has this name", "Error"),
+        }),
+        "askSnapshot" => json!({
+            "202": document("It is with the pipeline", "Accepted"),
+            "400": document("The parameters cannot be understood", "Error"),
             "404": document("No pipeline has this name", "Error"),
         }),
         "getBuild" => json!({"200": document("What runs", "Build")}),

@@ -11,6 +11,7 @@ mod gravity;
 mod health;
 mod metrics;
 mod probes;
+mod snapshot;
 mod status;
 
 use std::borrow::Cow;
@@ -69,6 +70,13 @@ pub(crate) static ROUTES: &[Route] = &[
     route("/status", "gravityStatus", "Status as Gravity tells it", Access::Viewer, gravity::status),
     route("/api/v1/pipelines", "listPipelines", "Status of all pipelines", Access::Viewer, status::all),
     route("/api/v1/pipelines/{name}", "getPipeline", "Status of one pipeline", Access::Viewer, status::one),
+    route(
+        "/api/v1/pipelines/{name}/snapshot",
+        "askSnapshot",
+        "Copy a table anew, or pause, resume or stop such copies",
+        Access::Operator,
+        snapshot::ask,
+    ),
     route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
     route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),
 ];

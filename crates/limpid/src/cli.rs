@@ -34,6 +34,8 @@ pub enum Command {
         #[command(subcommand)]
         what: StateCommand,
     },
+    /// Copy tables of a running pipeline anew, or pause, resume or stop such copies
+    Snapshot(SnapshotArguments),
     /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
     Export {
         #[arg(value_enum)]
@@ -50,8 +52,8 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] = &[
-    "plan", "top", "tap", "trace", "verify", "pause", "resume", "snapshot", "position", "dlq", "heal", "migrate",
-    "monitor", "check", "alerts", "grafana", "debezium", "convert",
+    "plan", "top", "tap", "trace", "verify", "pause", "resume", "position", "dlq", "heal", "migrate", "monitor",
+    "check", "alerts", "grafana", "debezium", "convert",
 ];
 
 /// Options of the contract that come with later releases.
@@ -143,6 +145,16 @@ pub struct DoctorArguments {
 
 #[derive(Debug, Args)]
 pub struct StatusArguments {
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+}
+
+/// Which running instance, and how to reach it.
+#[derive(Debug, Args)]
+pub struct InstanceArguments {
     /// The instance to ask
     #[arg(long, env = "LIMPID_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
     pub server: String,
@@ -152,9 +164,6 @@ pub struct StatusArguments {
     /// The authorities to trust in the place of the system's, as PEM
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// The form of the answer
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: Form,
     /// How long to wait for the answer
     #[arg(long, default_value = "5", value_parser = seconds, value_name = "SECONDS")]
     pub timeout: Duration,
@@ -202,6 +211,33 @@ pub struct CheckArguments {
     /// The form of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Form,
+}
+
+#[derive(Debug, Args)]
+pub struct SnapshotArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    /// A table to copy, as schema.table; may be given several times
+    #[arg(long, required_unless_present_any = ["pause", "resume", "stop"], value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// Copy only rows that meet this condition
+    #[arg(long = "where", requires = "table", value_name = "CONDITION")]
+    pub condition: Option<String>,
+    /// Read no further chunk until resumed
+    #[arg(long, conflicts_with_all = ["table", "resume", "stop"])]
+    pub pause: bool,
+    /// Go on
+    #[arg(long, conflicts_with_all = ["table", "stop"])]
+    pub resume: bool,
+    /// Give up the copies that were asked for in this way
+    #[arg(long, conflicts_with = "table")]
+    pub stop: bool,
+    /// Say what would be asked, and ask nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod screen;
 mod serve;
+mod snapshot;
 mod state;
 mod status;
 mod validate;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
         cli::Command::Status(arguments) => status::status(&arguments),
         cli::Command::State { what } => state::state(&what),
+        cli::Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),
         cli::Command::Man => export::man(),

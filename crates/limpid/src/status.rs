@@ -10,20 +10,17 @@ use limpid_model::{Fault, FaultCode};
 use limpid_server::api::{PipelineStatus, StatusDocument};
 use limpid_server::client::Client;
 
-use crate::cli::{Form, StatusArguments};
+use crate::cli::{Form, InstanceArguments, StatusArguments};
 use crate::progress::bytes_text;
 use crate::report;
 
 /// Asks and shows. 3 when nobody answers, 2 when the address, the token or a file is wrong.
 pub fn status(arguments: &StatusArguments) -> u8 {
-    let document = match client(arguments).and_then(|client| client.status()) {
+    let document = match client(&arguments.instance).and_then(|client| client.status()) {
         Ok(document) => document,
         Err(fault) => {
             eprintln!("{}", report::fault(&fault));
-            return match fault.code() {
-                FaultCode::UsageInvalid | FaultCode::AuthFileInvalid | FaultCode::AuthTokenInvalid => 2,
-                _ => 3,
-            };
+            return exit_code(&fault);
         }
     };
     match arguments.format {
@@ -39,7 +36,17 @@ pub fn status(arguments: &StatusArguments) -> u8 {
     0
 }
 
-fn client(arguments: &StatusArguments) -> Result<Client, Fault> {
+/// What a call that failed ends with.
+pub fn exit_code(fault: &Fault) -> u8 {
+    match fault.code() {
+        FaultCode::UsageInvalid | FaultCode::AuthFileInvalid | FaultCode::AuthTokenInvalid => 2,
+        FaultCode::HttpBadRequest | FaultCode::HttpNotFound | FaultCode::AuthForbidden => 2,
+        _ => 3,
+    }
+}
+
+/// The client of the instance that is named.
+pub fn client(arguments: &InstanceArguments) -> Result<Client, Fault> {
     let mut client = Client::new(&arguments.server, arguments.timeout)?;
     if let Some(file) = &arguments.token_file {
         client = client.with_token_file(file)?;
@@ -77,6 +84,8 @@ fn one(out: &mut String, pipeline: &PipelineStatus) {
     for table in &pipeline.tables {
         let fault = table.fault.as_ref().map_or(String::new(), |fault| format!("  {}", fault.code));
         let rows = table.rows.map_or_else(dash, |rows| rows.to_string());
-        let _ = writeln!(out, "  {}.{}  {}  {rows} rows{fault}", table.schema, table.table, table.phase);
+        let copied = table.snapshot_ratio.filter(|ratio| *ratio < 1.0);
+        let copied = copied.map_or(String::new(), |ratio| format!(" {:.0} %", ratio * 100.0));
+        let _ = writeln!(out, "  {}.{}  {}{copied}  {rows} rows{fault}", table.schema, table.table, table.phase);
     }
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableReader};
-use limpid_model::{Fault, FaultKind, TableName};
+use limpid_model::{Component, Fault, FaultCode, FaultKind, TableName};
 
 use super::plan::{ChunkId, Work};
 use super::{CHUNK_BYTES, Copying, LOOK_UP, Offer, Standing};
@@ -65,7 +65,15 @@ impl CopierParts<'_> {
     fn work(&self, reader: &mut dyn TableReader, work: Work) -> Result<(), Fault> {
         let copying = self.copying;
         match work {
-            Work::List => copying.plan().listed(&reader.tables()?),
+            Work::List => {
+                let found = reader.tables()?;
+                let missing = copying.plan().listed(&found);
+                for table in missing {
+                    let text = "no captured table has this name";
+                    let fault = Fault::new(FaultCode::SourceQueryFailed, Component::Input, text);
+                    copying.failed(&table, &fault.about(table.to_string()));
+                }
+            }
             Work::Split { table } => {
                 let pieces = (copying.options.parallel * RANGES_EACH) as u32;
                 let ranges = reader.split(&table, pieces)?;

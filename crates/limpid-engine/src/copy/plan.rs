@@ -180,22 +180,28 @@ impl Plan {
         if waiting { Work::Wait } else { Work::Finished }
     }
 
-    /// The source's tables: those that no cursor names are to be copied, those that are gone are not.
-    pub(crate) fn listed(&mut self, found: &[TableFound]) {
+    /// The source's tables: those that no cursor names are to be copied, those that are gone are not. Returns what an
+    /// operator asked for and is not there.
+    pub(crate) fn listed(&mut self, found: &[TableFound]) -> Vec<TableName> {
         self.listing = Listing::Done;
+        let mut missing = Vec::new();
         for (name, table) in &mut self.tables {
             if !found.iter().any(|found| found.name == *name) {
+                if table.asked.is_some() && !matches!(table.state, State::Done) {
+                    missing.push(name.clone());
+                }
                 table.state = State::Done;
             }
         }
         for found in found {
-            let missing = if self.all { State::Unsplit } else { State::Done };
-            let table = self.tables.entry(found.name.clone()).or_insert_with(|| Table::new(missing, None));
+            let unnamed = if self.all { State::Unsplit } else { State::Done };
+            let table = self.tables.entry(found.name.clone()).or_insert_with(|| Table::new(unnamed, None));
             (table.rows_estimated, table.bytes_estimated) = (found.rows, found.bytes);
             if !found.has_key && !matches!(table.state, State::Done) {
                 table.state = State::Whole { reading: false };
             }
         }
+        missing
     }
 
     /// A copy of one table that an operator asks for: from its beginning, whatever was done of it.

@@ -33,12 +33,12 @@ impl From<io::Error> for Failed {
 }
 
 /// Everything that comes back to a GET.
-pub(super) fn exchange(client: &Client, path: &str) -> Result<Vec<u8>, Failed> {
+pub(super) fn exchange(client: &Client, method: &str, path: &str) -> Result<Vec<u8>, Failed> {
     let limit = Limit::new(client.timeout);
     let socket = Timed { socket: connect(client, &limit)?, limit };
     let bearer = client.token.as_ref().map(|Token(token)| format!("Authorization: Bearer {token}\r\n"));
     let request = format!(
-        "GET {}{path} HTTP/1.0\r\nHost: {}\r\n{}Accept: application/json, text/plain\r\nUser-Agent: limpid\r\n\r\n",
+        "{method} {}{path} HTTP/1.0\r\nHost: {}\r\n{}Accept: application/json, text/plain\r\nUser-Agent: limpid\r\n\r\n",
         client.prefix,
         client.authority,
         bearer.unwrap_or_default()

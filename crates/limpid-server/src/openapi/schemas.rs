@@ -26,6 +26,7 @@ pub(super) fn all() -> Value {
         "GravityStatus": gravity(),
         "GravityWatermark": object(&[("ProcessTime", time("By our clock")), ("EventTime", time("By the source's"))]),
         "Build": object(&[("version", text("The release")), ("commit", text("What it was built from"))]),
+        "Accepted": object(&[("accepted", json!({"type": "boolean", "description": "Always true"}))]),
         "Error": object(&[("error", object(&[
             ("code", reference("FaultCode")),
             ("message", text("What went wrong")),

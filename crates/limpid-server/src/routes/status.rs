@@ -28,7 +28,7 @@ pub(super) fn one(site: &Site, asked: &Asked<'_>) -> Answer {
     }
 }
 
-pub(super) fn unknown(name: &str) -> Answer {
+pub(in crate::routes) fn unknown(name: &str) -> Answer {
     Answer::not_found(format!("no pipeline here is called {}", shortened(name)))
 }
 

@@ -14,7 +14,18 @@ fn every_path_of_the_document_is_there_and_answers_as_it_says() {
     let document = get(desk.address(), "/api/v1/openapi.json").json();
     assert_eq!(document, limpid_server::openapi());
     for (path, item) in document["paths"].as_object().unwrap() {
-        let operations: Vec<&String> = item.as_object().unwrap().keys().collect();
+        let operations: Vec<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
+        if operations == ["post"] {
+            for (name, query) in
+                [("shop", "?action=pause"), ("shop", "?action=no"), ("nobody", "?action=stop"), ("%25%", "")]
+            {
+                let asked = path.replace("{name}", name) + query;
+                answers_as_described(&document, &item["post"], &ask(desk.address(), "POST", &asked, ""), &asked);
+            }
+            let asked = path.replace("{name}", "shop");
+            answers_as_described(&document, &item["post"], &get(desk.address(), &asked), &asked);
+            continue;
+        }
         assert_eq!(operations, ["get"], "{path}");
         for name in ["shop", "away", "refused", "nobody", "%25%"] {
             let asked = path.replace("{name}", name);

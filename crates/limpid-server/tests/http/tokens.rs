@@ -46,8 +46,17 @@ fn every_route_asks_for_a_token_but_the_probes() {
     let directory = TempDir::new("tokens").unwrap();
     let file = write(&directory, "tokens", &both(), 0o600);
     let desk = desk_with(&options(file), log(), &[("shop", Fate::Runs)]);
-    let paths: Vec<String> = limpid_server::openapi()["paths"].as_object().unwrap().keys().cloned().collect();
-    assert!(paths.len() > 10);
+    let document = limpid_server::openapi();
+    let (calls, paths): (Vec<_>, Vec<_>) =
+        document["paths"].as_object().unwrap().iter().partition(|(_, item)| item["post"].is_object());
+    let paths: Vec<&String> = paths.into_iter().map(|(path, _)| path).collect();
+    assert!(paths.len() > 10 && !calls.is_empty());
+    for (path, _) in calls {
+        let path = path.replace("{name}", "shop") + "?action=pause";
+        let status = |token: &str| ask(desk.address(), "POST", &path, token).status;
+        let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        assert_eq!([status(""), status(&bearer(VIEWER)), status(&bearer(OPERATOR))], [401, 403, 202], "{path}");
+    }
     for path in paths.iter().map(|path| path.replace("{name}", "shop")).chain(["/nothing".to_owned()]) {
         let probe = ["/livez", "/readyz", "/startupz", "/healthz"].contains(&&*path);
         let there = if path == "/nothing" { 404 } else { 200 };
