@@ -80,6 +80,7 @@ pub(crate) struct Shared {
     sink_held: (AtomicU64, AtomicU64),
     /// Batches that wait for a worker and for the delivery, as each side last saw them.
     waiting: (AtomicUsize, AtomicUsize),
+    control: Arc<Control>,
     /// What is copied beside the stream; `None` when nothing is.
     pub(crate) copying: Option<Copying>,
     /// The attempt ends once everything is copied.
@@ -207,6 +208,7 @@ fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
     let shared = Shared {
         clock: attempt.clock.clone(),
         budget: Budget::new(if attempt.saver.is_together() { TOGETHER_BYTES_MAX } else { FLIGHT_BYTES_MAX }),
+        control: Arc::clone(&attempt.copy_control),
         copying,
         ends_when_copied: attempt.ends_when_copied,
         abort,

@@ -21,6 +21,8 @@ pub enum Phase {
     Starting,
     /// Rows flow, or would if there were any.
     Running,
+    /// An operator had it read no further; what was read is delivered, and it waits.
+    Paused,
     /// Asked to stop: what was read is being delivered.
     Draining,
     /// Stopped for good by a fault.
@@ -35,6 +37,7 @@ impl Phase {
         match self {
             Phase::Starting => "starting",
             Phase::Running => "running",
+            Phase::Paused => "paused",
             Phase::Draining => "draining",
             Phase::Halted => "halted",
             Phase::Done => "done",
@@ -160,6 +163,7 @@ impl Status {
                 return (Verdict::Stop, format!("halted by {code}"));
             }
             Phase::Done => return (Verdict::Stop, "ended as asked".to_owned()),
+            Phase::Paused => return (Verdict::Stop, "paused by an operator".to_owned()),
             Phase::Starting | Phase::Running | Phase::Draining => {}
         }
         let head = match &self.head {
@@ -210,12 +214,28 @@ impl Handle {
 
     /// A copy of how it stands now.
     pub fn status(&self) -> Status {
-        self.board.status.lock().expect("never held across a panic").clone()
+        let mut status = self.board.status.lock().expect("never held across a panic").clone();
+        status.phase = self.paused_or(status.phase);
+        status
+    }
+
+    fn paused_or(&self, phase: Phase) -> Phase {
+        if phase == Phase::Running && self.copies.stream_is_paused() { Phase::Paused } else { phase }
+    }
+
+    /// Reads no further until resumed. A restart of the process is not paused.
+    pub fn pause(&self) {
+        self.copies.pause_stream(true);
+    }
+
+    /// Goes on reading.
+    pub fn resume(&self) {
+        self.copies.pause_stream(false);
     }
 
     /// Where it stands now.
     pub fn phase(&self) -> Phase {
-        self.board.status.lock().expect("never held across a panic").phase
+        self.paused_or(self.board.status.lock().expect("never held across a panic").phase)
     }
 
     /// Drains and ends the pipeline.

@@ -134,7 +134,15 @@ impl MySqlTableReader {
             Err(Refused::Changed(fault)) => return self.again(link, ask.table, fault),
             Err(Refused::Fault(fault)) => return Err(fault),
         };
-        let piece = reader.read(&mut link.client, ask.bytes_max).map_err(|error| broken(link, &known, error))?;
+        let piece = match reader.read(&mut link.client, ask.bytes_max) {
+            Ok(piece) => piece,
+            // Some servers say so only where rows should come.
+            Err(Broken::Query(QueryError::Server(error))) if fence::is_change(error.number) => {
+                let fault = link.table_fault("read a table", QueryError::Server(error), ask.table);
+                return self.again(link, ask.table, Some(fault));
+            }
+            Err(error) => return Err(broken(link, &known, error)),
+        };
         let whole = reader.ended() && piece.rows < rows_max;
         let drained = reader.drain(&mut link.client, ask.bytes_max).map_err(|error| broken(link, &known, error))?;
         if let Some(bytes) = piece.bytes.checked_div(piece.rows) {

@@ -169,6 +169,15 @@ impl Client {
         if answer.status == 202 { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
+    /// Has a pipeline read no further (`pause`) or go on (`resume`).
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn ask_pipeline(&self, pipeline: &str, word: &str) -> Result<(), Fault> {
+        let answer = self.ask("POST", &format!("/api/v1/pipelines/{}/{word}", encoded(pipeline)))?;
+        if answer.status == 202 { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
     fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         let answer = self.get(path)?;
         if answer.status == 200 { self.parsed(&answer) } else { Err(self.refused(&answer)) }

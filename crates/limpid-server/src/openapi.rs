@@ -75,6 +75,9 @@ fn parameters(operation: &str) -> Vec<Value> {
     let name = json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"});
     match operation {
         "getPipeline" => vec![json!({"name": "name", "in": "path", "required": true, "schema": name})],
+        "pausePipeline" | "resumePipeline" => {
+            vec![json!({"name": "name", "in": "path", "required": true, "schema": name})]
+        }
         "askSnapshot" => vec![
             json!({"name": "name", "in": "path", "required": true, "schema": name}),
             json!({"name": "action", "in": "query", "required": true,
@@ -115,7 +118,7 @@ fn responses(route: &Route) -> Value {
             "400": document("The name cannot be understood", "Error"),
             "404": document("No pipeline has this name", "Error"),
         }),
-        "askSnapshot" => json!({
+        "askSnapshot" | "pausePipeline" | "resumePipeline" => json!({
             "202": document("It is with the pipeline", "Accepted"),
             "400": document("The parameters cannot be understood", "Error"),
             "404": document("No pipeline has this name", "Error"),

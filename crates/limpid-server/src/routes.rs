@@ -77,6 +77,14 @@ pub(crate) static ROUTES: &[Route] = &[
         Access::Operator,
         snapshot::ask,
     ),
+    route(
+        "/api/v1/pipelines/{name}/pause",
+        "pausePipeline",
+        "Read no further until resumed",
+        Access::Operator,
+        snapshot::pause,
+    ),
+    route("/api/v1/pipelines/{name}/resume", "resumePipeline", "Go on reading", Access::Operator, snapshot::resume),
     route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
     route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),
 ];

@@ -34,6 +34,10 @@ pub enum Command {
         #[command(subcommand)]
         what: StateCommand,
     },
+    /// Have a running pipeline read no further until it is resumed
+    Pause(PauseArguments),
+    /// Have a paused pipeline go on
+    Resume(PauseArguments),
     /// Copy tables of a running pipeline anew, or pause, resume or stop such copies
     Snapshot(SnapshotArguments),
     /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
@@ -52,8 +56,8 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] = &[
-    "plan", "top", "tap", "trace", "verify", "pause", "resume", "position", "dlq", "heal", "migrate", "monitor",
-    "check", "alerts", "grafana", "debezium", "convert",
+    "plan", "top", "tap", "trace", "verify", "position", "dlq", "heal", "migrate", "monitor", "check", "alerts",
+    "grafana", "debezium", "convert",
 ];
 
 /// Options of the contract that come with later releases.
@@ -211,6 +215,18 @@ pub struct CheckArguments {
     /// The form of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Form,
+}
+
+#[derive(Debug, Args)]
+pub struct PauseArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    /// Say what would be asked, and ask nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
 }
 
 #[derive(Debug, Args)]

@@ -55,6 +55,8 @@ fn main() -> ExitCode {
         cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
         cli::Command::Status(arguments) => status::status(&arguments),
         cli::Command::State { what } => state::state(&what),
+        cli::Command::Pause(arguments) => snapshot::pause_or_resume(&arguments, "pause"),
+        cli::Command::Resume(arguments) => snapshot::pause_or_resume(&arguments, "resume"),
         cli::Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use limpid_connector::{Clock, Stop};
-use limpid_engine::Handle;
+use limpid_engine::{CopyProgress, Handle};
 use limpid_telemetry::{Event, PipelineTelemetry, Progress, Totals};
 
 use crate::observe::moment;
@@ -58,13 +58,32 @@ fn line(pipeline: &Watched, clock: &Clock) -> String {
     let status = pipeline.handle.status();
     let lag = lag_bytes.map_or("lag unknown".to_owned(), |bytes| format!("{} behind", bytes_text(bytes)));
     let fresh = freshness_seconds.map_or(String::new(), |seconds| format!("  {seconds:.1} s late"));
+    let copied = copied(&status.copying);
     let fault = status.fault.map_or(String::new(), |fault| format!("  {}", fault.code));
     format!(
-        "{}: {}  {rows_per_second:.0} rows/s  {rows_delivered} delivered  {lag}{fresh}{fault}  {}",
+        "{}: {}{copied}  {rows_per_second:.0} rows/s  {rows_delivered} delivered  {lag}{fresh}{fault}  {}",
         pipeline.name,
         status.phase.word(),
         status.position.unwrap_or_default(),
     )
+}
+
+/// How far tables are copied, while they are: a bar, and when it will be full.
+fn copied(copying: &CopyProgress) -> String {
+    const CELLS: usize = 20;
+    if copying.ratio >= 1.0 {
+        return String::new();
+    }
+    let full = ((copying.ratio * CELLS as f64) as usize).min(CELLS);
+    let left = copying.remaining.map_or("time left unknown".to_owned(), |time| {
+        let seconds = time.as_secs();
+        match seconds {
+            0..60 => format!("{seconds} s left"),
+            60..3600 => format!("{} min left", seconds.div_ceil(60)),
+            _ => format!("{} h {} min left", seconds / 3600, seconds % 3600 / 60),
+        }
+    });
+    format!("  [{}{}] {:.0} % copied, {left}", "#".repeat(full), " ".repeat(CELLS - full), copying.ratio * 100.0)
 }
 
 /// Bytes in the largest unit that leaves a number above 1.
@@ -77,4 +96,21 @@ pub fn bytes_text(bytes: u64) -> String {
         value /= 1024.0;
     }
     format!("{value:.1} TiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_told_while_it_lasts() {
+        let copying = |ratio, seconds: Option<u64>| {
+            copied(&CopyProgress { tables: Vec::new(), ratio, remaining: seconds.map(Duration::from_secs) })
+        };
+        assert_eq!(copying(1.0, Some(0)), "");
+        assert_eq!(copying(0.0, None), format!("  [{}] 0 % copied, time left unknown", " ".repeat(20)));
+        assert_eq!(copying(0.25, Some(59)), format!("  [#####{}] 25 % copied, 59 s left", " ".repeat(15)));
+        assert!(copying(0.5, Some(61)).ends_with("50 % copied, 2 min left"));
+        assert!(copying(0.999, Some(3660)).ends_with("1 h 1 min left"));
+    }
 }

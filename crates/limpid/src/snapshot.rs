@@ -1,4 +1,4 @@
-//! `limpid snapshot`: copies of tables, asked of a running instance.
+//! `limpid snapshot`, `pause` and `resume`: what an operator asks of a running instance.
 //!
 //! Owns: the words on the way. Does not own: the call (`limpid-server`), the copy (`limpid-engine`).
 //!
@@ -6,13 +6,30 @@
 
 use limpid_model::Fault;
 
-use crate::cli::SnapshotArguments;
+use crate::cli::{PauseArguments, SnapshotArguments};
 use crate::report;
 use crate::status::{client, exit_code};
 
 /// Asks for each table in turn. 2 when the call is refused, 3 when nobody answers.
 pub fn snapshot(arguments: &SnapshotArguments) -> u8 {
-    match ask(arguments) {
+    ended(ask(arguments))
+}
+
+/// Has the pipeline read no further, or go on. 2 when the call is refused, 3 when nobody answers.
+pub fn pause_or_resume(arguments: &PauseArguments, word: &str) -> u8 {
+    if arguments.dry_run {
+        println!("would ask: {word} {}", arguments.pipeline);
+        return 0;
+    }
+    let asked = client(&arguments.instance).and_then(|client| client.ask_pipeline(&arguments.pipeline, word));
+    if asked.is_ok() {
+        println!("asked: {word} {}", arguments.pipeline);
+    }
+    ended(asked)
+}
+
+fn ended(asked: Result<(), Fault>) -> u8 {
+    match asked {
         Ok(()) => 0,
         Err(fault) => {
             eprintln!("{}", report::fault(&fault));

@@ -28,6 +28,8 @@ pub struct Spec {
     pub source: Vec<String>,
     /// Lines of the section `sink` besides `delivery`.
     pub sink: Vec<String>,
+    /// The value of `sink.delivery`.
+    pub delivery: String,
 }
 
 impl Spec {
@@ -44,8 +46,15 @@ impl Spec {
                 "start: head".to_owned(),
                 "tls: { mode: disabled }".to_owned(),
             ],
+            delivery: "at-least-once".to_owned(),
             sink: lines(&["type: stdout", "format: debezium-json", "skipped-operations: none"]),
         }
+    }
+
+    /// What is promised of each row.
+    pub fn delivery(mut self, value: &str) -> Self {
+        value.clone_into(&mut self.delivery);
+        self
     }
 
     /// Whether and how tables are copied.
@@ -79,12 +88,13 @@ impl Spec {
     pub fn yaml(&self) -> String {
         let indented = |lines: &[String]| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
         format!(
-            "name: {}\nsource:\n  type: mysql\n  snapshot: {}\n{}sink:\n{}  delivery: at-least-once\n\
+            "name: {}\nsource:\n  type: mysql\n  snapshot: {}\n{}sink:\n{}  delivery: {}\n\
              on-row-error: halt-table\n",
             self.name,
             self.snapshot,
             indented(&self.source),
-            indented(&self.sink)
+            indented(&self.sink),
+            self.delivery
         )
     }
 }

@@ -6,13 +6,14 @@
 //! Invariant: the oracle is the table's own SELECT, and Apache's console consumer where the sink is Kafka.
 #![expect(clippy::disallowed_methods, reason = "a writer needs a thread of its own; nothing here is simulated")]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{both, both_minimal, broker, maria, mysqld};
-use limpid_e2e::{Case, Db, Ended, Limpid, Pipeline, Spec, Writer, check_copied, limpid, seen_in, wait_until};
+use limpid_e2e::{Case, Db, Ended, Pipeline, Spec, Writer, check_copied, seen_in, wait_until};
 use limpid_stack::kafka::Isolation;
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
@@ -49,9 +50,34 @@ fn check(case: &Case, restarts: usize) -> Result<()> {
     check_copied(&seen_in(&records)?, &case.sql("select id, v from t")?, restarts)
 }
 
+/// Exactly once: a row is read once, a change is told once, and no key goes back although we were killed.
+fn check_once(case: &Case) -> Result<()> {
+    let Some(broker) = broker() else { return Ok(()) };
+    check(case, 0)?;
+    let mut told = HashSet::new();
+    for record in broker.consume(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted)? {
+        let Some(value) = &record.value else { continue };
+        let value: serde_json::Value = serde_json::from_slice(value)?;
+        let (op, id) = (value["op"].to_string(), value["after"]["id"].to_string());
+        // Of a deletion nothing tells one from the next.
+        if value["after"].is_null() {
+            continue;
+        }
+        let version = if op == "\"r\"" { String::new() } else { value["after"]["v"].to_string() };
+        ensure!(told.insert((op.clone(), id.clone(), version.clone())), "key {id}: {op} {version} stands twice");
+    }
+    Ok(())
+}
+
 fn live<'a>(db: Db<'a>, name: &str, snapshot: &str) -> Result<Option<Case<'a>>> {
+    live_with(db, name, snapshot, "at-least-once")
+}
+
+fn live_with<'a>(db: Db<'a>, name: &str, snapshot: &str, delivery: &str) -> Result<Option<Case<'a>>> {
     let Some(broker) = broker() else { return Ok(None) };
-    let case = Case::unstarted(db, name, TABLE, |spec| spec.to_kafka(&broker.bootstrap()).snapshot(snapshot))?;
+    let case = Case::unstarted(db, name, TABLE, |spec| {
+        spec.to_kafka(&broker.bootstrap()).snapshot(snapshot).delivery(delivery)
+    })?;
     preload(&case)?;
     Ok(Some(case))
 }
@@ -84,7 +110,7 @@ fn the_same_where_the_log_names_no_columns_and_mysql_has_no_gtids() -> Result<()
 }
 
 /// The places that a copy passes, each killed in its turn, and a second life that is killed on its way back.
-fn killed_everywhere(db: Db) -> Result<()> {
+fn killed_everywhere(db: Db, name: &str, delivery: &str) -> Result<()> {
     let places = [
         "after-chunk",
         "after-admission",
@@ -94,7 +120,9 @@ fn killed_everywhere(db: Db) -> Result<()> {
         "after-ack",
         "after-window",
         "before-record",
+        "record-under-way",
         "after-record",
+        "after-epoch",
         "before-state",
         "after-state",
         "after-decode",
@@ -102,11 +130,12 @@ fn killed_everywhere(db: Db) -> Result<()> {
     ];
     // Slow enough that every life finds some of it left.
     let throttled = "{ chunk-rows: 100, parallel: 2, rows-per-second: 400 }";
-    let Some(case) = live(db, "copy_crash", throttled)? else { return Ok(()) };
+    let Some(case) = live_with(db, name, throttled, delivery)? else { return Ok(()) };
     let writers = writers(&case)?;
     let mut restarts = 0;
     for (nth, place) in places.iter().enumerate() {
-        let first = if place.ends_with("record") || place.ends_with("state") { 1 } else { 2 + nth };
+        let once = ["before-record", "record-under-way", "after-record", "after-epoch", "before-state", "after-state"];
+        let first = if once.contains(place) { 1 } else { 2 + nth };
         for count in [first, 1] {
             let mut limpid = case.pipeline.run(&["--failpoint", &format!("{place}:{count}")])?;
             let ended = limpid.wait(WAIT)?;
@@ -119,7 +148,10 @@ fn killed_everywhere(db: Db) -> Result<()> {
         writer.stop()?;
     }
     Pipeline::write(case.dir.path(), &case.name, &unthrottled(&case)?)?;
-    check(&case, restarts)
+    match delivery {
+        "exactly-once" => check_once(&case),
+        _ => check(&case, restarts),
+    }
 }
 
 /// The pipeline's file without the rate.
@@ -130,12 +162,22 @@ fn unthrottled(case: &Case) -> Result<String> {
 
 #[test]
 fn a_copy_from_mariadb_that_is_killed_at_every_place_loses_nothing() -> Result<()> {
-    maria().into_iter().try_for_each(killed_everywhere)
+    maria().into_iter().try_for_each(|db| killed_everywhere(db, "copy_crash", "at-least-once"))
+}
+
+#[test]
+fn a_copy_from_mariadb_that_is_killed_at_every_place_doubles_nothing_exactly_once() -> Result<()> {
+    maria().into_iter().try_for_each(|db| killed_everywhere(db, "copy_once", "exactly-once"))
+}
+
+#[test]
+fn a_copy_from_mysql_that_is_killed_at_every_place_doubles_nothing_exactly_once() -> Result<()> {
+    mysqld().into_iter().try_for_each(|db| killed_everywhere(db, "copy_once", "exactly-once"))
 }
 
 #[test]
 fn a_copy_from_mysql_that_is_killed_at_every_place_loses_nothing() -> Result<()> {
-    mysqld().into_iter().try_for_each(killed_everywhere)
+    mysqld().into_iter().try_for_each(|db| killed_everywhere(db, "copy_crash", "at-least-once"))
 }
 
 /// What was copied before a kill and saved is not copied again.
@@ -370,88 +412,5 @@ fn the_rate_in_rows_is_kept() -> Result<()> {
     let took = millis.last().zip(millis.first()).map(|(last, first)| last - first).context("records have a time")?;
     // Never faster; a busy machine may be slower.
     ensure!(took >= 2500, "6000 rows at 2000 a second took {took} ms");
-    Ok(())
-}
-
-/// Where the instance listens, as its own line says.
-fn address(limpid: &Limpid) -> Result<String> {
-    limpid.wait_for("the server listens", WAIT)?;
-    let said = limpid.stderr();
-    let line = said.lines().find(|line| line.contains("the server listens")).context("it says where it listens")?;
-    let line: serde_json::Value = serde_json::from_str(line)?;
-    line["metadata"]["address"].as_str().map(str::to_owned).context("the line has the address")
-}
-
-/// One call of an operator; what it ended with and said.
-fn ask(address: &str, arguments: &[&str]) -> Result<(Ended, String)> {
-    let url = format!("http://{address}");
-    let mut call = limpid(&[&["snapshot"], arguments, &["--server", &url]].concat())?;
-    let ended = call.wait(WAIT)?;
-    Ok((ended, call.stdout() + &call.stderr()))
-}
-
-#[test]
-fn an_operator_has_tables_of_a_running_pipeline_copied_pauses_and_stops_that() -> Result<()> {
-    for db in both() {
-        let tables = format!("{TABLE}; create table u (id int primary key); insert into u values (1)");
-        let throttled = "{ mode: never, chunk-rows: 100, rows-per-second: 3000 }";
-        let mut case = Case::unstarted(db, "asked", &tables, |spec| spec.snapshot(throttled))?;
-        preload(&case)?;
-        let mut running = case.pipeline.run(&[])?;
-        running.wait_for("the pipeline is running", WAIT)?;
-        let at = address(&running)?;
-        let name = case.name.clone();
-        let table = format!("{name}.t");
-        let lines = |limpid: &Limpid| limpid.stdout().lines().count();
-        for (arguments, word) in [
-            (vec!["nosuch", "--table", &table], "HTTP_NOT_FOUND"),
-            (vec![&name, "--table", "t"], "HTTP_BAD_REQUEST"),
-            (vec![&name, "--pause", "--table", &table], "USAGE_INVALID"),
-        ] {
-            let (ended, said) = ask(&at, &arguments)?;
-            ensure!(ended == Ended::Code(2) && said.contains(word), "{arguments:?}: {ended:?} {said}");
-        }
-        ensure!(ask(&at, &[&name, "--table", &table, "--dry-run"])?.1.contains("would ask"));
-        // What is not captured, and a condition that is none, are told in the log and halt nothing.
-        ensure!(ask(&at, &[&name, "--table", "no.such"])?.0 == Ended::Code(0));
-        running.wait_for("no captured table has this name", WAIT)?;
-        ensure!(ask(&at, &[&name, "--table", &table, "--where", "nosuch = 1"])?.0 == Ended::Code(0));
-        running.wait_for("\"error_code\":\"SOURCE_QUERY_FAILED\"", WAIT)?;
-        ensure!(lines(&running) == 0, "{} rows before any was asked for", lines(&running));
-        let condition = "id % 2 = 0";
-        ensure!(ask(&at, &[&name, "--table", &table, "--where", condition])?.0 == Ended::Code(0));
-        wait_until("some rows", WAIT, || lines(&running) > 300)?;
-        ensure!(ask(&at, &[&name, "--pause"])?.0 == Ended::Code(0));
-        // A restart finds what was asked for in the record: the pause is over, the copy goes on.
-        case.sql("insert into u values (2)")?;
-        wait_until("the stream's row", WAIT, || running.stdout().contains("\"op\":\"c\""))?;
-        running.signal(libc::SIGTERM);
-        ensure!(running.wait(WAIT)? == Ended::Code(0), "{}", running.stderr());
-        case.keep(&running)?;
-        let first = case.changes("t").len() as u64;
-        ensure!(first > 300 && first < ROWS / 2, "{first} rows before the pause");
-        let mut running = case.pipeline.run(&[])?;
-        running.wait_for("the tables are copied", WAIT)?;
-        let at = address(&running)?;
-        ensure!(ask(&at, &[&name, "--table", &table])?.0 == Ended::Code(0));
-        let rows = lines(&running);
-        wait_until("some rows of the second copy", WAIT, || lines(&running) > rows + 200)?;
-        ensure!(ask(&at, &[&name, "--stop"])?.0 == Ended::Code(0));
-        case.sql("insert into u values (3)")?;
-        wait_until("the stream's row", WAIT, || running.stdout().contains("\"op\":\"c\""))?;
-        running.signal(libc::SIGTERM);
-        ensure!(running.wait(WAIT)? == Ended::Code(0), "{}", running.stderr());
-        case.keep(&running)?;
-        ensure!(case.operations("u") == "cc", "{}", case.operations("u"));
-        let ids: std::collections::HashSet<i64> =
-            case.changes("t").iter().filter_map(|change| change.after["id"].as_i64()).collect();
-        let even = (0..ROWS as i64).step_by(2).filter(|id| ids.contains(id)).count() as u64;
-        ensure!(even == ROWS / 2, "{even} of the rows that meet the condition");
-        ensure!((ids.len() as u64) < ROWS, "the second copy was stopped, and yet all rows came");
-        // Nothing is left to do.
-        case.seen.clear();
-        case.read()?;
-        ensure!(case.seen.is_empty(), "{} changes after all was done or stopped", case.seen.len());
-    }
     Ok(())
 }

@@ -48,7 +48,8 @@ pub(crate) fn limpid(bench: &Bench, load: &Load, name: &str, word: &str, sink: &
     let end = bench.server.sql("show master status")?;
     ensure!(end.split('\t').nth(1).is_some_and(|offset| !offset.is_empty()), "the server names its position");
     let pipeline = format!("{}{word}", load.table);
-    let mut arguments = run_arguments(bench, &pipeline, &load.table, &format!("file:{}:4", load.file), sink)?;
+    let start = format!("file:{}:4", load.file);
+    let mut arguments = run_arguments(bench, &pipeline, &load.table, &start, "never", sink)?;
     arguments.extend(["--until", "caught-up", "--listen", "127.0.0.1:0"].map(str::to_owned));
     Ok(Contender::plain(name, bench.programs.join("limpid"), arguments))
 }
@@ -69,6 +70,37 @@ fn limpid_delivering(bench: &Bench, load: &Load, name: &str, word: &str, deliver
     Ok(contender)
 }
 
+/// The load's table as it stands, copied and nothing else.
+pub(crate) fn limpid_copying(
+    bench: &Bench,
+    load: &Load,
+    name: &str,
+    word: &str,
+    sink: &str,
+) -> anyhow::Result<Contender> {
+    let pipeline = format!("{}{word}", load.table);
+    let mut arguments = run_arguments(bench, &pipeline, &load.table, "head", "only", sink)?;
+    arguments.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
+    Ok(Contender::plain(name, bench.programs.join("limpid"), arguments))
+}
+
+/// The same to Kafka, where the rows are counted.
+pub(crate) fn limpid_copying_to_kafka(bench: &Bench, load: &Load, name: &str, word: &str) -> anyhow::Result<Contender> {
+    let mut contender = limpid_copying(bench, load, name, &format!("{word}k"), &kafka(bench, word))?;
+    (contender.count, contender.rows) = (Count::Topic { topic: load.topic(word), before: 0 }, load.rows);
+    Ok(contender)
+}
+
+/// The server's own client reading the table row by row, its text thrown away.
+pub(crate) fn mariadb_quick(bench: &Bench, load: &Load) -> Contender {
+    let select = format!(
+        "exec mariadb --no-defaults -h127.0.0.1 -P{} -uroot --quick --batch -e 'select * from bench.{}' > /dev/null",
+        bench.server.port(),
+        load.table
+    );
+    Contender::plain("mariadb --quick", "sh".into(), vec!["-c".into(), select])
+}
+
 /// A pipeline that runs until it is told to end, with its metrics at `port`.
 pub(crate) fn limpid_running(
     bench: &Bench,
@@ -78,7 +110,7 @@ pub(crate) fn limpid_running(
     sink: &str,
     port: u16,
 ) -> anyhow::Result<Contender> {
-    let mut arguments = run_arguments(bench, &format!("{table}{word}"), table, start, sink)?;
+    let mut arguments = run_arguments(bench, &format!("{table}{word}"), table, start, "never", sink)?;
     arguments.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
     Ok(Contender::plain("limpid", bench.programs.join("limpid"), arguments))
 }
@@ -88,11 +120,18 @@ pub(crate) fn kafka(bench: &Bench, prefix: &str) -> String {
     format!("type: kafka, brokers: [\"{}\"], topic: \"{prefix}.{{schema}}.{{table}}\"", bench.broker.bootstrap())
 }
 
-fn run_arguments(bench: &Bench, pipeline: &str, table: &str, start: &str, sink: &str) -> anyhow::Result<Vec<String>> {
+fn run_arguments(
+    bench: &Bench,
+    pipeline: &str,
+    table: &str,
+    start: &str,
+    snapshot: &str,
+    sink: &str,
+) -> anyhow::Result<Vec<String>> {
     let port = bench.server.port();
     let file = bench.dir.path().join(format!("{pipeline}.yaml"));
     let yaml = format!(
-        "name: {pipeline}\nsource:\n  type: mysql\n  url: mysql://root:@127.0.0.1:{port}\n  snapshot: never\n  \
+        "name: {pipeline}\nsource:\n  type: mysql\n  url: mysql://root:@127.0.0.1:{port}\n  snapshot: {snapshot}\n  \
          start: \"{start}\"\n  tables: [\"bench.{table}\"]\n  tls: {{ mode: disabled }}\n\
          sink: {{ {sink} }}\non-row-error: halt-table\n"
     );

@@ -86,6 +86,13 @@ fn reading(report: &Report) -> Vec<Goal> {
             "s",
         ),
         goal(
+            "snapshot",
+            "to null: at least twice the speed of `mariadb --quick`",
+            Bound::AtLeast(2.0),
+            report.work("snapshot").and_then(|work| speed(work, "limpid snapshot to null", "mariadb --quick")),
+            "x",
+        ),
+        goal(
             "single",
             "to null: at least 60 % of the bare reader's speed",
             Bound::AtLeast(0.6),
@@ -120,6 +127,13 @@ fn sending(report: &Report) -> Vec<Goal> {
             "exactly once: at least 80 % of at least once",
             Bound::AtLeast(0.8),
             kafka.and_then(|work| speed(work, ONCE, KAFKA)),
+            "x",
+        ),
+        goal(
+            "kafka",
+            "snapshot: at least 60 % of librdkafka alone",
+            Bound::AtLeast(0.6),
+            kafka.and_then(|work| speed(work, "limpid snapshot to kafka", "librdkafka alone")),
             "x",
         ),
         goal("kafka", "CPU at most 1.3 times librdkafka alone", Bound::AtMost(1.3), cpu("librdkafka alone"), "x"),

@@ -14,7 +14,8 @@ use super::sheet::Sheet;
 use super::table::Work;
 use super::{Bench, contenders, latency, memory};
 
-pub(crate) const NAMES: [&str; 8] = ["bulk", "kafka", "idle", "large", "single", "start", "latency", "huge"];
+pub(crate) const NAMES: [&str; 9] =
+    ["bulk", "snapshot", "kafka", "idle", "large", "single", "start", "latency", "huge"];
 
 /// Rounds of most works; medians are quoted.
 const ROUNDS: usize = 5;
@@ -26,10 +27,13 @@ const NULL: &str = "type: \"null\"";
 const ENCODED: &str = "type: \"null\", format: debezium-json";
 
 pub(crate) fn run(bench: &Bench, report: &mut Report, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    if ["bulk", "kafka", "idle"].into_iter().any(&wanted) {
+    if ["bulk", "snapshot", "kafka", "idle"].into_iter().any(&wanted) {
         let load = load::bulk(bench, "bulk", 1_000_000, 10_000)?;
         if wanted("bulk") {
             measure(bench, report, "bulk", "1M rows, 10,000 a transaction", &load, ROUNDS, &readers)?;
+        }
+        if wanted("snapshot") {
+            measure(bench, report, "snapshot", "the same table, copied", &load, ROUNDS, &copiers)?;
         }
         if wanted("kafka") {
             to_kafka(bench, report, &load)?;
@@ -110,6 +114,18 @@ fn readers(bench: &Bench, load: &Load, round: usize) -> anyhow::Result<Vec<Conte
     Ok(list)
 }
 
+/// The server does the greater part of the work, and is no part of anybody's CPU here.
+fn copiers(bench: &Bench, load: &Load, round: usize) -> anyhow::Result<Vec<Contender>> {
+    let limpid =
+        |name, word: &str, sink| contenders::limpid_copying(bench, load, name, &format!("{word}{round}"), sink);
+    Ok(vec![
+        contenders::mariadb_quick(bench, load),
+        limpid("limpid snapshot to null", "cn", NULL)?,
+        limpid("limpid snapshot to null, again", "ca", NULL)?,
+        limpid("limpid snapshot encoded, dropped", "ce", ENCODED)?,
+    ])
+}
+
 fn huge(bench: &Bench, load: &Load, round: usize) -> anyhow::Result<Vec<Contender>> {
     let limpid = |name, word: &str, sink| contenders::limpid(bench, load, name, &format!("{word}{round}"), sink);
     Ok(vec![limpid("limpid to null", "n", NULL)?, limpid("limpid encoded, dropped", "e", ENCODED)?])
@@ -128,6 +144,7 @@ fn to_kafka(bench: &Bench, report: &mut Report, load: &Load) -> anyhow::Result<(
             contenders::limpid_to_kafka(bench, load, "limpid to kafka", &one)?,
             contenders::limpid_to_kafka(bench, load, "limpid to kafka, again", &two)?,
             contenders::limpid_once_to_kafka(bench, load, "limpid to kafka, exactly once", &format!("o{round}"))?,
+            contenders::limpid_copying_to_kafka(bench, load, "limpid snapshot to kafka", &format!("c{round}"))?,
         ];
         if let (Ok(debezium), true) = (&bench.debezium, round < SLOW_ROUNDS) {
             list.push(debezium.contender(bench, load, &format!("k{round}"), debezium::Sink::Kafka)?);

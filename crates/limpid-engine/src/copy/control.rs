@@ -1,6 +1,6 @@
-//! What an operator asks of the copies of a running pipeline.
+//! What an operator asks of a running pipeline: copies of tables, pauses.
 //!
-//! Owns: requests until an attempt takes them, the pause. Does not own: who may ask (`limpid-server`), the plan.
+//! Owns: requests until an attempt takes them, the pause of copies and that of all reading. Does not own: who may ask (`limpid-server`), the plan.
 //!
 //! Invariant: a request is kept until an attempt runs that can take it; a pause outlives attempts, not the process.
 
@@ -30,6 +30,7 @@ pub(crate) struct Control {
     waiting: Mutex<Vec<CopyRequest>>,
     any: AtomicBool,
     paused: AtomicBool,
+    stream_paused: AtomicBool,
 }
 
 impl Control {
@@ -44,8 +45,17 @@ impl Control {
         }
     }
 
+    /// Whether nothing further is to be read, neither of the log nor of tables.
+    pub(crate) fn stream_is_paused(&self) -> bool {
+        self.stream_paused.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn pause_stream(&self, is_paused: bool) {
+        self.stream_paused.store(is_paused, Ordering::Release);
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Acquire)
+        self.paused.load(Ordering::Acquire) || self.stream_is_paused()
     }
 
     /// What was asked since the last call.

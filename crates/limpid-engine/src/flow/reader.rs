@@ -35,6 +35,11 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         if shared.stop.is_raised() || shared.abort.is_raised() {
             return Ok(Ended::Stopped);
         }
+        if shared.control.stream_is_paused() {
+            // The server keeps its log; what it has sent already waits in the socket.
+            shared.stop.wait(LOOK_UP);
+            continue;
+        }
         for table in shared.newly_halted() {
             stream.halt_table(&table);
         }

@@ -131,7 +131,7 @@ pub(crate) fn read_latest(
     let client = Client::new(Role::Consumer, settings).map_err(ReadFault::Client)?;
     let reading = Reading::begin(client, topic);
     let (mut latest, mut last_error) = (None, None);
-    // The end as of the first time we came to an open transaction, or to the end itself.
+    // The end as it was when the first record, an open transaction or the end itself was met.
     let mut end = None;
     while clock.nanos() < deadline {
         while let Some(event) = reading.client.poll(std::time::Duration::ZERO) {
@@ -149,6 +149,12 @@ pub(crate) fn read_latest(
                 let (found, value) = message.parts();
                 if found == key {
                     latest = value.map(<[u8]>::to_vec);
+                }
+                // Where others write without pause the end itself is never met: what stands behind the end as it was
+                // tells as well that all before it is read.
+                end = end.or_else(|| Some(reading.end(topic)).filter(|end| *end > 0));
+                if end.is_some_and(|end| message.offset() + 1 >= end) {
+                    return Ok(latest);
                 }
             }
             Code::PARTITION_EOF => {

@@ -60,8 +60,9 @@ pub fn open(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Opened
         let text = "the server writes no binary log";
         return Err(Fault::new(FaultCode::SourceLogOff, Component::Input, text).about(link.connect.endpoint()));
     }
-    // Takes the metadata lock, which the transaction keeps.
-    match link.client.query(&format!("SELECT 1 FROM {} LIMIT 0", known.from())) {
+    // Takes the metadata lock, which the transaction keeps. A row is asked for, since only with it the engine says that
+    // the table was made anew after the snapshot was opened, as a TRUNCATE does under the same definition.
+    match link.client.query(&format!("SELECT 1 FROM {} LIMIT 1", known.from())) {
         Ok(_) => {}
         Err(QueryError::Server(error)) if is_change(error.number) => return Ok(Opened::Changed),
         Err(error) => return Err(link.table_fault("read a table", error, &known.name)),

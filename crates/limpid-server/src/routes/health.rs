@@ -62,6 +62,8 @@ fn own_loop(shown: &Shown, status: &Status, now: Moment) -> (Health, ComponentHe
     let health = match verdict {
         Verdict::Ok | Verdict::Idle => Health::Ok,
         Verdict::Stop if status.phase == Phase::Done => Health::Ok,
+        // Somebody wants it so; rows do not arrive all the same.
+        Verdict::Stop if status.phase == Phase::Paused => Health::Degraded,
         Verdict::Stop => Health::Failed,
         Verdict::Stall if beyond_limit => Health::Failed,
         Verdict::Stall | Verdict::Warn | Verdict::Blind => Health::Degraded,
@@ -77,7 +79,7 @@ fn system(pipeline: &str, peer: &Peer, phase: Phase) -> (Health, ComponentHealth
         Part { component: peer.component, endpoint: &peer.endpoint, object: None, since_micros: peer.since_micros };
     if peer.healthy {
         let evidence = match phase {
-            Phase::Starting | Phase::Running | Phase::Draining => "the connection stands",
+            Phase::Starting | Phase::Running | Phase::Paused | Phase::Draining => "the connection stands",
             Phase::Halted | Phase::Done => "the connection stood when the pipeline ended",
         };
         return told(pipeline, Health::Ok, part, evidence.to_owned(), None);

@@ -1,4 +1,4 @@
-//! Copies of tables that an operator asks for.
+//! What an operator asks of a pipeline: copies of tables, a pause.
 //!
 //! Owns: what a call may say. Does not own: who may call (`gate`), the copies (`limpid-engine`).
 //!
@@ -24,6 +24,20 @@ pub(super) fn ask(site: &Site, asked: &Asked<'_>) -> Answer {
         }
         Err(answer) => answer,
     }
+}
+
+/// Reads no further until resumed.
+pub(super) fn pause(site: &Site, asked: &Asked<'_>) -> Answer {
+    let Some(shown) = site.pipeline(&asked.name) else { return unknown(&asked.name) };
+    shown.view.handle.pause();
+    Answer::json(StatusCode::ACCEPTED, &AcceptedDocument { accepted: true })
+}
+
+/// Goes on.
+pub(super) fn resume(site: &Site, asked: &Asked<'_>) -> Answer {
+    let Some(shown) = site.pipeline(&asked.name) else { return unknown(&asked.name) };
+    shown.view.handle.resume();
+    Answer::json(StatusCode::ACCEPTED, &AcceptedDocument { accepted: true })
 }
 
 fn request(asked: &Asked<'_>) -> Result<CopyRequest, Answer> {

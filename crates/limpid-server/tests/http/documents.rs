@@ -19,6 +19,7 @@ fn every_path_of_the_document_is_there_and_answers_as_it_says() {
             for (name, query) in
                 [("shop", "?action=pause"), ("shop", "?action=no"), ("nobody", "?action=stop"), ("%25%", "")]
             {
+                let query = if path.ends_with("/snapshot") { query } else { "" };
                 let asked = path.replace("{name}", name) + query;
                 answers_as_described(&document, &item["post"], &ask(desk.address(), "POST", &asked, ""), &asked);
             }
