@@ -117,7 +117,11 @@ impl Copy {
         }
         shell::run(self.cargo("test").args(["-p", package, "--no-run"]).args(&target))?;
         let mut test = self.cargo("test");
-        test.args(["-p", package]).args(&target).args(["--", "--exact", name]).env("LIMPID_BIN", binary);
+        test.args(["-p", package])
+            .args(&target)
+            .args(["--", "--exact", name])
+            .env("LIMPID_BIN", binary)
+            .env("LIMPID_SOAK", "1");
         let Some((passed, output)) = ended(&mut test)? else { return Ok(true) };
         ensure!(output.contains("running 1 test"), "there is no test {name}: {output}");
         Ok(!passed)

@@ -107,6 +107,16 @@ impl Seeded {
         Self(seed | 1)
     }
 
+    /// So many of the items, in their order; all of them where `LIMPID_SOAK` is set (`make soak`).
+    pub fn part<'a>(&mut self, items: &[&'a str], count: usize) -> Vec<&'a str> {
+        let mut part = items.to_vec();
+        while part.len() > count && std::env::var_os("LIMPID_SOAK").is_none() {
+            part.remove(self.below(part.len() as u32) as usize);
+        }
+        println!("of this run: {part:?}");
+        part
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u32) -> u32 {
         // Xorshift: https://www.jstatsoft.org/article/view/v008i14
