@@ -220,10 +220,10 @@ impl Handle {
     }
 
     fn paused_or(&self, phase: Phase) -> Phase {
-        if phase == Phase::Running && self.copies.stream_is_paused() { Phase::Paused } else { phase }
+        if phase == Phase::Running && self.copies.stands() { Phase::Paused } else { phase }
     }
 
-    /// Reads no further until resumed. A restart of the process is not paused.
+    /// Reads no further until resumed: the phase says when it stands. A restart of the process is not paused.
     pub fn pause(&self) {
         self.copies.pause_stream(true);
     }

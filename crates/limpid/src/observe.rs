@@ -6,7 +6,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
@@ -28,8 +28,8 @@ const LANES: usize = 1;
 pub struct Told {
     pub telemetry: PipelineTelemetry,
     pub clock: Clock,
-    /// The tables were found copied at the last look.
-    pub copied: AtomicBool,
+    /// Rows of the copy that was told to be done.
+    pub copied: AtomicU64,
 }
 
 /// Both clocks, read together.
@@ -153,9 +153,10 @@ impl Observer for Told {
             self.telemetry.meter.copying(progress.ratio, remaining);
         }
         let is_done = progress.tables.iter().all(|table| table.done);
-        let rows = progress.tables.iter().map(|table| table.rows).sum();
-        // Also after a restart something was copied only if rows were.
-        if self.copied.swap(is_done, Ordering::Relaxed) != is_done && is_done && rows > 0 {
+        let rows: u64 = progress.tables.iter().map(|table| table.rows).sum();
+        // A copy may be done between two looks: what tells of it is the rows, once, and not that it was seen under way.
+        let told = self.copied.swap(if is_done { rows } else { 0 }, Ordering::Relaxed);
+        if is_done && rows > 0 && told != rows {
             TablesCopied { tables: progress.tables.len(), rows }.emit(&self.telemetry);
         }
     }

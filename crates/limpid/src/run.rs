@@ -6,7 +6,7 @@
 //! Invariant: one pipeline's end or fault never stops another; the first signal drains all, a second ends at once.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -182,7 +182,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         sink: made.sink,
         encoders: made.encoders,
         store: Arc::clone(&common.store),
-        observer: Arc::new(Told { telemetry: telemetry.clone(), clock: clock.clone(), copied: AtomicBool::new(true) }),
+        observer: Arc::new(Told { telemetry: telemetry.clone(), clock: clock.clone(), copied: AtomicU64::new(0) }),
         clock: clock.clone(),
         workers: arguments.workers.unwrap_or(cores.saturating_sub(1).max(1)),
         start: made.start,

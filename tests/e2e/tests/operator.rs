@@ -128,7 +128,7 @@ fn a_paused_pipeline_reads_nothing_until_it_is_resumed_and_then_everything() -> 
             let pipeline = &document["pipelines"][0];
             Ok(format!("{} {}", pipeline["phase"], pipeline["verdict"]))
         };
-        ensure!(phase()? == "\"paused\" \"stop\"", "{}", phase()?);
+        wait_until("the reader to stand", WAIT, || phase().is_ok_and(|phase| phase == "\"paused\" \"stop\""))?;
         // Two looks at the head after the row: a pipeline that still read would have had it.
         case.sql("insert into t values (2)")?;
         let behind = || -> Result<bool> {

@@ -31,6 +31,8 @@ pub(crate) struct Control {
     any: AtomicBool,
     paused: AtomicBool,
     stream_paused: AtomicBool,
+    /// The reader has seen the pause and reads no more.
+    stands: AtomicBool,
 }
 
 impl Control {
@@ -48,6 +50,18 @@ impl Control {
     /// Whether nothing further is to be read, neither of the log nor of tables.
     pub(crate) fn stream_is_paused(&self) -> bool {
         self.stream_paused.load(Ordering::Acquire)
+    }
+
+    /// For the reader: whether it is to stand, which it does from here on.
+    pub(crate) fn stand_if_paused(&self) -> bool {
+        let is_paused = self.stream_is_paused();
+        self.stands.store(is_paused, Ordering::Release);
+        is_paused
+    }
+
+    /// Whether nothing further is read.
+    pub(crate) fn stands(&self) -> bool {
+        self.stream_is_paused() && self.stands.load(Ordering::Acquire)
     }
 
     pub(crate) fn pause_stream(&self, is_paused: bool) {

@@ -35,7 +35,7 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         if shared.stop.is_raised() || shared.abort.is_raised() {
             return Ok(Ended::Stopped);
         }
-        if shared.control.stream_is_paused() {
+        if shared.control.stand_if_paused() {
             // The server keeps its log; what it has sent already waits in the socket.
             shared.stop.wait(LOOK_UP);
             continue;

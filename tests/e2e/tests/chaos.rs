@@ -1,0 +1,103 @@
+//! Killed at random moments, and servers that stand still: nothing is lost, nothing is doubled.
+//!
+//! Owns: the random moments. Does not own: the named places (`crash.rs`, `snapshot.rs`), cut connections
+//! (`outages.rs`).
+//!
+//! Invariant: the oracle is the table's own SELECT and Apache's console consumer. Moments are random; the seed is
+//! printed and `LIMPID_SEED` repeats it.
+#![expect(clippy::disallowed_methods, reason = "a moment is random only by the real clock; nothing is awaited by it")]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use limpid_e2e::servers::{broker, maria, mysqld};
+use limpid_e2e::{Case, Db, Ended, Seeded, Writer, check_exactly_once, check_nothing_lost, seen_in, wait_until};
+use limpid_stack::kafka::{self, Isolation};
+use limpid_stack::require;
+
+const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
+const WAIT: Duration = Duration::from_secs(30);
+
+/// So many kills in one run of the tests; `make soak` has fifty.
+fn kills() -> usize {
+    if std::env::var_os("LIMPID_SOAK").is_some() { 50 } else { 8 }
+}
+
+fn begin<'a>(db: Db<'a>, name: &str, bootstrap: &str, delivery: &str) -> Result<(Case<'a>, Vec<Writer>)> {
+    let case = Case::unstarted(db, name, TABLE, |spec| spec.to_kafka(bootstrap).delivery(delivery))?;
+    let mut limpid = case.pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.kill()?;
+    let writers = [Writer::start(db.session()?, &case.name, 0)?, Writer::start(db.session()?, &case.name, 1)?];
+    Ok((case, writers.into()))
+}
+
+fn finish(case: &Case, writers: Vec<Writer>, broker: &kafka::Server, delivery: &str, restarts: usize) -> Result<()> {
+    for writer in writers {
+        writer.stop()?;
+    }
+    case.pipeline.run_to_end()?;
+    let seen = seen_in(&broker.consume(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted)?)?;
+    let table = case.sql("select id, v from t")?;
+    if delivery == "exactly-once" {
+        return check_exactly_once(&seen, &table);
+    }
+    check_nothing_lost(&seen, &table, restarts)?;
+    for (id, history) in &seen {
+        let mut known = 0;
+        for version in history.iter().flatten() {
+            ensure!(*version <= known + 1, "key {id}: version {version} comes before {}", known + 1);
+            known = known.max(*version);
+        }
+    }
+    Ok(())
+}
+
+fn killed_at_random_moments(db: Db, name: &str, delivery: &str) -> Result<()> {
+    let Some(broker) = broker() else { return Ok(()) };
+    let (case, writers) = begin(db, name, &broker.bootstrap(), delivery)?;
+    let mut dice = Seeded::new();
+    for _ in 0..kills() {
+        let mut limpid = case.pipeline.run(&[])?;
+        // From the middle of its start to well into its work.
+        std::thread::sleep(Duration::from_millis(u64::from(dice.below(1500)) + 20));
+        ensure!(limpid.is_running(), "it ended by itself: {}", limpid.stderr());
+        limpid.kill()?;
+    }
+    finish(&case, writers, broker, delivery, kills())
+}
+
+#[test]
+fn killed_at_random_moments_each_version_of_each_key_stands_once() -> Result<()> {
+    maria().into_iter().try_for_each(|db| killed_at_random_moments(db, "random_once", "exactly-once"))
+}
+
+#[test]
+fn killed_at_random_moments_versions_repeat_and_none_is_missing_or_early() -> Result<()> {
+    mysqld().into_iter().try_for_each(|db| killed_at_random_moments(db, "random_least", "at-least-once"))
+}
+
+/// Connections stay open and nothing answers: longer than a commit may take, then all goes on.
+#[test]
+fn a_broker_that_stands_still_during_commits_loses_and_doubles_nothing() -> Result<()> {
+    let Some(db) = maria() else { return Ok(()) };
+    let Some(broker) = require(kafka::start(&kafka::Options::default())) else { return Ok(()) };
+    let (case, writers) = begin(db, "still_broker", &broker.bootstrap(), "exactly-once")?;
+    let mut limpid = case.pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", WAIT)?;
+    let still = if std::env::var_os("LIMPID_SOAK").is_some() { 45 } else { 12 };
+    for _ in 0..2 {
+        let before = writers.iter().map(Writer::statements).sum::<u64>();
+        wait_until("more statements", WAIT, || writers.iter().map(Writer::statements).sum::<u64>() > before + 200)?;
+        broker.pause()?;
+        std::thread::sleep(Duration::from_secs(still));
+        broker.resume()?;
+    }
+    let before = writers.iter().map(Writer::statements).sum::<u64>();
+    wait_until("more statements", WAIT, || writers.iter().map(Writer::statements).sum::<u64>() > before + 200)?;
+    ensure!(limpid.is_running(), "{}", limpid.stderr());
+    limpid.signal(libc::SIGTERM);
+    let ended = limpid.wait(WAIT)?;
+    ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
+    finish(&case, writers, &broker, "exactly-once", 0).with_context(|| limpid.stderr())
+}
