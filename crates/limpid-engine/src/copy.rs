@@ -142,6 +142,8 @@ pub(crate) struct Copying {
     changed: Condvar,
     offers: Mutex<VecDeque<Offer>>,
     offered: AtomicUsize,
+    /// A copier has something to read.
+    busy: AtomicBool,
     pub(crate) touched: Touched,
     standing: Mutex<Standing>,
     stood: Condvar,
@@ -191,6 +193,7 @@ impl Copying {
             changed: Condvar::new(),
             offers: Mutex::new(VecDeque::new()),
             offered: AtomicUsize::new(0),
+            busy: AtomicBool::new(false),
             touched: Touched::default(),
             standing: Mutex::new(Standing::No),
             stood: Condvar::new(),
@@ -278,6 +281,12 @@ impl Copying {
     #[inline]
     pub(crate) fn waits_for_reader(&self) -> bool {
         self.offered.load(Ordering::Acquire) > 0 || self.stand.load(Ordering::Acquire)
+    }
+
+    /// True while tables are read: a chunk may come at any moment, and must not wait for the stream to say something.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// For the reader: the next chunk that may pass behind what the stream has yielded.

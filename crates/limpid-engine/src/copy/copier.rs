@@ -5,6 +5,7 @@
 //! Invariant: the table is watched before its chunk is read. A copier never holds more than the chunk in its hand: it
 //! reads the next only when the reader has room for it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableReader};
@@ -14,8 +15,8 @@ use super::plan::{ChunkId, Work};
 use super::{CHUNK_BYTES, Copying, LOOK_UP, Offer, Standing};
 use crate::failpoint::{Point, pass};
 
-/// Chunks that wait for the reader, for each copier: one, and one to be read meanwhile.
-const WAITING_EACH: usize = 2;
+/// Chunks that wait for the reader, for each copier, beside the one in its hand.
+const WAITING_EACH: usize = 1;
 
 /// Ranges of a table for each copier: while a chunk of one waits for its fence, another is read.
 const RANGES_EACH: usize = 2;
@@ -42,10 +43,12 @@ pub(crate) fn run(parts: &CopierParts<'_>) -> Result<(), Fault> {
             // Nothing is open at the source while there is nothing to read.
             if work == Work::Finished {
                 reader = None;
+                parts.copying.busy.store(false, Ordering::Relaxed);
             }
             parts.copying.wait_for_change();
             continue;
         }
+        parts.copying.busy.store(true, Ordering::Relaxed);
         let reader = match &mut reader {
             Some(reader) => reader,
             none => none.insert(parts.source.table_reader()?),
@@ -204,7 +207,7 @@ impl Copying {
     fn offer(&self, offer: Offer) {
         let mut offers = self.offers.lock().expect("never held across a panic");
         offers.push_back(offer);
-        self.offered.store(offers.len(), std::sync::atomic::Ordering::Release);
+        self.offered.store(offers.len(), Ordering::Release);
     }
 
     fn read(&self, now: u64, rows: u64, took: Duration) -> Duration {
@@ -227,7 +230,7 @@ impl Copying {
     /// Asks the reader to stand and waits until it does; false: everybody leaves.
     fn ask_to_stand(&self) -> bool {
         self.set_standing(Standing::Asked);
-        self.stand.store(true, std::sync::atomic::Ordering::Release);
+        self.stand.store(true, Ordering::Release);
         let mut standing = self.standing.lock().expect("never held across a panic");
         while !matches!(*standing, Standing::Stands) {
             if self.leaves() {

@@ -45,8 +45,10 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         }
         let mut wait = LOOK_UP;
         if let Some(copying) = &shared.copying {
-            if copying.waits_for_reader() {
+            if copying.is_busy() {
                 wait = LOOK_UP_COPYING;
+            }
+            if copying.waits_for_reader() {
                 if !copying.stand_if_asked(&mut *stream) {
                     return Ok(Ended::Stopped);
                 }
