@@ -7,12 +7,14 @@
 
 mod clock;
 mod copy;
+mod finding;
 mod sink;
 mod source;
 mod stop;
 
 pub use clock::Clock;
 pub use copy::{Admission, Chunk, ChunkAsk, KeyRange, SourceLoad, TableFound, TableReader};
+pub use finding::{Finding, Outcome};
 pub use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
 pub use sink::{Accepted, Delivered, Fenced, Keeping, Sink, SinkEvent};
 pub use source::{ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Source, StartPoint, StreamEvent, Until};

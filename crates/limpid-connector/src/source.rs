@@ -104,6 +104,9 @@ pub trait ChangeStream: Send {
     /// From here on yields no row of this table: someone further down cannot deliver it.
     fn halt_table(&mut self, table: &TableName);
 
+    /// Whether rows of this table are captured, if there is such a table.
+    fn captures(&self, table: &TableName) -> bool;
+
     /// What Debezium calls a connector to this server: `mysql`, `mariadb`, ... Known once the server was asked.
     fn connector(&self) -> &'static str;
 

@@ -74,7 +74,7 @@ impl CopyOptions {
 pub const CHUNK_ROWS: u32 = 8192;
 
 /// Bytes of a chunk, as the source sends them, and of a piece of a table without a key. With cells beside them some
-/// 3 MiB; `parallel` times two chunks wait at most.
+/// 3 MiB; one chunk for each copier waits at most, and one is in its hand.
 const CHUNK_BYTES: u64 = 1 << 20;
 
 /// How long a wait lasts before it looks whether everybody leaves.
@@ -88,14 +88,36 @@ pub(crate) enum Mark {
     /// A piece of a table without a key.
     Piece,
     /// Behind its last piece.
-    Whole { table: TableName, rows: u64 },
+    Whole { id: ChunkId, rows: u64 },
+}
+
+impl Mark {
+    /// True for the last batch of what it belongs to: from there on the cursors say something else.
+    pub(crate) fn ends(&self) -> bool {
+        match self {
+            Mark::Chunk { ends, .. } => *ends,
+            Mark::Piece => false,
+            Mark::Whole { .. } => true,
+        }
+    }
 }
 
 /// Something for the reader to put into the stream's order.
 pub(crate) enum Offer {
-    Chunk { chunk: Chunk, id: ChunkId, window: WindowId },
-    Piece { chunk: Chunk },
-    WholeEnd { table: TableName, rows: u64 },
+    Chunk {
+        chunk: Chunk,
+        id: ChunkId,
+        window: WindowId,
+    },
+    Piece {
+        chunk: Chunk,
+    },
+    WholeEnd {
+        id: ChunkId,
+        rows: u64,
+    },
+    /// In the place of further pieces: the table could not be read to its end.
+    LetGo,
 }
 
 /// Where the stand-still is.
@@ -137,6 +159,8 @@ fn weighed(tables: &[TableProgress]) -> f64 {
 /// Shared by the threads of one attempt.
 pub(crate) struct Copying {
     options: CopyOptions,
+    /// No table was copied or begun before.
+    fresh: bool,
     control: Arc<Control>,
     plan: Mutex<Plan>,
     changed: Condvar,
@@ -174,6 +198,7 @@ impl Copying {
         options: CopyOptions,
         control: Arc<Control>,
         cursors: &[String],
+        halted: &[TableName],
         stop: &Stop,
         abort: &Stop,
         observer: Arc<dyn Observer>,
@@ -188,8 +213,12 @@ impl Copying {
             saved.tables.retain(|table| table.asked.is_some());
         }
         let pace = Pace::new(options.throttle);
+        let fresh = saved.tables.is_empty();
+        let mut plan = Plan::resume(saved);
+        halted.iter().for_each(|table| plan.exclude(table));
         Ok(Self {
-            plan: Mutex::new(Plan::resume(saved)),
+            fresh,
+            plan: Mutex::new(plan),
             changed: Condvar::new(),
             offers: Mutex::new(VecDeque::new()),
             offered: AtomicUsize::new(0),
@@ -244,7 +273,8 @@ impl Copying {
     /// A copy that an operator asked for cannot be made; the pipeline goes on.
     fn failed(&self, table: &TableName, fault: &Fault) {
         self.observer.copy_failed(table, fault);
-        self.over(table);
+        self.plan().failed(table);
+        self.changed.notify_all();
     }
 
     /// What a restart needs to go on behind what was handed to the sink so far.
@@ -266,14 +296,19 @@ impl Copying {
         CopyProgress { tables, ratio, remaining }
     }
 
-    /// The table came to be under the stream's eyes: there is nothing to copy.
+    /// For the reader: a captured table came to be under the stream's eyes, so there is nothing to copy.
     pub(crate) fn created(&self, table: &TableName) {
         self.plan().created(table);
     }
 
-    /// The table is gone, or is not delivered any longer: there is nothing to copy.
-    pub(crate) fn over(&self, table: &TableName) {
-        self.plan().over(table);
+    /// For the reader: the stream saw the table go.
+    pub(crate) fn dropped(&self, table: &TableName) {
+        self.plan().dropped(table);
+    }
+
+    /// For the delivery: the table's rows are delivered no longer.
+    pub(crate) fn halted(&self, table: &TableName) {
+        self.plan().exclude(table);
         self.changed.notify_all();
     }
 
@@ -324,13 +359,15 @@ impl Copying {
                         passing.extend(chunk.batches.into_iter().map(|batch| Passing { batch, mark: Mark::Piece }));
                     }
                 },
-                Offer::WholeEnd { table, rows } => {
-                    self.go_on(stream);
-                    if self.whole_failed.swap(false, Ordering::Relaxed) {
-                        self.plan().redo_whole(&table);
+                Offer::WholeEnd { id, rows } => {
+                    if self.go_on(stream) {
+                        passing.push(Passing { batch: Batch::default(), mark: Mark::Whole { id, rows } });
                     } else {
-                        passing.push(Passing { batch: Batch::default(), mark: Mark::Whole { table, rows } });
+                        self.plan().redo_whole(&id);
                     }
+                }
+                Offer::LetGo => {
+                    self.go_on(stream);
                 }
             }
         }
@@ -347,35 +384,43 @@ impl Copying {
             return true;
         }
         let mut standing = self.standing.lock().expect("never held across a panic");
-        if matches!(*standing, Standing::Asked) {
-            *standing = Standing::Stands;
-            self.stood.notify_all();
-        }
-        while matches!(*standing, Standing::Stands) {
-            if self.leaves() {
-                return false;
+        loop {
+            match &*standing {
+                Standing::Asked => {
+                    *standing = Standing::Stands;
+                    self.stood.notify_all();
+                }
+                Standing::Stands if self.leaves() => return false,
+                Standing::Stands => {
+                    standing = self.stood.wait_timeout(standing, LOOK_UP).expect("never held across a panic").0;
+                }
+                Standing::UpTo(fence) => {
+                    stream.hold_at(Some(fence.clone()));
+                    break;
+                }
+                Standing::No => break,
             }
-            standing = self.stood.wait_timeout(standing, LOOK_UP).expect("never held across a panic").0;
         }
-        if let Standing::UpTo(fence) = &*standing {
-            stream.hold_at(Some(fence.clone()));
-        }
+        // Under the lock: whoever asks next raises it again.
         self.stand.store(false, Ordering::Release);
         true
     }
 
-    fn go_on(&self, stream: &mut dyn ChangeStream) {
+    /// Lets the stream go on behind a table that was read whole; false where one of its pieces was refused.
+    fn go_on(&self, stream: &mut dyn ChangeStream) -> bool {
         *self.standing.lock().expect("never held across a panic") = Standing::No;
-        self.stand.store(false, Ordering::Release);
         stream.hold_at(None);
+        let failed = self.whole_failed.swap(false, Ordering::Relaxed);
+        self.plan().stream_released();
+        !failed
     }
 
     /// For the delivery: a batch of a chunk whose turn has come. Drops what must not follow what the stream said.
     pub(crate) fn deliver(&self, mark: &Mark, encoded: &mut EncodedBatch) {
         match mark {
             Mark::Piece => {}
-            Mark::Whole { table, rows } => {
-                self.plan().whole_delivered(table, *rows);
+            Mark::Whole { id, rows } => {
+                self.plan().whole_delivered(id, *rows);
                 self.changed.notify_all();
             }
             Mark::Chunk { id, window, ends } => {

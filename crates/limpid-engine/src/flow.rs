@@ -201,7 +201,8 @@ fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
     let copy = attempt.copy.clone().map(|options| {
         let (cursors, observer) = (&attempt.saver.record().cursors, Arc::clone(&attempt.observer));
         let copiers = options.parallel.max(1);
-        Copying::resume(options, Arc::clone(&attempt.copy_control), cursors, &attempt.stop, &abort, observer)
+        let control = Arc::clone(&attempt.copy_control);
+        Copying::resume(options, control, cursors, &attempt.halted, &attempt.stop, &abort, observer)
             .map(|copying| (copying, copiers))
     });
     let (copying, copiers) = copy.transpose()?.map_or((None, 0), |(copying, copiers)| (Some(copying), copiers));

@@ -7,45 +7,18 @@
 
 use std::time::Duration;
 
-use limpid_connector::Clock;
-use limpid_model::{Fault, FaultCode};
+use limpid_connector::{Clock, Finding};
+use limpid_model::FaultCode;
 
 use crate::config::KafkaOptions;
 use crate::faults::{self, Said};
 use crate::producer::{Of, Survey, TopicSeen, WRITE};
 use crate::{position, settings};
 
-/// What a check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Pass,
-    /// It works, and may not for long.
-    Warn,
-    Fail,
-    /// The system cannot be reached, so that nothing of it is known.
-    Unreachable,
-}
-
-/// One check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Stable.
-    pub name: &'static str,
-    pub outcome: Outcome,
-    /// What was seen, without values and secrets.
-    pub sentence: String,
-    /// How to mend it; `None` where all is well.
-    pub remedy: Option<String>,
-    /// The fault that a run would meet.
-    pub code: Option<FaultCode>,
-}
-
 /// As long as a sink's own start waits.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Topics that are asked for one by one, at a few milliseconds each.
 const TOPICS_MAX: usize = 500;
-/// Names that one sentence lists.
-const NAMES_MAX: usize = 5;
 /// Kafka's own default, which most tables' rows stay below.
 const RECORD_BYTES_USUAL: u64 = 1_048_576;
 
@@ -75,16 +48,7 @@ pub fn examine(options: &KafkaOptions, pipeline: &str, topics: &[String], clock:
             Err(fault) => failed = failed.or(Some(fault)),
         }
     }
-    failed.iter().map(|fault| of_fault("sink.connection", fault)).collect()
-}
-
-fn of_fault(name: &'static str, fault: &Fault) -> Finding {
-    let outcome = if fault.code() == FaultCode::SinkUnreachable { Outcome::Unreachable } else { Outcome::Fail };
-    let sentence = match fault.object() {
-        Some(object) => format!("{fault} ({object})"),
-        None => fault.to_string(),
-    };
-    Finding { name, outcome, sentence, remedy: Some(fault.remedy().to_owned()), code: Some(fault.code()) }
+    failed.iter().map(|fault| Finding::of_fault("sink.connection", fault)).collect()
 }
 
 /// What brokers do unless a topic says otherwise; `None` where we may not know.
@@ -112,18 +76,15 @@ impl Asked<'_> {
     }
 
     fn pass(&mut self, name: &'static str, sentence: impl Into<String>) {
-        let finding = Finding { name, outcome: Outcome::Pass, sentence: sentence.into(), remedy: None, code: None };
-        self.findings.push(finding);
+        self.findings.push(Finding::pass(name, sentence));
     }
 
     fn warn(&mut self, name: &'static str, sentence: impl Into<String>, remedy: impl Into<String>) {
-        let (sentence, remedy) = (sentence.into(), Some(remedy.into()));
-        self.findings.push(Finding { name, outcome: Outcome::Warn, sentence, remedy, code: None });
+        self.findings.push(Finding::warn(name, sentence, remedy));
     }
 
     fn fail(&mut self, name: &'static str, code: FaultCode, sentence: impl Into<String>, remedy: impl Into<String>) {
-        let (sentence, remedy) = (sentence.into(), Some(remedy.into()));
-        self.findings.push(Finding { name, outcome: Outcome::Fail, sentence, remedy, code: Some(code) });
+        self.findings.push(Finding::fail(name, code, sentence, remedy));
     }
 
     /// Of the first broker: a cluster whose brokers differ in these is beyond us.
@@ -199,11 +160,11 @@ impl Asked<'_> {
         }
         let name = "sink.topics";
         if !forbidden.is_empty() {
-            let sentence = format!("this user may not write to {}", listed(&forbidden));
+            let sentence = format!("this user may not write to {}", Finding::listed(&forbidden));
             self.fail(name, FaultCode::SinkGrantMissing, sentence, "grant DESCRIBE and WRITE on them");
         }
         if !thin.is_empty() {
-            let sentence = format!("fewer replicas than min.insync.replicas: {}", listed(&thin));
+            let sentence = format!("fewer replicas than min.insync.replicas: {}", Finding::listed(&thin));
             self.fail(
                 name,
                 FaultCode::SinkWriteFailed,
@@ -212,7 +173,7 @@ impl Asked<'_> {
             );
         }
         if !absent.is_empty() && !self.options.creation.enabled {
-            let sentence = format!("not there, and topic-creation is off: {}", listed(&absent));
+            let sentence = format!("not there, and topic-creation is off: {}", Finding::listed(&absent));
             let remedy = "create them, or set sink.topic-creation.enabled: true";
             return self.fail(name, FaultCode::TopicMissing, sentence, remedy);
         }
@@ -272,13 +233,4 @@ fn may_write(seen: &TopicSeen) -> bool {
 
 fn number(entries: &[(String, String)], key: &str) -> Option<u64> {
     entries.iter().find(|(name, _)| name == key).and_then(|(_, value)| value.parse().ok())
-}
-
-/// The first few of a list, and how many more there are.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMES_MAX) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }

@@ -8,7 +8,7 @@
 
 mod rights;
 
-use limpid_connector::Clock;
+use limpid_connector::{Clock, Finding};
 use limpid_model::{Fault, FaultCode, TableName};
 
 use crate::client::{Client, TextRows};
@@ -16,31 +16,6 @@ use crate::position::Flavor;
 use crate::server::{self, ServerFacts};
 use crate::stream::MySqlOptions;
 use rights::{Rights, needed};
-
-/// What a check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Pass,
-    /// It works, and may not for long.
-    Warn,
-    Fail,
-    /// The system cannot be reached, so that nothing of it is known.
-    Unreachable,
-}
-
-/// One check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Stable.
-    pub name: &'static str,
-    pub outcome: Outcome,
-    /// What was seen, without values and secrets.
-    pub sentence: String,
-    /// How to mend it; `None` where all is well.
-    pub remedy: Option<String>,
-    /// The fault that a run would meet.
-    pub code: Option<FaultCode>,
-}
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -58,20 +33,22 @@ const RETENTION_SECONDS_MIN: u64 = 86_400;
 const OFFSET_MICROS_MAX: i64 = 1_000_000;
 /// The best of so many questions tells the time.
 const CLOCK_ROUNDS: usize = 5;
-/// Names that one sentence lists.
-const NAMES_MAX: usize = 5;
 
 /// Asks the server everything.
 pub fn examine(options: &MySqlOptions, clock: &Clock) -> Examined {
     let endpoint = options.connect.endpoint();
     let mut client = match Client::connect(&options.connect) {
         Ok(client) => client,
-        Err(fault) => return Examined { findings: vec![of_fault("source.connection", &fault)], ..Examined::default() },
+        Err(fault) => {
+            return Examined { findings: vec![Finding::of_fault("source.connection", &fault)], ..Examined::default() };
+        }
     };
     let version = client.server_version.clone();
     let facts = match ServerFacts::read(&mut client) {
         Ok(facts) => facts,
-        Err(fault) => return Examined { findings: vec![of_fault("source.version", &fault)], ..Examined::default() },
+        Err(fault) => {
+            return Examined { findings: vec![Finding::of_fault("source.version", &fault)], ..Examined::default() };
+        }
     };
     let mut asked = Asked { client, facts, options, out: Examined::default() };
     asked.pass("source.connection", format!("{endpoint} lets `{}` in", options.connect.user));
@@ -93,15 +70,6 @@ pub fn either(options: &MySqlOptions) -> String {
     format!("-- MariaDB\n{}\n-- MySQL\n{}", of(Flavor::MariaDb), of(Flavor::MySql))
 }
 
-fn of_fault(name: &'static str, fault: &Fault) -> Finding {
-    let outcome = if fault.code() == FaultCode::SourceUnreachable { Outcome::Unreachable } else { Outcome::Fail };
-    let sentence = match fault.object() {
-        Some(object) => format!("{fault} ({object})"),
-        None => fault.to_string(),
-    };
-    Finding { name, outcome, sentence, remedy: Some(fault.remedy().to_owned()), code: Some(fault.code()) }
-}
-
 /// An examination under way.
 struct Asked<'a> {
     client: Client,
@@ -112,18 +80,15 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn pass(&mut self, name: &'static str, sentence: impl Into<String>) {
-        let finding = Finding { name, outcome: Outcome::Pass, sentence: sentence.into(), remedy: None, code: None };
-        self.out.findings.push(finding);
+        self.out.findings.push(Finding::pass(name, sentence));
     }
 
     fn warn(&mut self, name: &'static str, sentence: impl Into<String>, remedy: impl Into<String>) {
-        let (sentence, remedy) = (sentence.into(), Some(remedy.into()));
-        self.out.findings.push(Finding { name, outcome: Outcome::Warn, sentence, remedy, code: None });
+        self.out.findings.push(Finding::warn(name, sentence, remedy));
     }
 
-    fn fail(&mut self, name: &'static str, code: FaultCode, sentence: String, remedy: String) {
-        let finding = Finding { name, outcome: Outcome::Fail, sentence, remedy: Some(remedy), code: Some(code) };
-        self.out.findings.push(finding);
+    fn fail(&mut self, name: &'static str, code: FaultCode, sentence: impl Into<String>, remedy: impl Into<String>) {
+        self.out.findings.push(Finding::fail(name, code, sentence, remedy));
     }
 
     fn rows(&mut self, what: &str, sql: &str) -> Result<TextRows, Fault> {
@@ -159,7 +124,7 @@ impl Asked<'_> {
                 let sentence = format!("the log is on, binlog_format {format}, binlog_row_image {row_image}");
                 self.pass("source.log", sentence);
             }
-            Err(fault) => self.out.findings.push(of_fault("source.log", &fault)),
+            Err(fault) => self.out.findings.push(Finding::of_fault("source.log", &fault)),
         }
         if self.facts.full_metadata {
             self.pass("source.log-metadata", "binlog_row_metadata is FULL: the log names its own columns");
@@ -198,7 +163,7 @@ impl Asked<'_> {
     fn tables(&mut self) {
         let history = match server::definitions(&mut self.client, &self.facts, &self.options.connect) {
             Ok(history) => history,
-            Err(fault) => return self.out.findings.push(of_fault("source.tables", &fault)),
+            Err(fault) => return self.out.findings.push(Finding::of_fault("source.tables", &fault)),
         };
         let taken = history.tables().filter(|(name, _)| self.options.selection.takes(name));
         let (mut names, mut keyless) = (Vec::new(), Vec::new());
@@ -218,7 +183,7 @@ impl Asked<'_> {
         }
         if !keyless.is_empty() {
             let sentence =
-                format!("without a primary or unique key of columns that are NOT NULL: {}", listed(&keyless));
+                format!("without a primary or unique key of columns that are NOT NULL: {}", Finding::listed(&keyless));
             self.warn("source.keys", sentence, "give them one, or name message-key-columns; to copy them LOCK TABLES is needed, see SOURCE_GRANT_MISSING");
         } else if !names.is_empty() {
             self.pass("source.keys", "each has a key");
@@ -235,15 +200,17 @@ impl Asked<'_> {
         self.out.grants = Some(sql);
         let rights = match shown {
             Ok(rights) => rights,
-            Err(fault) => return self.out.findings.push(of_fault(name, &fault)),
+            Err(fault) => return self.out.findings.push(Finding::of_fault(name, &fault)),
         };
         let missing = rights.missing(self.facts.flavor, &self.options.selection, &self.out.tables);
         if missing.is_empty() {
             return self.pass(name, "the account has what is needed");
         }
         let remedy = rights::grants(&missing, &account);
-        let sentence =
-            format!("the account lacks {}", listed(&missing.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        let sentence = format!(
+            "the account lacks {}",
+            Finding::listed(&missing.iter().map(ToString::to_string).collect::<Vec<_>>())
+        );
         self.fail(name, FaultCode::SourceGrantMissing, sentence, remedy);
     }
 
@@ -335,13 +302,4 @@ impl Asked<'_> {
 
 fn text(row: &[Option<Vec<u8>>], index: usize) -> String {
     row.get(index).and_then(Option::as_deref).map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())
-}
-
-/// The first few of a list, and how many more there are.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMES_MAX) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }

@@ -59,6 +59,11 @@ pub struct ServerNames {
 const PREPARED_MAX: usize = 10_000;
 
 impl Schemas {
+    /// Whether rows of a table of this name are captured.
+    pub fn captures(&self, table: &TableName) -> bool {
+        self.selection.takes(table)
+    }
+
     pub fn new(selection: Selection, server: ServerNames) -> Self {
         Self {
             selection,

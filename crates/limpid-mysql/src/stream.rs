@@ -264,6 +264,10 @@ impl ChangeStream for MySqlStream {
         self.assembler.schemas.skip(table.clone());
     }
 
+    fn captures(&self, table: &TableName) -> bool {
+        self.assembler.schemas.captures(table)
+    }
+
     fn connector(&self) -> &'static str {
         match self.dump.flavor {
             Flavor::MySql => "mysql",

@@ -11,9 +11,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use limpid_connector::{Finding, Outcome};
 use limpid_model::FaultCode;
 
-use crate::doctor::{Finding, Outcome};
 use crate::progress::bytes_text;
 
 /// Too little to begin with.

@@ -8,61 +8,20 @@
 use std::fmt::Write;
 
 use limpid_config::{PipelineSpec, Process};
-use limpid_connector::Clock;
-use limpid_model::{Fault, FaultCode};
+use limpid_connector::{Clock, Finding, Outcome};
+use limpid_model::FaultCode;
 use serde_json::{Value, json};
 
 use crate::cli::{DoctorArguments, Form};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::{disk, report};
 
-/// What a check came to. Ordered from well to worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    Pass,
-    Warn,
-    /// The system cannot be reached, so that nothing of it is known.
-    Unreachable,
-    Fail,
-}
-
-impl Outcome {
-    const fn word(self) -> &'static str {
-        match self {
-            Outcome::Pass => "pass",
-            Outcome::Warn => "warn",
-            Outcome::Unreachable | Outcome::Fail => "fail",
-        }
-    }
-}
-
-/// One check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Stable.
-    pub name: &'static str,
-    pub outcome: Outcome,
-    pub sentence: String,
-    pub remedy: Option<String>,
-    pub code: Option<FaultCode>,
-}
-
-impl Finding {
-    pub fn pass(name: &'static str, sentence: impl Into<String>) -> Self {
-        Self { name, outcome: Outcome::Pass, sentence: sentence.into(), remedy: None, code: None }
-    }
-
-    pub fn warn(name: &'static str, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Warn, remedy: Some(remedy.into()), ..Self::pass(name, sentence) }
-    }
-
-    pub fn fail(name: &'static str, code: FaultCode, sentence: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Fail, code: Some(code), ..Self::warn(name, sentence, remedy) }
-    }
-
-    pub fn of_fault(name: &'static str, fault: &Fault) -> Self {
-        let sentence = fault.object().map_or_else(|| fault.to_string(), |object| format!("{fault} ({object})"));
-        Self::fail(name, fault.code(), sentence, fault.remedy())
+/// The word for an outcome. That a system could not be reached shows in the code and in the exit.
+const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Warn => "warn",
+        Outcome::Unreachable | Outcome::Fail => "fail",
     }
 }
 
@@ -126,7 +85,7 @@ fn text(all: &[Examined]) -> String {
         let pipeline = if pipeline.is_empty() { "-" } else { pipeline };
         for Finding { name, outcome, sentence, remedy, code } in findings {
             let code = code.map_or(String::new(), |code| format!(" [{code}]"));
-            let _ = write!(out, "{:<5} {pipeline} {name}: {sentence}{code}", outcome.word());
+            let _ = write!(out, "{:<5} {pipeline} {name}: {sentence}{code}", word(*outcome));
             if let Some(remedy) = remedy {
                 // On the same line, for one line is one check; statements stand one after the other.
                 let _ = write!(out, "; help: {}", remedy.replace('\n', " "));
@@ -143,14 +102,14 @@ fn document(all: &[Examined]) -> Value {
             json!({
                 "pipeline": pipeline,
                 "check": finding.name,
-                "outcome": finding.outcome.word(),
+                "outcome": word(finding.outcome),
                 "message": finding.sentence,
                 "remedy": finding.remedy,
                 "error_code": finding.code.map(FaultCode::as_str),
             })
         })
     });
-    json!({"outcome": worst(all).word(), "checks": checks.collect::<Vec<_>>()})
+    json!({"outcome": word(worst(all)), "checks": checks.collect::<Vec<_>>()})
 }
 
 #[cfg(test)]
@@ -168,10 +127,5 @@ mod tests {
         assert_eq!(text(&all), format!("pass  shop a.b: well\n{line}\n"));
         assert_eq!((worst(&all), worst(&[])), (Outcome::Fail, Outcome::Pass));
         assert_eq!(document(&all)["checks"][1]["error_code"], "SOURCE_GRANT_MISSING");
-    }
-
-    #[test]
-    fn what_is_known_to_be_wrong_weighs_more_than_what_is_not_known() {
-        assert!(Outcome::Fail > Outcome::Unreachable && Outcome::Unreachable > Outcome::Warn);
     }
 }

@@ -11,7 +11,7 @@ use limpid_config::{
     self as config, Complaint, ConfigFault, Connectors, Delivers, Encodes, FormatSpec, PipelineSpec, Section, SinkKind,
     SourceKind, Start,
 };
-use limpid_connector::{Clock, JsonText, Sink, Source, StartPoint};
+use limpid_connector::{Clock, Finding, JsonText, Sink, Source, StartPoint};
 use limpid_engine::EncoderFactory;
 use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
@@ -19,7 +19,6 @@ use limpid_model::Fault;
 use limpid_mysql::MySqlSource;
 
 use crate::disk;
-use crate::doctor::{Finding, Outcome};
 
 /// What this binary has.
 pub const CONNECTORS: Connectors = Connectors {
@@ -136,7 +135,7 @@ pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Unmade> {
 pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, String), Unmade> {
     let source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), JsonText::Server)?;
     let asked = limpid_mysql::doctor::examine(&source, clock);
-    let mut findings: Vec<Finding> = asked.findings.into_iter().map(Finding::from).collect();
+    let mut findings = asked.findings;
     match spec.sink.kind {
         "kafka" => {
             let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
@@ -150,8 +149,7 @@ pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, Stri
                 bad.into_iter().filter_map(Result::err).map(|fault| Finding::of_fault("sink.topic-names", &fault)),
             );
             let topics: Vec<String> = topics.into_iter().flatten().map(|topic| topic.to_string()).collect();
-            let found = limpid_kafka::doctor::examine(&options, spec.name.as_str(), &topics, clock);
-            findings.extend(found.into_iter().map(Finding::from));
+            findings.extend(limpid_kafka::doctor::examine(&options, spec.name.as_str(), &topics, clock));
         }
         "file" => {
             let options = limpid_file::config::read(&spec.sink.section)?;
@@ -161,34 +159,6 @@ pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, Stri
     }
     let grants = asked.grants.unwrap_or_else(|| limpid_mysql::doctor::either(&source));
     Ok((findings, grants))
-}
-
-impl From<limpid_mysql::doctor::Finding> for Finding {
-    fn from(found: limpid_mysql::doctor::Finding) -> Self {
-        use limpid_mysql::doctor::Outcome as Theirs;
-        let limpid_mysql::doctor::Finding { name, outcome, sentence, remedy, code } = found;
-        let outcome = match outcome {
-            Theirs::Pass => Outcome::Pass,
-            Theirs::Warn => Outcome::Warn,
-            Theirs::Fail => Outcome::Fail,
-            Theirs::Unreachable => Outcome::Unreachable,
-        };
-        Self { name, outcome, sentence, remedy, code }
-    }
-}
-
-impl From<limpid_kafka::doctor::Finding> for Finding {
-    fn from(found: limpid_kafka::doctor::Finding) -> Self {
-        use limpid_kafka::doctor::Outcome as Theirs;
-        let limpid_kafka::doctor::Finding { name, outcome, sentence, remedy, code } = found;
-        let outcome = match outcome {
-            Theirs::Pass => Outcome::Pass,
-            Theirs::Warn => Outcome::Warn,
-            Theirs::Fail => Outcome::Fail,
-            Theirs::Unreachable => Outcome::Unreachable,
-        };
-        Self { name, outcome, sentence, remedy, code }
-    }
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.

@@ -50,7 +50,10 @@ fn call(command: &str, address: &str, arguments: &[&str]) -> Result<(Ended, Stri
 #[test]
 fn an_operator_has_tables_of_a_running_pipeline_copied_pauses_and_stops_that() -> Result<()> {
     for db in both() {
-        let tables = format!("{TABLE}; create table u (id int primary key); insert into u values (1)");
+        let tables = format!(
+            "{TABLE}; create table u (id int primary key); insert into u values (1); create table keyless (a int); \
+             insert into keyless values (1), (2)"
+        );
         let throttled = "{ mode: never, chunk-rows: 100, rows-per-second: 3000 }";
         let mut case = Case::unstarted(db, "asked", &tables, |spec| spec.snapshot(throttled))?;
         preload(&case)?;
@@ -75,9 +78,15 @@ fn an_operator_has_tables_of_a_running_pipeline_copied_pauses_and_stops_that() -
         ensure!(ask(&at, &[&name, "--table", &table, "--where", "nosuch = 1"])?.0 == Ended::Code(0));
         running.wait_for("\"error_code\":\"SOURCE_QUERY_FAILED\"", WAIT)?;
         ensure!(lines(&running) == 0, "{} rows before any was asked for", lines(&running));
+        // The stream stands still for a table without a key, and goes on where that cannot be read.
+        let keyless = format!("{name}.keyless");
+        ensure!(ask(&at, &[&name, "--table", &keyless, "--where", "nosuch = 1"])?.0 == Ended::Code(0));
+        wait_until("the second refusal", WAIT, || running.stderr().matches("SOURCE_QUERY_FAILED").count() >= 3)?;
+        ensure!(ask(&at, &[&name, "--table", &keyless, "--where", "a = 2"])?.0 == Ended::Code(0));
+        wait_until("the one row", WAIT, || lines(&running) == 1)?;
         let condition = "id % 2 = 0";
         ensure!(ask(&at, &[&name, "--table", &table, "--where", condition])?.0 == Ended::Code(0));
-        wait_until("some rows", WAIT, || lines(&running) > 300)?;
+        wait_until("some rows", WAIT, || lines(&running) > 400)?;
         ensure!(ask(&at, &[&name, "--pause"])?.0 == Ended::Code(0));
         // A restart finds what was asked for in the record: the pause is over, the copy goes on.
         case.sql("insert into u values (2)")?;

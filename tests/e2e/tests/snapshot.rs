@@ -311,6 +311,12 @@ fn only_rows_that_meet_a_tables_condition_are_copied_and_a_bad_condition_halts_w
         case.sql("insert into t values (1,1,'')")?;
         let said = case.read_to_halt("SOURCE_QUERY_FAILED")?;
         ensure!(said.contains(&format!("{}.t", case.name)), "{said}");
+        let slip = format!("{{ where: {{ slip_{}.tt: \"id > 5\" }} }}", db.word());
+        let mut case = Case::unstarted(db, "slip", TABLE, |spec| spec.snapshot(&slip))?;
+        case.sql("insert into t values (1,1,'')")?;
+        let (ended, said) = case.run(&["--until", "caught-up"])?;
+        ensure!(ended == Ended::Code(2) && said.contains("CONFIG_BAD_VALUE"), "{ended:?}: {said}");
+        ensure!(said.contains(".tt") && case.seen.is_empty(), "{said}");
     }
     Ok(())
 }
@@ -328,6 +334,9 @@ fn a_table_that_is_captured_later_is_copied_at_the_next_start_and_the_others_are
         capture(&case, "t")?;
         case.sql("insert into t values (1,1,'')")?;
         case.read()?;
+        // Made under the stream's eyes, which then had no eyes for its rows.
+        case.sql("create table scratch (id int primary key); insert into scratch values (1), (2)")?;
+        case.read()?;
         ensure!((case.operations("t"), case.operations("u")) == ("r".into(), String::new()), "{:?}", case.seen);
         case.sql("insert into u values (3)")?;
         capture(&case, "*")?;
@@ -338,6 +347,7 @@ fn a_table_that_is_captured_later_is_copied_at_the_next_start_and_the_others_are
         ensure!(case.operations("t") == "r", "{:?}", case.operations("t"));
         case.check("u", "id")?;
         case.check("made", "id")?;
+        ensure!(case.operations("scratch") == "rr", "{:?}", case.operations("scratch"));
     }
     Ok(())
 }

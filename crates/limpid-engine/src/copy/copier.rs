@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableReader};
+use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableFound, TableReader};
 use limpid_model::{Component, Fault, FaultCode, FaultKind, TableName};
 
 use super::plan::{ChunkId, Work};
@@ -35,13 +35,11 @@ pub(crate) fn run(parts: &CopierParts<'_>) -> Result<(), Fault> {
         if parts.copying.leaves() {
             return Ok(());
         }
-        let work = match parts.copying.control.is_paused() {
-            true => Work::Wait,
-            false => parts.copying.plan().next(),
-        };
+        let is_paused = parts.copying.control.is_paused();
+        let work = if is_paused { Work::Wait } else { parts.copying.plan().next() };
         if matches!(work, Work::Wait | Work::Finished) {
-            // Nothing is open at the source while there is nothing to read.
-            if work == Work::Finished {
+            if is_paused || work == Work::Finished {
+                // Nothing is open at the source while there is nothing to read.
                 reader = None;
                 parts.copying.busy.store(false, Ordering::Relaxed);
             }
@@ -70,6 +68,7 @@ impl CopierParts<'_> {
         match work {
             Work::List => {
                 let found = reader.tables()?;
+                copying.check_predicates(&found)?;
                 let missing = copying.plan().listed(&found);
                 for table in missing {
                     let text = "no captured table has this name";
@@ -83,7 +82,7 @@ impl CopierParts<'_> {
                 copying.plan().split(&table, ranges);
             }
             Work::Chunk { id, range, predicate } => return self.chunk(reader, id, &range, predicate),
-            Work::Whole { table, predicate } => return self.whole(reader, &table, predicate),
+            Work::Whole { id, predicate } => return self.whole(reader, id, predicate),
             Work::Wait | Work::Finished => {}
         }
         copying.changed.notify_all();
@@ -113,7 +112,7 @@ impl CopierParts<'_> {
             Ok(Some(chunk)) => chunk,
             Ok(None) => {
                 copying.touched.close(window);
-                copying.over(&id.table);
+                copying.plan().gone(&id.table);
                 return Ok(());
             }
             Err(fault) => {
@@ -130,28 +129,36 @@ impl CopierParts<'_> {
     }
 
     /// A table without a key: the stream stands still, so that no change of it is in the table and in the stream both.
-    fn whole(&self, reader: &mut dyn TableReader, table: &TableName, asked: Option<String>) -> Result<(), Fault> {
+    fn whole(&self, reader: &mut dyn TableReader, id: ChunkId, asked: Option<String>) -> Result<(), Fault> {
         let copying = self.copying;
         if !copying.ask_to_stand() {
             return Ok(());
         }
-        let predicate = asked.as_deref().or(copying.predicate(table));
-        let begun = reader.begin_whole(table, predicate);
-        let fence = match begun {
+        let predicate = asked.as_deref().or(copying.predicate(&id.table));
+        let fence = match reader.begin_whole(&id.table, predicate) {
             Ok(Some(fence)) => fence,
             none => {
                 copying.set_standing(Standing::No);
+                copying.plan().stream_released();
                 none?;
-                copying.over(table);
+                copying.plan().gone(&id.table);
                 return Ok(());
             }
         };
         copying.set_standing(Standing::UpTo(fence));
         let mut rows = 0;
         while copying.wait_for_room() {
-            let Some(chunk) = reader.read_whole(CHUNK_BYTES)? else {
-                copying.offer(Offer::WholeEnd { table: table.clone(), rows });
-                return Ok(());
+            let chunk = match reader.read_whole(CHUNK_BYTES) {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => {
+                    copying.offer(Offer::WholeEnd { id, rows });
+                    return Ok(());
+                }
+                Err(fault) => {
+                    // Else the stream would stand at the fence for ever.
+                    copying.offer(Offer::LetGo);
+                    return Err(fault);
+                }
             };
             pass(Point::AfterChunk);
             rows += chunk.rows;
@@ -185,6 +192,19 @@ impl CopierParts<'_> {
 impl Copying {
     fn predicate(&self, table: &TableName) -> Option<&str> {
         self.options.predicates.get(&table.to_string()).map(String::as_str)
+    }
+
+    /// A condition that no table meets by its name is a slip that would copy what should not be. Told at the first copy
+    /// only: later a table may be gone for good reasons.
+    fn check_predicates(&self, found: &[TableFound]) -> Result<(), Fault> {
+        let is_there = |name: &&String| found.iter().any(|found| found.name.to_string() == **name);
+        match self.options.predicates.keys().find(|name| !is_there(name)) {
+            Some(name) if self.fresh => {
+                let text = format!("source.snapshot.where has a condition for {name}, which is no captured table");
+                Err(Fault::new(FaultCode::ConfigBadValue, Component::Input, text).about("source.snapshot.where"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn wait_for_change(&self) {
@@ -229,9 +249,9 @@ impl Copying {
 
     /// Asks the reader to stand and waits until it does; false: everybody leaves.
     fn ask_to_stand(&self) -> bool {
-        self.set_standing(Standing::Asked);
-        self.stand.store(true, Ordering::Release);
         let mut standing = self.standing.lock().expect("never held across a panic");
+        *standing = Standing::Asked;
+        self.stand.store(true, Ordering::Release);
         while !matches!(*standing, Standing::Stands) {
             if self.leaves() {
                 return false;
@@ -241,3 +261,6 @@ impl Copying {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,8 +29,9 @@ pub(crate) enum Work {
     Split { table: TableName },
     /// Read the beginning of the range.
     Chunk { id: ChunkId, range: KeyRange, predicate: Option<String> },
-    /// Read the table, which has no key, as one, while the stream stands still.
-    Whole { table: TableName, predicate: Option<String> },
+    /// Read the table, which has no key, as one, while the stream stands still. Nobody else is given such work before
+    /// [`Plan::stream_released`].
+    Whole { id: ChunkId, predicate: Option<String> },
     /// Nothing until something changes.
     Wait,
     /// Nothing is left to read.
@@ -41,8 +42,8 @@ impl Work {
     /// The table that it is about.
     pub(crate) fn table(&self) -> Option<&TableName> {
         match self {
-            Work::Split { table } | Work::Whole { table, .. } => Some(table),
-            Work::Chunk { id, .. } => Some(&id.table),
+            Work::Split { table } => Some(table),
+            Work::Chunk { id, .. } | Work::Whole { id, .. } => Some(&id.table),
             Work::List | Work::Wait | Work::Finished => None,
         }
     }
@@ -65,9 +66,9 @@ enum State {
     Splitting,
     /// By key, in lanes that are read beside each other.
     Lanes(Vec<Lane>),
-    /// Has no key.
+    /// Has no key. The number of the reading under way, which one that was given up has no longer.
     Whole {
-        reading: bool,
+        reading: Option<u64>,
     },
     Done,
 }
@@ -102,6 +103,8 @@ pub(crate) struct Plan {
     all: bool,
     listing: Listing,
     next_lane: u64,
+    /// The stream stands still for a table, whatever became of that table's copy since.
+    stream_held: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +118,7 @@ impl Plan {
     /// Goes on from what was saved.
     pub(crate) fn resume(saved: Cursors) -> Self {
         let listing = if saved.all { Listing::Wanted } else { Listing::Done };
-        let mut plan = Self { tables: BTreeMap::new(), all: saved.all, listing, next_lane: 0 };
+        let mut plan = Self { tables: BTreeMap::new(), all: saved.all, listing, next_lane: 0, stream_held: false };
         for TableCursor { table, ranges, asked } in saved.tables {
             let ranges: Vec<KeyRange> = ranges.into_iter().map(|(after, until)| KeyRange { after, until }).collect();
             let state = match ranges.is_empty() {
@@ -149,7 +152,6 @@ impl Plan {
             Listing::Done => {}
         }
         let mut waiting = false;
-        let whole_is_read = self.tables.values().any(|table| matches!(table.state, State::Whole { reading: true }));
         for (name, table) in &mut self.tables {
             match &mut table.state {
                 State::Done => {}
@@ -170,9 +172,12 @@ impl Plan {
                 State::Whole { reading } => {
                     waiting = true;
                     // The stream can stand still for one of them only.
-                    if !*reading && !whole_is_read {
-                        *reading = true;
-                        return Work::Whole { table: name.clone(), predicate: table.condition() };
+                    if reading.is_none() && !self.stream_held {
+                        self.stream_held = true;
+                        self.next_lane += 1;
+                        *reading = Some(self.next_lane);
+                        let id = ChunkId { table: name.clone(), lane: self.next_lane };
+                        return Work::Whole { id, predicate: table.condition() };
                     }
                 }
             }
@@ -185,20 +190,19 @@ impl Plan {
     pub(crate) fn listed(&mut self, found: &[TableFound]) -> Vec<TableName> {
         self.listing = Listing::Done;
         let mut missing = Vec::new();
-        for (name, table) in &mut self.tables {
-            if !found.iter().any(|found| found.name == *name) {
-                if table.asked.is_some() && !matches!(table.state, State::Done) {
-                    missing.push(name.clone());
-                }
-                table.state = State::Done;
+        self.tables.retain(|name, table| {
+            let is_there = found.iter().any(|found| found.name == *name);
+            if !is_there && table.asked.is_some() && !matches!(table.state, State::Done) {
+                missing.push(name.clone());
             }
-        }
+            is_there
+        });
         for found in found {
             let unnamed = if self.all { State::Unsplit } else { State::Done };
             let table = self.tables.entry(found.name.clone()).or_insert_with(|| Table::new(unnamed, None));
             (table.rows_estimated, table.bytes_estimated) = (found.rows, found.bytes);
-            if !found.has_key && !matches!(table.state, State::Done) {
-                table.state = State::Whole { reading: false };
+            if !found.has_key && !matches!(table.state, State::Done | State::Whole { .. }) {
+                table.state = State::Whole { reading: None };
             }
         }
         missing
@@ -269,29 +273,60 @@ impl Plan {
     }
 
     /// A table without a key was read and handed on whole.
-    pub(crate) fn whole_delivered(&mut self, name: &TableName, rows: u64) {
-        if let Some(table) = self.tables.get_mut(name) {
+    pub(crate) fn whole_delivered(&mut self, id: &ChunkId, rows: u64) {
+        if let Some(table) = self.whole(id) {
             table.state = State::Done;
             table.rows += rows;
         }
     }
 
     /// A table without a key must be read again.
-    pub(crate) fn redo_whole(&mut self, name: &TableName) {
-        if let Some(table) = self.tables.get_mut(name).filter(|table| matches!(table.state, State::Whole { .. })) {
-            table.state = State::Whole { reading: false };
+    pub(crate) fn redo_whole(&mut self, id: &ChunkId) {
+        if let Some(table) = self.whole(id) {
+            table.state = State::Whole { reading: None };
         }
     }
 
-    /// The stream saw the table come to be. Before the tables are listed nobody knows whether it was there already.
+    /// The table of a reading that was not given up since.
+    fn whole(&mut self, id: &ChunkId) -> Option<&mut Table> {
+        let is_this = |table: &&mut Table| matches!(table.state, State::Whole { reading: Some(run) } if run == id.lane);
+        self.tables.get_mut(&id.table).filter(is_this)
+    }
+
+    /// The stream goes on: it may stand still for the next table.
+    pub(crate) fn stream_released(&mut self) {
+        self.stream_held = false;
+    }
+
+    /// The stream saw a captured table come to be. Before the tables are listed nobody knows whether it was there
+    /// already.
     pub(crate) fn created(&mut self, name: &TableName) {
         if self.listing == Listing::Done && !self.tables.contains_key(name) {
-            self.over(name);
+            self.exclude(name);
         }
     }
 
-    /// Nothing of the table is to be copied: it is gone, or it was halted.
-    pub(crate) fn over(&mut self, name: &TableName) {
+    /// The stream saw the table go: a copied one needs no cursor any more. One under way is found to be gone.
+    pub(crate) fn dropped(&mut self, name: &TableName) {
+        if self.tables.get(name).is_some_and(|table| matches!(table.state, State::Done)) {
+            self.tables.remove(name);
+        }
+    }
+
+    /// The source has the table no longer.
+    pub(crate) fn gone(&mut self, name: &TableName) {
+        self.tables.remove(name);
+    }
+
+    /// The copy cannot be made.
+    pub(crate) fn failed(&mut self, name: &TableName) {
+        if let Some(table) = self.tables.get_mut(name) {
+            table.state = State::Done;
+        }
+    }
+
+    /// Nothing of the table is to be copied, now or after a restart.
+    pub(crate) fn exclude(&mut self, name: &TableName) {
         self.tables.entry(name.clone()).or_insert_with(|| Table::new(State::Done, None)).state = State::Done;
     }
 

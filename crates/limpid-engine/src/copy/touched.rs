@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use limpid_connector::EncodedBatch;
-use limpid_model::{Op, RowHeader, TableName, key_digest};
+use limpid_model::{Op, Place, RowHeader, TableName, key_digest};
 
 /// Keys of one window: 16 bytes each and a hash table around them, so some 8 MB at most. More changes than that within
 /// one chunk mean that chunks are read too slowly for them; it is read again.
@@ -122,6 +122,11 @@ impl Window {
             if !image.is_empty() {
                 self.keys.insert(key_digest(batch, schema, image));
             }
+            // The chunk's row is then the only word on the columns that the stream left out.
+            if first == row.after && image.iter().any(|cell| cell.place() == Place::Absent) {
+                self.spoil("a row changed meanwhile, of which the log has some columns only");
+                return;
+            }
         }
         if self.keys.len() > KEYS_MAX {
             self.spoil("too many of its table's rows changed meanwhile");
@@ -213,5 +218,17 @@ mod tests {
         let ids: Vec<_> = (0..=KEYS_MAX as i64).map(|id| (None, Some(id))).collect();
         touched.mark(&batch(Op::Insert, &ids));
         assert!(touched.drop_touched(window, &mut batch(Op::Read, &[(None, Some(-1))])).is_err());
+    }
+
+    #[test]
+    fn a_change_of_which_the_log_has_some_columns_only_spoils_the_chunk() {
+        let touched = Touched::default();
+        let window = touched.open(&TableName::new("s", "t"));
+        let mut partial = batch(Op::Update, &[(Some(1), Some(1))]);
+        touched.mark(&partial);
+        assert_eq!(touched.drop_touched(window, &mut batch(Op::Read, &[(None, Some(2))])), Ok(0));
+        partial.batch.cells[3] = Cell::ABSENT;
+        touched.mark(&partial);
+        assert!(touched.drop_touched(window, &mut batch(Op::Read, &[(None, Some(2))])).is_err());
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use limpid_connector::{Accepted, EncodedBatch, Sink, SinkEvent, StreamEvent};
-use limpid_model::{Batch, Component, DdlKind, Fault, FaultCode, Position, TableName, TxnId};
+use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName, TxnId};
 
 use super::{Made, Shared};
 use crate::copy::Mark;
@@ -194,7 +194,9 @@ impl<'a> Delivery<'a> {
     fn prepare_copied(&mut self, mark: &Mark, encoded: &mut EncodedBatch) -> Position {
         if let Some(copying) = &self.shared.copying {
             copying.deliver(mark, encoded);
-            self.cursors = copying.cursors();
+            if mark.ends() {
+                self.cursors = copying.cursors();
+            }
             pass(Point::AfterCopied);
         }
         if !self.halted.is_empty() {
@@ -207,11 +209,6 @@ impl<'a> Delivery<'a> {
     fn prepare_streamed(&mut self, encoded: &mut EncodedBatch) -> Position {
         if let Some(copying) = &self.shared.copying {
             copying.touched.mark(encoded);
-            for (kind, schema, table) in &encoded.batch.control.ddl {
-                if *kind == DdlKind::CreateTable {
-                    copying.created(&TableName { schema: Arc::clone(schema), table: Arc::clone(table) });
-                }
-            }
         }
         let rows_inside = self.place_in_transactions(&mut encoded.batch);
         let end = encoded.batch.end.clone().expect("a stream gives each batch an end");
@@ -301,7 +298,7 @@ impl<'a> Delivery<'a> {
             self.saver.halt_table(&table, &fault, &self.last_end, self.shared)?;
             self.shared.observer.table_halted(&table, &fault);
             if let Some(copying) = &self.shared.copying {
-                copying.over(&table);
+                copying.halted(&table);
             }
             self.shared.halt(table);
         }

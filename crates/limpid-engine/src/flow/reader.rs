@@ -4,15 +4,16 @@
 //!
 //! Invariant: batches are numbered from 0 without gaps; what happened before a batch travels with it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use limpid_connector::{ChangeStream, Next};
-use limpid_model::Fault;
+use limpid_model::{Batch, DdlKind, Fault, TableName};
 
 use super::{Ended, Raw, Shared};
-use crate::copy::Passing;
+use crate::copy::{Copying, Passing};
 use crate::failpoint::{Point, pass};
 
 /// A stop is noticed at least this often.
@@ -72,6 +73,9 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         }
         pass(Point::AfterRead);
         encoded.batch.times.read = started;
+        if let Some(copying) = &shared.copying {
+            note_definitions(copying, &*stream, &encoded.batch);
+        }
         shared.observer.read(&encoded.batch);
         let events = stream.take_events();
         let full = std::mem::replace(&mut encoded, shared.take_spare());
@@ -79,6 +83,18 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
             return Ok(Ended::Stopped);
         }
         pass(Point::AfterQueue);
+    }
+}
+
+/// Tables that come and go under the stream's eyes need no copy, or no cursor any longer.
+fn note_definitions(copying: &Copying, stream: &dyn ChangeStream, batch: &Batch) {
+    for (kind, schema, table) in &batch.control.ddl {
+        let name = TableName { schema: Arc::clone(schema), table: Arc::clone(table) };
+        match kind {
+            DdlKind::CreateTable if stream.captures(&name) => copying.created(&name),
+            DdlKind::DropTable => copying.dropped(&name),
+            _ => {}
+        }
     }
 }
 

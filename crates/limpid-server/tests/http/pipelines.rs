@@ -257,6 +257,9 @@ impl ChangeStream for Still {
         Vec::new()
     }
     fn halt_table(&mut self, _: &TableName) {}
+    fn captures(&self, _: &TableName) -> bool {
+        true
+    }
     fn connector(&self) -> &'static str {
         "memory"
     }

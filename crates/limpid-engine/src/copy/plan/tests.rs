@@ -66,7 +66,7 @@ impl World {
     fn run(&mut self, plan: &mut Plan, dice: &mut Dice, crashes: bool) -> Option<Saved> {
         let mut reading: Vec<(ChunkId, KeyRange)> = Vec::new();
         let mut queue: VecDeque<Underway> = VecDeque::new();
-        let mut wholes: Vec<TableName> = Vec::new();
+        let mut wholes: Vec<ChunkId> = Vec::new();
         let mut saved = (plan.cursors(), self.handed.clone());
         loop {
             if crashes && dice.roll(200) == 0 {
@@ -86,9 +86,9 @@ impl World {
                         assert!(reading.iter().all(|(other, _)| *other != id), "a lane is in one hand only");
                         reading.push((id, range));
                     }
-                    Work::Whole { table, .. } => {
+                    Work::Whole { id, .. } => {
                         assert!(wholes.is_empty(), "the stream stands still for one table only");
-                        wholes.push(table);
+                        wholes.push(id);
                     }
                     Work::Wait => {}
                     Work::Finished if queue.is_empty() => return None,
@@ -122,14 +122,15 @@ impl World {
                     }
                 }
                 5 => {
-                    let Some(table) = wholes.pop() else { continue };
+                    let Some(id) = wholes.pop() else { continue };
+                    plan.stream_released();
                     if dice.roll(3) == 0 {
-                        plan.redo_whole(&table);
+                        plan.redo_whole(&id);
                         continue;
                     }
-                    let number = Self::number(&table);
+                    let number = Self::number(&id.table);
                     self.hand(number, (0, self.sizes[number]));
-                    plan.whole_delivered(&table, self.sizes[number]);
+                    plan.whole_delivered(&id, self.sizes[number]);
                     saved = (plan.cursors(), self.handed.clone());
                 }
                 _ => {}
@@ -169,7 +170,7 @@ fn a_table_that_came_later_is_copied_and_one_that_is_done_is_not_copied_again() 
     assert_eq!(plan.next(), Work::List);
     plan.listed(&world.found());
     assert_eq!(plan.next(), Work::Split { table: name(1) });
-    plan.over(&name(1));
+    plan.exclude(&name(1));
     assert_eq!(plan.next(), Work::Finished);
     plan.ask(&name(0), Some("a > 1".into()));
     let cursors = plan.cursors();
@@ -185,4 +186,49 @@ fn a_table_that_is_gone_is_over() {
     plan.next();
     assert!(plan.listed(&[]).is_empty(), "nobody asked for it");
     assert_eq!((plan.next(), plan.is_finished()), (Work::Finished, true));
+}
+
+/// Tables without a key, of which an operator asks for one while it is read: the list that follows must neither begin a
+/// second reading beside the first nor take the first one's end for the second's.
+#[test]
+fn a_whole_table_that_is_asked_for_while_it_is_read_is_read_again_behind_it() {
+    let world = World { sizes: vec![3, 3], keyless: vec![true, true], handed: BTreeMap::new() };
+    let mut plan = Plan::resume(Cursors { all: true, tables: Vec::new() });
+    plan.next();
+    assert!(plan.listed(&world.found()).is_empty());
+    let Work::Whole { id: first, .. } = plan.next() else { panic!("the first table is read whole") };
+    plan.ask(&name(0), None);
+    assert_eq!(plan.next(), Work::List);
+    plan.listed(&world.found());
+    assert_eq!(plan.next(), Work::Wait, "the stream stands still for one only");
+    plan.stream_released();
+    let Work::Whole { id: second, .. } = plan.next() else { panic!("it is read again") };
+    assert_eq!((&second.table, second == first), (&name(0), false));
+    plan.whole_delivered(&first, 3);
+    assert!(!plan.is_finished(), "the end of the first reading is not that of the second");
+    plan.whole_delivered(&second, 3);
+    plan.stream_released();
+    let Work::Whole { id, .. } = plan.next() else { panic!("the other table follows") };
+    plan.listed(&world.found());
+    plan.whole_delivered(&id, 3);
+    assert!(plan.is_finished(), "a list in the middle of a reading does not begin it anew");
+}
+
+#[test]
+fn a_table_that_went_has_no_cursor_and_one_that_came_has() {
+    let world = World { sizes: vec![3], keyless: vec![false], handed: BTreeMap::new() };
+    let mut plan = Plan::resume(cursor::decode(&["all/1".into(), "[\"s\",\"t0\"]".into()]).unwrap());
+    plan.created(&name(5));
+    plan.next();
+    plan.listed(&world.found());
+    assert_eq!(plan.cursors(), ["all/1", "[\"s\",\"t0\"]"], "before the list nobody knows what is new");
+    plan.created(&name(6));
+    assert_eq!(plan.cursors(), ["all/1", "[\"s\",\"t0\"]", "[\"s\",\"t6\"]"]);
+    plan.dropped(&name(6));
+    plan.failed(&name(7));
+    plan.gone(&name(0));
+    assert_eq!(plan.cursors(), ["all/1"]);
+    plan.ask(&name(9), None);
+    plan.next();
+    assert_eq!((plan.listed(&world.found()), plan.cursors()), (vec![name(9)], vec!["all/1".to_owned()]));
 }
