@@ -89,7 +89,7 @@ fn write_pipeline(dir: &Path, server: &mariadb::Server, broker: &kafka::Server) 
     let yaml = format!(
         "name: demo\n\
          source:\n  type: mysql\n  url: mysql://127.0.0.1:{}\n  user: limpid\n  password: ${{env:DB_PASSWORD}}\n  \
-         tables: [\"shop.*\"]\n  snapshot: never\n  start: head\n\
+         tables: [\"shop.*\"]\n  snapshot: initial\n\
          sink:\n  type: kafka\n  brokers: [\"{}\"]\n  format: debezium-json\n  decimal-handling: string\n  \
          topic-creation: {{ partitions: 3 }}\n  delivery: at-least-once\n\
          on-row-error: halt-table\n",

@@ -43,10 +43,22 @@ const SCHEMA: &str = "
     grant select on shop.* to limpid@'127.0.0.1';
 ";
 
+/// The shop as it was before anybody looked: its shelves, and what was bought in the past.
 pub(super) fn create(server: &mariadb::Server) -> anyhow::Result<()> {
     server.sql(SCHEMA).context("make the shop")?;
-    Ok(())
+    let names = "elt(1 + seq % 5, 'Tea', 'Kettle', 'Cup', 'Café au lait', '茶壺')";
+    let filled = server.sql(&format!(
+        "use shop; \
+         insert into products select seq, concat({names}, ' no. ', seq), 1 + seq * 0.35, 1000 from seq_1_to_{PRODUCTS}; \
+         insert into orders select {FIRST_PAST_ORDER} + seq, concat('customer ', seq % 97), 'shipped', seq % 500 + 0.99, \
+           '2026-01-01' + interval seq minute from seq_1_to_{PAST_ORDERS}"
+    ));
+    filled.map(drop).context("fill the shop")
 }
+
+/// Beyond the numbers of the demo's own orders.
+const FIRST_PAST_ORDER: u64 = 1_000_000_000;
+const PAST_ORDERS: u64 = 20_000;
 
 /// Products, and so many customers who buy at once.
 const PRODUCTS: u64 = 50;
@@ -63,12 +75,8 @@ pub(super) struct Shop {
 }
 
 impl Shop {
-    /// Fills the shelves and lets the customers in.
+    /// Lets the customers in.
     pub(super) fn open(server: &mariadb::Server) -> anyhow::Result<Self> {
-        let names = "elt(1 + seq % 5, 'Tea', 'Kettle', 'Cup', 'Café au lait', '茶壺')";
-        server.sql(&format!(
-            "use shop; insert into products select seq, concat({names}, ' no. ', seq), 1 + seq * 0.35, 1000 from seq_1_to_{PRODUCTS}"
-        ))?;
         let closing = Arc::new(AtomicBool::new(false));
         let transactions = Arc::new(AtomicU64::new(0));
         let mut customers = Vec::new();
