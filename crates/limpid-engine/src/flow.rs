@@ -193,6 +193,8 @@ pub(crate) enum Ended {
     Reached,
     /// The tables are copied; the end that was asked for is looked for from here on.
     Copied,
+    /// An operator wants the stream to go on elsewhere: drained.
+    Moving,
 }
 
 /// What the threads share, and how many of them copy tables.

@@ -74,6 +74,10 @@ pub trait Observer: Send + Sync {
     fn fault(&self, _fault: &Fault, _pause_ms: Option<u64>) {}
     /// The pipeline runs: connected, positioned.
     fn started(&self, _position: &str) {}
+    /// The stream goes on at another position, as an operator asked.
+    fn moved(&self, _from: &str, _to: &str) {}
+    /// An operator wanted the stream to go on where it cannot; it goes on where it was.
+    fn move_refused(&self, _to: &str, _why: &Fault) {}
     /// A chunk of a table was read.
     fn chunk_read(&self, _table: &TableName, _rows: u64, _took: Duration) {}
     /// A chunk cannot be used and is read again.
@@ -169,6 +173,15 @@ impl Observer for Boarded {
     fn started(&self, position: &str) {
         self.board.position(position);
         self.inner.started(position);
+    }
+
+    fn moved(&self, from: &str, to: &str) {
+        self.inner.moved(from, to);
+    }
+
+    fn move_refused(&self, to: &str, why: &Fault) {
+        self.board.move_refused(why);
+        self.inner.move_refused(to, why);
     }
 
     fn chunk_read(&self, table: &TableName, rows: u64, took: Duration) {

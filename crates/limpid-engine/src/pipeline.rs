@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_codec::cursor::{self, Cursors};
-use limpid_connector::{Clock, Sink, Source, StartPoint, StreamEvent, Until};
-use limpid_model::{Component, Fault, FaultCode, PipelineName, Position, Response, TableName};
+use limpid_connector::{ChangeStream, Clock, Head, Sink, Source, StartPoint, StreamEvent, Until};
+use limpid_model::{Component, Fault, FaultCode, FaultKind, PipelineName, Position, Response, TableName};
 use limpid_state::Store;
 
 use crate::backoff::Backoff;
@@ -66,10 +66,12 @@ pub enum Outcome {
     Halted(Fault),
 }
 
-/// Runs a pipeline to its end on the calling thread.
-pub fn run(mut parts: Parts, handle: &Handle) -> Outcome {
-    parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: parts.observer });
-    let outcome = supervise(&mut parts, handle);
+/// Runs a pipeline to its end on the calling thread. One that has halted may be run again.
+pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
+    let inner = Arc::clone(&parts.observer);
+    parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: Arc::clone(&inner) });
+    let outcome = supervise(parts, handle);
+    parts.observer = inner;
     handle.board().phase(if matches!(outcome, Outcome::Halted(_)) { Phase::Halted } else { Phase::Done });
     outcome
 }
@@ -84,6 +86,10 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
             Ok(Ended::Stopped) => return Outcome::Stopped,
             Ok(Ended::Reached) => return Outcome::Reached,
             Ok(Ended::Copied) => continue,
+            Ok(Ended::Moving) => {
+                handle.board().phase(Phase::Starting);
+                continue;
+            }
             Err(fault) => fault,
         };
         if parts.copy.mode == CopyMode::WhenNeeded
@@ -136,6 +142,32 @@ struct Started {
 }
 
 impl Started {
+    /// The stream stands at a place that is not where the record left off.
+    fn begin_at(
+        &mut self,
+        position: &Position,
+        history: Option<(u32, Vec<u8>)>,
+        (copies, is_moved): (bool, bool),
+        sink: &mut dyn Sink,
+        observer: &dyn Observer,
+    ) -> Result<(), Fault> {
+        let cursors = match is_moved {
+            true => self.saver.record().cursors.clone(),
+            false => cursor::encode(&Cursors { all: copies, tables: Vec::new() }),
+        };
+        if is_moved {
+            observer.moved(&self.saver.record().delivered, &position.text());
+        }
+        // What the state has is of another reading of the log.
+        if is_moved || self.is_forgotten {
+            self.saver.begin_anew(position, cursors, history, sink, observer)?;
+        } else {
+            self.saver.begin_at(position, cursors, history, sink, observer)?;
+        }
+        (self.counted_under, self.is_forgotten) = (Some(self.saver.selection()), false);
+        Ok(())
+    }
+
     fn forget_position(&mut self) {
         self.saver.forget_position();
         (self.counted_under, self.is_forgotten) = (None, true);
@@ -151,45 +183,17 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
     let life = if begun.is_some() { Life::Again } else { Life::First };
     let carried = begun.as_ref().map_or((false, false), |earlier| (earlier.copied, earlier.is_forgotten));
     let started = begun.insert(begin(parts, life, carried)?);
-    let stored = started.saver.record();
-    let (is_resumed, version) = (!stored.delivered.is_empty(), stored.schema_version);
-    let history = parts.store.history_at(&parts.name, version)?.filter(|_| is_resumed);
-    let history = history.map(|history| (history.version, history.definitions));
-    if history.is_none() {
-        // A state rebuilt from the record: the source reads definitions anew, and numbers them from the start.
-        started.saver.forget_history();
-    }
-    let copies = parts.copy.mode != CopyMode::Never && (!is_resumed || !started.saver.record().cursors.is_empty());
-    let from = start_point(parts, started, is_resumed, copies);
-    let ends_when_copied = parts.until_copied || parts.copy.mode == CopyMode::Only;
-    // An end in the log is looked for once the tables are there: their fences may lie behind it.
-    let copies_first = copies && !started.copied && parts.until != Until::Forever;
-    let until = if copies_first || ends_when_copied { &Until::Forever } else { &parts.until };
-    let opened = parts.source.open(&from, until, history);
-    let endpoint = parts.source.endpoint();
-    parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
-    let mut stream = opened?;
-    let head = parts.source.head()?;
+    let course = Course::of(parts, started, handle.copy_control().target());
+    let Some((stream, head)) = open_source(parts, handle, started, &course)? else { return Ok(Ended::Moving) };
     let opened_at = stream.opened_at();
     let same_selection = started.counted_under == Some(started.saver.selection());
     let resume = resume_of(&opened_at).filter(|_| same_selection);
-    let sink: &mut dyn Sink = &mut *parts.sink;
-    if !is_resumed {
-        // Before the first event a stream has nothing else to tell.
-        let history = stream.take_events().into_iter().find_map(|event| match event {
-            StreamEvent::History { version, snapshot } => Some((version, snapshot)),
-            StreamEvent::TableFault { .. } | StreamEvent::Doubt { .. } => None,
-        });
-        let cursors = cursor::encode(&Cursors { all: copies, tables: Vec::new() });
-        started.saver.begin_at(&opened_at, cursors, history, sink, &*parts.observer)?;
-        started.is_forgotten = false;
-    }
     handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
     let ended = flow::run(Attempt {
         stream,
         head,
-        sink,
+        sink: &mut *parts.sink,
         encoders: parts.encoders.clone(),
         saver: &mut started.saver,
         workers: parts.workers,
@@ -202,15 +206,91 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
         copy: (!started.copied).then(|| parts.copy.clone()),
         copy_control: Arc::clone(handle.copy_control()),
         source: &*parts.source,
-        ends_when_copied: copies_first || ends_when_copied,
+        ends_when_copied: course.copies_first || course.ends_when_copied,
     });
     match ended {
-        Ok(Ended::Reached) if copies_first && !ends_when_copied => {
+        Ok(Ended::Reached) if course.copies_first && !course.ends_when_copied => {
             started.copied = true;
             Ok(Ended::Copied)
         }
         ended => ended,
     }
+}
+
+/// What an attempt is to do.
+struct Course {
+    /// Where an operator wants it to begin.
+    target: Option<String>,
+    /// There is a position to go on from.
+    is_resumed: bool,
+    copies: bool,
+    /// The end that was asked for is that of the copy.
+    ends_when_copied: bool,
+    /// An end in the log is looked for once the tables are there: their fences may lie behind it.
+    copies_first: bool,
+}
+
+impl Course {
+    fn of(parts: &Parts, started: &Started, target: Option<String>) -> Self {
+        let record = started.saver.record();
+        let is_resumed = !record.delivered.is_empty();
+        let copies = parts.copy.mode != CopyMode::Never && (!is_resumed || !record.cursors.is_empty());
+        let ends_when_copied = parts.until_copied || parts.copy.mode == CopyMode::Only;
+        let copies_first = copies && !started.copied && parts.until != Until::Forever;
+        Self { target, is_resumed, copies, ends_when_copied, copies_first }
+    }
+}
+
+/// The stream, and what watches the end of its log.
+type OpenedSource = (Box<dyn ChangeStream>, Box<dyn Head>);
+
+/// The stream where it is to begin, and what is to be stored of that before its first event. `None`: it cannot begin
+/// where an operator wants it.
+fn open_source(
+    parts: &mut Parts,
+    handle: &Handle,
+    started: &mut Started,
+    course: &Course,
+) -> Result<Option<OpenedSource>, Fault> {
+    let Course { target, is_resumed, copies, .. } = course;
+    let goes_on = *is_resumed && target.is_none();
+    let version = started.saver.record().schema_version;
+    let history = parts.store.history_at(&parts.name, version)?.filter(|_| goes_on);
+    let history = history.map(|history| (history.version, history.definitions));
+    if goes_on && history.is_none() {
+        // A state rebuilt from the record: the source reads definitions anew, and numbers them from the start.
+        started.saver.forget_history()?;
+    }
+    let from = match target {
+        Some(text) => StartPoint::At(text.clone()),
+        None => start_point(parts, started, *is_resumed, *copies),
+    };
+    let until = if course.copies_first || course.ends_when_copied { &Until::Forever } else { &parts.until };
+    let opened = parts.source.open(&from, until, history);
+    if let (Some(target), Err(fault)) = (target, &opened)
+        && fault.kind() == FaultKind::Definite
+    {
+        parts.observer.move_refused(target, fault);
+        handle.copy_control().moved(target);
+        return Ok(None);
+    }
+    let endpoint = parts.source.endpoint();
+    parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
+    let mut stream = opened?;
+    let head = parts.source.head()?;
+    if !goes_on {
+        // Before the first event a stream has nothing else to tell.
+        let history = stream.take_events().into_iter().find_map(|event| match event {
+            StreamEvent::History { version, snapshot } => Some((version, snapshot)),
+            StreamEvent::TableFault { .. } | StreamEvent::Doubt { .. } => None,
+        });
+        let at = stream.opened_at();
+        started.begin_at(&at, history, (*copies, *is_resumed), &mut *parts.sink, &*parts.observer)?;
+    }
+    if let Some(target) = target {
+        handle.copy_control().moved(target);
+    }
+    Ok(Some((stream, head)))
 }
 
 /// Where to open the stream.

@@ -110,9 +110,45 @@ impl Saver {
         self.next = None;
     }
 
-    /// There is no schema history yet that a version could be of.
-    pub(crate) fn forget_history(&mut self) {
+    /// There is no schema history that the record's version could be of.
+    pub(crate) fn forget_history(&mut self) -> Result<(), Fault> {
         self.record.schema_version = 0;
+        self.store.forget_history(&self.record.pipeline)
+    }
+
+    /// As [`Saver::begin_at`] for a pipeline that had another position before. The record at the sink first: were the
+    /// earlier position's definitions dropped before, a crash would read its log with later ones. A crash after it finds
+    /// no definitions, and takes those the tables have then.
+    pub(crate) fn begin_anew(
+        &mut self,
+        position: &Position,
+        cursors: Vec<String>,
+        history: Option<(u32, Vec<u8>)>,
+        sink: &mut dyn Sink,
+        observer: &dyn Observer,
+    ) -> Result<(), Fault> {
+        self.next = None;
+        self.record = PositionRecord {
+            delivered: position.text(),
+            read_from: position.read_from().text(),
+            rows_done: position.inside().map_or(0, |(_, rows)| rows),
+            cursors,
+            schema_version: 0,
+            selection: Some(self.selection),
+            ..self.record.clone()
+        };
+        if self.keeping != Keeping::Nowhere {
+            commit::save_and_wait(sink, &self.record)?;
+            pass(Point::AfterFirstPosition);
+        }
+        self.store.begin_anew(&self.record.pipeline, &self.record, self.selection)?;
+        if let Some((version, snapshot)) = history {
+            self.save_history(version, &snapshot, position)?;
+            self.record.schema_version = version;
+            self.is_stored = false;
+        }
+        observer.saved(&self.record.delivered, 0);
+        Ok(())
     }
 
     /// The record as last saved.

@@ -120,6 +120,8 @@ pub struct Status {
     pub peers: Vec<Peer>,
     /// How far tables are copied.
     pub copying: CopyProgress,
+    /// Why the stream did not go where an operator last wanted it.
+    pub move_refused: Option<FaultSeen>,
 }
 
 /// How a stream stands, the worst that is true.
@@ -187,6 +189,9 @@ impl Status {
     }
 }
 
+/// A halted pipeline notices at least this often that it is to go on.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
 /// Looks at a pipeline and stops it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -208,6 +213,7 @@ impl Handle {
             halted: Vec::new(),
             peers: Vec::new(),
             copying: CopyProgress::default(),
+            move_refused: None,
         };
         Self { board: Arc::new(Board { status: Mutex::new(status), clock }), stop, copies: Arc::default() }
     }
@@ -228,9 +234,42 @@ impl Handle {
         self.copies.pause_stream(true);
     }
 
-    /// Goes on reading.
+    /// Goes on reading; a pipeline that is halted is tried again.
     pub fn resume(&self) {
         self.copies.pause_stream(false);
+        self.try_again();
+    }
+
+    fn try_again(&self) {
+        // A wish of a time when it ran is none to try again.
+        if self.phase() == Phase::Halted {
+            self.copies.try_again();
+        }
+    }
+
+    /// Has the stream go on at another position, in its text form: what is under way is delivered first. Where the
+    /// source has no such place the pipeline goes on where it was, and [`Status::move_refused`] says why.
+    pub fn move_to(&self, position: &str) {
+        self.board.change(|status, _| status.move_refused = None);
+        self.copies.move_to(position.to_owned());
+        self.try_again();
+    }
+
+    /// Where the stream is to go, until it is there or cannot.
+    pub fn moving_to(&self) -> Option<String> {
+        self.copies.target()
+    }
+
+    /// For whoever runs a pipeline that has halted: waits until it is to be tried again (true) or stopped.
+    pub fn waits_to_go_on(&self) -> bool {
+        loop {
+            if self.stop.wait(LOOK_UP) {
+                return false;
+            }
+            if self.copies.take_again() {
+                return true;
+            }
+        }
     }
 
     /// Where it stands now.
@@ -310,6 +349,10 @@ impl Board {
         });
     }
 
+    pub(crate) fn move_refused(&self, fault: &Fault) {
+        self.change(|status, now| status.move_refused = Some(FaultSeen::of(fault, now)));
+    }
+
     pub(crate) fn fault(&self, fault: &Fault) {
         self.change(|status, now| status.fault = Some(FaultSeen::of(fault, now)));
     }
@@ -370,6 +413,7 @@ mod tests {
             halted: Vec::new(),
             peers: Vec::new(),
             copying: CopyProgress::default(),
+            move_refused: None,
         }
     }
 

@@ -238,9 +238,10 @@ impl QueryError {
             QueryError::Lost(fault) => fault,
             QueryError::Server(error) => {
                 let code = match error.number {
-                    // Access denied for a statement, a table, a column; not enough rights for an operation.
-                    1044 | 1142 | 1143 | 1227 | 1370 => FaultCode::SourceGrantMissing,
-                    1045 | 1698 => FaultCode::SourceAuthFailed,
+                    // Access denied for a statement, a table, a column; not enough rights for an operation. 1045 is
+                    // also a wrong password, but that is told at login, which has its own reading of it.
+                    1044 | 1045 | 1142 | 1143 | 1227 | 1370 => FaultCode::SourceGrantMissing,
+                    1698 => FaultCode::SourceAuthFailed,
                     // Shutting down, too many connections, out of resources, a lock or statement time-out.
                     1040 | 1041 | 1053 | 1152 | 1158..=1161 | 1205 | 1213 | 1226 | 1927 => FaultCode::SourceUnreachable,
                     _ => FaultCode::SourceQueryFailed,

@@ -8,11 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_model::Fault;
+use limpid_model::{Fault, FaultCode};
 
 use crate::client::{Client, ConnectOptions, Socket};
 use crate::gtid::GtidSet;
 use crate::position::Flavor;
+use crate::server::grant_help;
 
 /// Where a dump begins.
 #[derive(Clone, Debug)]
@@ -45,7 +46,10 @@ const THROUGH_GTID: u16 = 0x04;
 /// Those of connecting, and a server that refuses a variable.
 pub fn start(options: &ConnectOptions, from: &DumpFrom, dump: &DumpOptions) -> Result<Socket, Fault> {
     let mut client = Client::connect(options)?;
-    prepare(&mut client, from, dump)?;
+    prepare(&mut client, from, dump).map_err(|fault| match fault.code() {
+        FaultCode::SourceGrantMissing => fault.help(grant_help(dump.flavor, &options.user)),
+        _ => fault,
+    })?;
     let command = command(from, dump);
     client.command(&command).map_err(|error| error.into_fault("ask for the log", &options.endpoint()))?;
     Ok(client.into_socket())

@@ -21,7 +21,7 @@ pub struct StatusDocument {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PipelineStatus {
     pub name: String,
-    /// starting, running, draining, halted, done.
+    /// starting, running, paused, draining, halted, done.
     pub phase: String,
     /// Since when it is in that phase, RFC 3339.
     pub since: String,
@@ -72,6 +72,31 @@ pub struct TableStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AcceptedDocument {
     pub accepted: bool,
+}
+
+/// `/api/v1/pipelines/{name}/position`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PositionDocument {
+    pub pipeline: String,
+    /// The last position saved; `None` before the first.
+    pub position: Option<String>,
+    /// The end of the source's log at the last look.
+    pub head: Option<String>,
+    /// Where an operator had it go, until it is there or cannot.
+    pub moving_to: Option<String>,
+    /// Why it did not go there the last time.
+    pub refused: Option<FaultStatus>,
+}
+
+/// What a move would do, and the word to have it done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MoveDocument {
+    pub pipeline: String,
+    pub from: Option<String>,
+    pub to: String,
+    /// To be sent back as `confirm`, once.
+    pub confirm: String,
+    pub stands_seconds: u64,
 }
 
 /// A fault as others may know it: without values and secrets.

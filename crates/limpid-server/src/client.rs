@@ -18,7 +18,7 @@ use std::time::Duration;
 use limpid_model::{Component, Fault, FaultCode};
 use serde::de::DeserializeOwned;
 
-use crate::api::{ErrorDocument, HealthDocument, PipelineStatus, StatusDocument};
+use crate::api::{ErrorDocument, HealthDocument, MoveDocument, PipelineStatus, PositionDocument, StatusDocument};
 use crate::tokens::is_token;
 use wire::Failed;
 
@@ -178,6 +178,33 @@ impl Client {
         if answer.status == 202 { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
+    /// Where a pipeline's stream is.
+    ///
+    /// # Errors
+    /// As [`Client::pipeline`].
+    pub fn position(&self, pipeline: &str) -> Result<PositionDocument, Fault> {
+        self.document(&format!("/api/v1/pipelines/{}/position", encoded(pipeline)))
+    }
+
+    /// What having a pipeline go on at `to` would do. Does nothing yet.
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn ask_move(&self, pipeline: &str, to: &str) -> Result<MoveDocument, Fault> {
+        let answer = self.ask("POST", &move_path(pipeline, to))?;
+        if answer.status == 200 { self.parsed(&answer) } else { Err(self.refused(&answer)) }
+    }
+
+    /// Has it done: `asked` is the answer of [`Client::ask_move`].
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn confirm_move(&self, asked: &MoveDocument) -> Result<(), Fault> {
+        let path = format!("{}&confirm={}", move_path(&asked.pipeline, &asked.to), encoded(&asked.confirm));
+        let answer = self.ask("POST", &path)?;
+        if answer.status == 202 { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
     fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
         let answer = self.get(path)?;
         if answer.status == 200 { self.parsed(&answer) } else { Err(self.refused(&answer)) }
@@ -207,6 +234,10 @@ impl Client {
         let scheme = if matches!(self.scheme, Scheme::Http) { "http" } else { "https" };
         format!("{scheme}://{}", self.authority)
     }
+}
+
+fn move_path(pipeline: &str, to: &str) -> String {
+    format!("/api/v1/pipelines/{}/position/set?to={}", encoded(pipeline), encoded(to))
 }
 
 /// A text as it stands in an address.

@@ -75,9 +75,16 @@ fn parameters(operation: &str) -> Vec<Value> {
     let name = json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"});
     match operation {
         "getPipeline" => vec![json!({"name": "name", "in": "path", "required": true, "schema": name})],
-        "pausePipeline" | "resumePipeline" => {
+        "pausePipeline" | "resumePipeline" | "getPosition" => {
             vec![json!({"name": "name", "in": "path", "required": true, "schema": name})]
         }
+        "setPosition" => vec![
+            json!({"name": "name", "in": "path", "required": true, "schema": name}),
+            json!({"name": "to", "in": "query", "required": true, "schema": {"type": "string"},
+                   "description": "The position in its text form."}),
+            json!({"name": "confirm", "in": "query", "required": false, "schema": {"type": "string"},
+                   "description": "The word of the answer to the same call without it."}),
+        ],
         "askSnapshot" => vec![
             json!({"name": "name", "in": "path", "required": true, "schema": name}),
             json!({"name": "action", "in": "query", "required": true,
@@ -116,6 +123,17 @@ fn responses(route: &Route) -> Value {
         "getPipeline" => json!({
             "200": document("The pipeline", "Pipeline"),
             "400": document("The name cannot be understood", "Error"),
+            "404": document("No pipeline has this name", "Error"),
+        }),
+        "getPosition" => json!({
+            "200": document("Where it is", "Position"),
+            "400": document("The name cannot be understood", "Error"),
+            "404": document("No pipeline has this name", "Error"),
+        }),
+        "setPosition" => json!({
+            "200": document("Nothing is done yet: what would be", "Move"),
+            "202": document("It is with the pipeline", "Accepted"),
+            "400": document("The parameters cannot be understood, or nobody asked that with this word", "Error"),
             "404": document("No pipeline has this name", "Error"),
         }),
         "askSnapshot" | "pausePipeline" | "resumePipeline" => json!({

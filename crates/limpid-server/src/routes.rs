@@ -10,6 +10,7 @@ mod about;
 mod gravity;
 mod health;
 mod metrics;
+mod position;
 mod probes;
 mod snapshot;
 mod status;
@@ -27,6 +28,7 @@ use crate::answer::Answer;
 use crate::gate::{Access, Call};
 use crate::site::Site;
 use crate::tokens::Role;
+pub(crate) use position::Questions;
 
 /// One path.
 pub(crate) struct Route {
@@ -85,6 +87,20 @@ pub(crate) static ROUTES: &[Route] = &[
         snapshot::pause,
     ),
     route("/api/v1/pipelines/{name}/resume", "resumePipeline", "Go on reading", Access::Operator, snapshot::resume),
+    route(
+        "/api/v1/pipelines/{name}/position",
+        "getPosition",
+        "Where the stream is, and what became of the last move",
+        Access::Viewer,
+        position::show,
+    ),
+    route(
+        "/api/v1/pipelines/{name}/position/set",
+        "setPosition",
+        "Have the stream go on at another position; asks first",
+        Access::Operator,
+        position::set,
+    ),
     route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
     route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),
 ];

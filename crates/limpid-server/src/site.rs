@@ -3,8 +3,9 @@
 //! Owns: the list of pipelines and where their numbers come from. Does not own: sockets (`server`), the form of
 //! answers (`routes`).
 //!
-//! Invariant: it is the same for the whole life of the server, but for two facts that only ever become true: that the
-//! pipelines' threads were started, and that a pipeline has been through its first attempt.
+//! Invariant: it is the same for the whole life of the server, but for two facts that only ever become true (that the
+//! pipelines' threads were started, and that a pipeline has been through its first attempt) and the questions that
+//! stand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,7 +15,7 @@ use limpid_engine::{Handle, Phase, Status};
 use limpid_telemetry::{Build, Log, Moment, PipelineMeter, Registry};
 
 use crate::gate::Gate;
-use crate::routes::{ROUTES, Route};
+use crate::routes::{Questions, ROUTES, Route};
 
 /// Both clocks, read together. The engine's clock stays out: the server names no connector's trait.
 pub type WallAndMonotonic = Arc<dyn Fn() -> Moment + Send + Sync>;
@@ -67,6 +68,7 @@ pub(crate) struct Site {
     pub(crate) log: Arc<Log>,
     pub(crate) gate: Gate,
     pub(crate) routes: &'static [Route],
+    pub(crate) questions: Questions,
     started: AtomicBool,
 }
 
@@ -80,7 +82,8 @@ impl Site {
         gate: Gate,
     ) -> Self {
         let pipelines = pipelines.into_iter().map(|view| Shown { view, attempted: AtomicBool::new(false) }).collect();
-        Self { build, pipelines, registry, clock, log, gate, routes: ROUTES, started: AtomicBool::new(false) }
+        let (questions, started) = (Questions::default(), AtomicBool::new(false));
+        Self { build, pipelines, registry, clock, log, gate, routes: ROUTES, questions, started }
     }
 
     pub(crate) fn now(&self) -> Moment {

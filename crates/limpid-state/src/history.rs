@@ -73,6 +73,11 @@ pub(crate) fn save(
     Ok(())
 }
 
+pub(crate) fn forget(transaction: &Transaction<'_>, name: &PipelineName) -> Result<(), StateError> {
+    transaction.execute("DELETE FROM schema_history WHERE pipeline = ?1", [name.as_str()])?;
+    Ok(())
+}
+
 /// The highest version at or below `schema_version`.
 pub(crate) fn in_force(
     transaction: &Transaction<'_>,

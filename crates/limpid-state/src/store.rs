@@ -166,6 +166,31 @@ impl Store {
         })
     }
 
+    /// Replaces the checkpoint by one whose position has nothing to do with the earlier one's, and drops the schema
+    /// history: it is of a reading that ended elsewhere. The record's `schema_version` is that of none.
+    ///
+    /// # Errors
+    /// As [`Store::save_checkpoint`].
+    ///
+    /// # Panics
+    /// As [`Store::save_checkpoint`].
+    pub fn begin_anew(&self, name: &PipelineName, record: &PositionRecord, selection: u64) -> Result<(), Fault> {
+        self.transact("save the moved position", |transaction| {
+            history::forget(transaction, name)?;
+            checkpoint::save(transaction, name, record, selection, &self.path)
+        })?;
+        self.fold();
+        Ok(())
+    }
+
+    /// Drops the schema history: none of it is in force where the sink's record says that the pipeline is.
+    ///
+    /// # Errors
+    /// As [`Store::save_checkpoint`].
+    pub fn forget_history(&self, name: &PipelineName) -> Result<(), Fault> {
+        self.transact("drop the schema history", |transaction| history::forget(transaction, name))
+    }
+
     /// The history in force where `schema_version` was: what a start from the sink's own record needs, which may be a
     /// little ahead of the local checkpoint or behind it.
     ///

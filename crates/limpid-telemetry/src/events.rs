@@ -260,6 +260,36 @@ impl Event for TablesCopied {
     }
 }
 
+/// An operator had the stream go on at another position.
+#[derive(Clone, Copy, Debug)]
+pub struct PositionMoved<'a> {
+    pub from: &'a str,
+    pub to: &'a str,
+}
+
+impl Event for PositionMoved<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        let line = to.line(Level::Info, Component::Input, "the position was set by an operator");
+        let line = line.with("from", Value::Text(self.from.to_owned()));
+        to.log.write(&line.with("position", Value::Text(self.to.to_owned())));
+    }
+}
+
+/// An operator wanted the stream to go on where it cannot; it goes on where it was.
+#[derive(Clone, Copy, Debug)]
+pub struct MoveRefused<'a> {
+    pub to: &'a str,
+    pub why: &'a Fault,
+}
+
+impl Event for MoveRefused<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.fault(self.why);
+        let line = to.fault_line(Level::Error, self.why);
+        to.log.write(&line.with("position", Value::Text(self.to.to_owned())));
+    }
+}
+
 /// A right is missing that would shut out a second instance of the pipeline: two could write at once.
 #[derive(Clone, Copy, Debug)]
 pub struct NotFenced<'a> {

@@ -36,10 +36,15 @@ pub enum Command {
     },
     /// Have a running pipeline read no further until it is resumed
     Pause(PauseArguments),
-    /// Have a paused pipeline go on
+    /// Have a paused pipeline go on, or a halted one try again
     Resume(PauseArguments),
     /// Copy tables of a running pipeline anew, or pause, resume or stop such copies
     Snapshot(SnapshotArguments),
+    /// Ask where a running pipeline's stream is, or have it go on elsewhere
+    Position {
+        #[command(subcommand)]
+        what: PositionCommand,
+    },
     /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
     Export {
         #[arg(value_enum)]
@@ -56,8 +61,8 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] = &[
-    "plan", "top", "tap", "trace", "verify", "position", "dlq", "heal", "migrate", "monitor", "check", "alerts",
-    "grafana", "debezium", "convert",
+    "plan", "top", "tap", "trace", "verify", "dlq", "heal", "migrate", "monitor", "check", "alerts", "grafana",
+    "debezium", "convert",
 ];
 
 /// Options of the contract that come with later releases.
@@ -250,6 +255,47 @@ pub struct SnapshotArguments {
     #[arg(long, conflicts_with = "table")]
     pub stop: bool,
     /// Say what would be asked, and ask nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PositionCommand {
+    /// Where the stream is, and what became of the last move
+    Show(PositionShowArguments),
+    /// Go on at another position; asks twice
+    Set(PositionSetArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct PositionShowArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct PositionSetArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    /// Where to go on, in the text form that `show` prints
+    #[arg(value_name = "POSITION")]
+    pub position: String,
+    /// The answer to the first question
+    #[arg(long)]
+    pub yes: bool,
+    /// The answer to the second question: the pipeline's name
+    #[arg(long, value_name = "PIPELINE")]
+    pub confirm: Option<String>,
+    /// Say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]

@@ -9,6 +9,7 @@ mod disk;
 mod doctor;
 mod export;
 mod observe;
+mod position;
 mod progress;
 mod registry;
 mod report;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         cli::Command::State { what } => state::state(&what),
         cli::Command::Pause(arguments) => snapshot::pause_or_resume(&arguments, "pause"),
         cli::Command::Resume(arguments) => snapshot::pause_or_resume(&arguments, "resume"),
+        cli::Command::Position { what } => position::position(&what),
         cli::Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),

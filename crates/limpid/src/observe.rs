@@ -15,8 +15,8 @@ use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, CopyFailed, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions,
-    HeadLook, Level, Log, LogOptions, Moment, NotFenced, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry,
-    StateAccepted, Style, TableHalted, TablesCopied, Words,
+    HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PeerFound, PeerLost, PipelineStarted,
+    PipelineTelemetry, PositionMoved, StateAccepted, Style, TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -159,6 +159,14 @@ impl Observer for Told {
         if is_done && rows > 0 && told != rows {
             TablesCopied { tables: progress.tables.len(), rows }.emit(&self.telemetry);
         }
+    }
+
+    fn moved(&self, from: &str, to: &str) {
+        PositionMoved { from, to }.emit(&self.telemetry);
+    }
+
+    fn move_refused(&self, to: &str, why: &Fault) {
+        MoveRefused { to, why }.emit(&self.telemetry);
     }
 
     fn unfenced(&self, why: &Fault) {

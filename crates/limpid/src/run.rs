@@ -5,6 +5,7 @@
 //!
 //! Invariant: one pipeline's end or fault never stops another; the first signal drains all, a second ends at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
@@ -197,9 +198,26 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
     Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit, config_hash })
 }
 
+/// A pipeline's whole life. One that has halted and stays may be tried again.
+fn live(mut pipeline: Pipeline, on_halt: OnHalt, happened: &mpsc::Sender<Happened>) {
+    loop {
+        let outcome = limpid_engine::run(&mut pipeline.parts, &pipeline.handle);
+        let stays = on_halt == OnHalt::Stay && matches!(outcome, Outcome::Halted(_));
+        let told = happened.send(Happened::Ended(pipeline.name.clone(), outcome));
+        if told.is_err() || !stays || !pipeline.handle.waits_to_go_on() {
+            return;
+        }
+        if happened.send(Happened::Again(pipeline.name.clone())).is_err() {
+            return;
+        }
+    }
+}
+
 /// What the main thread waits for.
 enum Happened {
     Ended(PipelineName, Outcome),
+    /// A pipeline that had halted runs again.
+    Again(PipelineName),
     Signal(i32),
 }
 
@@ -225,10 +243,7 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
         watched.iter().map(|watched| (watched.name.clone(), watched.telemetry.clone())).collect();
     for pipeline in pipelines {
         let happened = happened_out.clone();
-        spawn(&format!("pipeline {}", pipeline.name), move || {
-            let outcome = limpid_engine::run(pipeline.parts, &pipeline.handle);
-            let _ = happened.send(Happened::Ended(pipeline.name, outcome));
-        });
+        spawn(&format!("pipeline {}", pipeline.name), move || live(pipeline, on_halt, &happened));
     }
     server.pipelines_started();
     let done = Stop::new();
@@ -242,16 +257,17 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
     code
 }
 
-/// Waits until nothing is left to wait for. A halted pipeline that stays has no thread, and is waited for by waiting
-/// for a signal.
+/// Waits until nothing is left to wait for. A halted pipeline that stays is waited for until it is stopped.
 fn wait(
     happened: &mpsc::Receiver<Happened>,
     handles: &[Handle],
     told: &[(String, PipelineTelemetry)],
     on_halt: OnHalt,
 ) -> u8 {
-    let (mut running, mut halted, mut stopping, mut code) = (handles.len(), 0usize, false, 0);
-    while running > 0 || (halted > 0 && !stopping) {
+    let (mut running, mut stopping) = (handles.len(), false);
+    // What those that are halted would end with.
+    let mut halted: BTreeMap<String, u8> = BTreeMap::new();
+    while running > 0 || (!halted.is_empty() && !stopping) {
         let Ok(event) = happened.recv() else { break };
         match event {
             Happened::Signal(signal) if stopping => return if signal == SIGINT { 130 } else { 143 },
@@ -259,19 +275,20 @@ fn wait(
                 stopping = true;
                 handles.iter().for_each(Handle::stop);
             }
+            Happened::Again(name) => {
+                running += 1;
+                halted.remove(name.as_str());
+            }
             Happened::Ended(name, outcome) => {
                 running -= 1;
                 let why = match outcome {
                     Outcome::Stopped => "stopped",
                     Outcome::Reached => "the end that was asked for is reached",
                     Outcome::Halted(fault) => {
-                        code = code.max(exit_code(&fault));
-                        match on_halt {
-                            OnHalt::Exit => {
-                                stopping = true;
-                                handles.iter().for_each(Handle::stop);
-                            }
-                            OnHalt::Stay => halted += 1,
+                        halted.insert(name.to_string(), exit_code(&fault));
+                        if on_halt == OnHalt::Exit {
+                            stopping = true;
+                            handles.iter().for_each(Handle::stop);
                         }
                         continue;
                     }
@@ -285,7 +302,7 @@ fn wait(
             }
         }
     }
-    code
+    halted.into_values().max().unwrap_or(0)
 }
 
 /// A drain that ran out of time is told apart from a halt, and what a machine lacks from what a file says.

@@ -102,6 +102,14 @@ pub fn limpid(arguments: &[&str]) -> Result<Limpid> {
     Limpid::spawn(command)
 }
 
+/// Runs a command that asks the instance at `address`; what it ended with and said.
+pub fn call(command: &str, address: &str, arguments: &[&str]) -> Result<(Ended, String)> {
+    let url = format!("http://{address}");
+    let mut call = limpid(&[&[command], arguments, &["--server", &url]].concat())?;
+    let ended = call.wait(Duration::from_secs(60))?;
+    Ok((ended, call.stdout() + &call.stderr()))
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -156,6 +164,15 @@ impl Limpid {
     pub fn wait_for(&self, text: &str, limit: Duration) -> Result<()> {
         wait_until(&format!("{text:?} on stderr"), limit, || self.stderr().contains(text))
             .with_context(|| format!("stderr was: {}", self.stderr()))
+    }
+
+    /// Where its HTTP API listens, as its own line says.
+    pub fn address(&self) -> Result<String> {
+        self.wait_for("the server listens", Duration::from_secs(30))?;
+        let said = self.stderr();
+        let line = said.lines().find(|line| line.contains("the server listens")).context("it says where it listens")?;
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        line["metadata"]["address"].as_str().map(str::to_owned).context("the line has the address")
     }
 
     /// Waits for its end.

@@ -13,7 +13,7 @@ mod history;
 mod proxy;
 pub mod servers;
 
-pub use binary::{Ended, Limpid, Pipeline, limpid, wait_until};
+pub use binary::{Ended, Limpid, Pipeline, call, limpid, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_copied, check_exactly_once, check_nothing_lost, seen_in};

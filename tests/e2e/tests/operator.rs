@@ -8,9 +8,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use limpid_e2e::servers::both;
-use limpid_e2e::{Case, Ended, Limpid, limpid, wait_until};
+use limpid_e2e::{Case, Ended, Limpid, call, wait_until};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
 const WAIT: Duration = Duration::from_secs(30);
@@ -26,25 +26,9 @@ fn preload(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// Where the instance listens, as its own line says.
-fn address(limpid: &Limpid) -> Result<String> {
-    limpid.wait_for("the server listens", WAIT)?;
-    let said = limpid.stderr();
-    let line = said.lines().find(|line| line.contains("the server listens")).context("it says where it listens")?;
-    let line: serde_json::Value = serde_json::from_str(line)?;
-    line["metadata"]["address"].as_str().map(str::to_owned).context("the line has the address")
-}
-
 /// One call of an operator; what it ended with and said.
 fn ask(address: &str, arguments: &[&str]) -> Result<(Ended, String)> {
     call("snapshot", address, arguments)
-}
-
-fn call(command: &str, address: &str, arguments: &[&str]) -> Result<(Ended, String)> {
-    let url = format!("http://{address}");
-    let mut call = limpid(&[&[command], arguments, &["--server", &url]].concat())?;
-    let ended = call.wait(WAIT)?;
-    Ok((ended, call.stdout() + &call.stderr()))
 }
 
 #[test]
@@ -59,7 +43,7 @@ fn an_operator_has_tables_of_a_running_pipeline_copied_pauses_and_stops_that() -
         preload(&case)?;
         let mut running = case.pipeline.run(&[])?;
         running.wait_for("the pipeline is running", WAIT)?;
-        let at = address(&running)?;
+        let at = running.address()?;
         let name = case.name.clone();
         let table = format!("{name}.t");
         let lines = |limpid: &Limpid| limpid.stdout().lines().count();
@@ -98,7 +82,7 @@ fn an_operator_has_tables_of_a_running_pipeline_copied_pauses_and_stops_that() -
         ensure!(first > 300 && first < ROWS / 2, "{first} rows before the pause");
         let mut running = case.pipeline.run(&[])?;
         running.wait_for("the tables are copied", WAIT)?;
-        let at = address(&running)?;
+        let at = running.address()?;
         ensure!(ask(&at, &[&name, "--table", &table])?.0 == Ended::Code(0));
         let rows = lines(&running);
         wait_until("some rows of the second copy", WAIT, || lines(&running) > rows + 200)?;
@@ -127,7 +111,7 @@ fn a_paused_pipeline_reads_nothing_until_it_is_resumed_and_then_everything() -> 
         let mut case = Case::begin(db, "paused", "create table t (id int primary key)")?;
         let mut running = case.pipeline.run(&[])?;
         running.wait_for("the pipeline is running", WAIT)?;
-        let (at, name) = (address(&running)?, case.name.clone());
+        let (at, name) = (running.address()?, case.name.clone());
         case.sql("insert into t values (1)")?;
         wait_until("the first row", WAIT, || running.stdout().contains("\"id\":1"))?;
         ensure!(call("pause", &at, &["nosuch"])?.0 == Ended::Code(2));

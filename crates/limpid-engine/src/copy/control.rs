@@ -1,4 +1,4 @@
-//! What an operator asks of a running pipeline: copies of tables, pauses.
+//! What an operator asks of a pipeline: copies of tables, pauses, another position, another try.
 //!
 //! Owns: requests until an attempt takes them, the pause of copies and that of all reading. Does not own: who may ask (`limpid-server`), the plan.
 //!
@@ -33,6 +33,11 @@ pub(crate) struct Control {
     stream_paused: AtomicBool,
     /// The reader has seen the pause and reads no more.
     stands: AtomicBool,
+    /// Where the stream is to go on instead.
+    target: Mutex<Option<String>>,
+    is_moving: AtomicBool,
+    /// A halted pipeline is to be tried again.
+    again: AtomicBool,
 }
 
 impl Control {
@@ -66,6 +71,40 @@ impl Control {
 
     pub(crate) fn pause_stream(&self, is_paused: bool) {
         self.stream_paused.store(is_paused, Ordering::Release);
+    }
+
+    /// The stream is to go on at this position.
+    pub(crate) fn move_to(&self, target: String) {
+        *self.target.lock().expect("never held across a panic") = Some(target);
+        self.is_moving.store(true, Ordering::Release);
+    }
+
+    /// For the reader: whether the attempt is to end, so that another begins elsewhere.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.is_moving.load(Ordering::Acquire)
+    }
+
+    /// Where the next attempt begins, if somebody asked for a place; kept until [`Control::moved`].
+    pub(crate) fn target(&self) -> Option<String> {
+        self.target.lock().expect("never held across a panic").clone()
+    }
+
+    /// The stream stands at `target`, or cannot. One that was asked for meanwhile is still to come.
+    pub(crate) fn moved(&self, target: &str) {
+        let mut asked = self.target.lock().expect("never held across a panic");
+        if asked.as_deref() == Some(target) {
+            *asked = None;
+            self.is_moving.store(false, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn try_again(&self) {
+        self.again.store(true, Ordering::Release);
+    }
+
+    /// Whether that was asked for since the last call.
+    pub(crate) fn take_again(&self) -> bool {
+        self.again.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -36,6 +36,9 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         if shared.stop.is_raised() || shared.abort.is_raised() {
             return Ok(Ended::Stopped);
         }
+        if shared.control.is_moving() {
+            return Ok(Ended::Moving);
+        }
         if shared.control.stand_if_paused() {
             // The server keeps its log; what it has sent already waits in the socket.
             shared.stop.wait(LOOK_UP);

@@ -27,6 +27,20 @@ pub(super) fn all() -> Value {
         "GravityWatermark": object(&[("ProcessTime", time("By our clock")), ("EventTime", time("By the source's"))]),
         "Build": object(&[("version", text("The release")), ("commit", text("What it was built from"))]),
         "Accepted": object(&[("accepted", json!({"type": "boolean", "description": "Always true"}))]),
+        "Position": object(&[
+            ("pipeline", text("Its name")),
+            ("position", maybe(text("The last position saved"))),
+            ("head", maybe(text("The end of the source's log at the last look"))),
+            ("moving_to", maybe(text("Where an operator had it go, until it is there or cannot"))),
+            ("refused", maybe(reference("Fault"))),
+        ]),
+        "Move": object(&[
+            ("pipeline", text("Its name")),
+            ("from", maybe(text("The last position saved"))),
+            ("to", text("Where it would go on")),
+            ("confirm", text("To be sent back, once")),
+            ("stands_seconds", count("For how long")),
+        ]),
         "Error": object(&[("error", object(&[
             ("code", reference("FaultCode")),
             ("message", text("What went wrong")),
@@ -39,7 +53,7 @@ pub(super) fn all() -> Value {
 fn pipeline() -> Value {
     object(&[
         ("name", text("Unique in the process")),
-        ("phase", words(&["starting", "running", "draining", "halted", "done"])),
+        ("phase", words(&["starting", "running", "paused", "draining", "halted", "done"])),
         ("since", time("When it came into its phase")),
         ("verdict", words(&["ok", "idle", "warn", "stall", "stop", "rewind", "blind"])),
         ("reason", text("Why the verdict is what it is")),
@@ -64,7 +78,7 @@ fn table() -> Value {
     object(&[
         ("schema", text("For MySQL the database; `__other__` for tables beyond the bound")),
         ("table", text("`__other__` for tables beyond the bound")),
-        ("phase", words(&["streaming", "halted"])),
+        ("phase", words(&["copying", "streaming", "halted"])),
         ("snapshot_ratio", maybe(number("Done of its snapshot, 0 to 1"))),
         ("rows", maybe(count("Delivered since the process began; null where `__other__` counts them"))),
         ("fault", maybe(reference("Fault"))),

@@ -16,7 +16,7 @@ use crate::site::Site;
 pub(super) fn index(site: &Site, _: &Asked<'_>) -> Answer {
     let mut page = format!("Limpid {}\n\n", site.build.version);
     for route in ROUTES {
-        writeln!(page, "{:<36}{}", route.path, route.summary).expect("a string takes all");
+        writeln!(page, "{:<40} {}", route.path, route.summary).expect("a string takes all");
     }
     page.push_str("\npipelines:");
     for shown in &site.pipelines {

@@ -107,7 +107,7 @@ fn tables(status: &Status, totals: Vec<TableTotals>) -> Vec<TableStatus> {
     tables.into_values().collect()
 }
 
-fn fault(seen: &FaultSeen) -> FaultStatus {
+pub(in crate::routes) fn fault(seen: &FaultSeen) -> FaultStatus {
     FaultStatus {
         code: seen.code.as_str().to_owned(),
         component: seen.component.word().to_owned(),

@@ -19,8 +19,12 @@ fn every_path_of_the_document_is_there_and_answers_as_it_says() {
             for (name, query) in
                 [("shop", "?action=pause"), ("shop", "?action=no"), ("nobody", "?action=stop"), ("%25%", "")]
             {
-                let query = if path.ends_with("/snapshot") { query } else { "" };
-                let asked = path.replace("{name}", name) + query;
+                let query = match path.rsplit('/').next() {
+                    Some("snapshot") => query.to_owned(),
+                    Some("set") => query.replace("action=stop", "to=p&confirm=0").replace("action", "to"),
+                    _ => String::new(),
+                };
+                let asked = path.replace("{name}", name) + &query;
                 answers_as_described(&document, &item["post"], &ask(desk.address(), "POST", &asked, ""), &asked);
             }
             let asked = path.replace("{name}", "shop");

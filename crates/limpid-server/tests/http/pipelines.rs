@@ -79,8 +79,8 @@ pub fn desk_with(options: &ServerOptions, log: Arc<Log>, pipelines: &[(&str, Fat
         let meter = Arc::new(PipelineMeter::new(&registry, &name, MeterOptions::default()));
         if *fate != Fate::Unborn {
             deliver(&meter, moment(&clock));
-            let (parts, handle) = (parts(&name, *fate, &store, &clock), handle.clone());
-            threads.push(std::thread::spawn(move || drop(limpid_engine::run(parts, &handle))));
+            let (mut parts, handle) = (parts(&name, *fate, &store, &clock), handle.clone());
+            threads.push(std::thread::spawn(move || drop(limpid_engine::run(&mut parts, &handle))));
         }
         handles.push(handle.clone());
         views.push(PipelineView {
