@@ -70,6 +70,12 @@ pub trait Source: Send + Sync {
         history: Option<(u32, Vec<u8>)>,
     ) -> Result<Box<dyn ChangeStream>, Fault>;
 
+    /// Where a stream that is asked for this would begin, found out without beginning it.
+    ///
+    /// # Errors
+    /// As [`Source::open`]; what the server tells only while it sends its log is not found.
+    fn foresee(&self, from: &StartPoint) -> Result<Position, Fault>;
+
     /// A second connection that watches the end of the log.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use limpid_codec::record;
 use limpid_connector::{Fenced, Keeping, Sink, SinkEvent};
-use limpid_model::{Component, Fault, FaultCode, PipelineName, PositionRecord};
-use limpid_state::{HaltedTable, Store};
+use limpid_model::{ChangeNumber, Component, Epoch, Fault, FaultCode, PipelineId, PipelineName, PositionRecord};
+use limpid_state::{HaltedTable, PipelineState, Store};
 
 pub(crate) use self::start::{Asked, Life};
 use self::start::{Effect, Happened, Local, Start};
@@ -30,6 +30,36 @@ pub(crate) struct Begun {
     pub(crate) halted: Vec<HaltedTable>,
 }
 
+/// What a start would make of what is stored and what is at the sink, if anything is. `None`: it would be a first start.
+///
+/// # Errors
+/// The state would be refused, with this fault.
+pub fn foretell(
+    name: &PipelineName,
+    state: Option<&PipelineState>,
+    found: Option<&PositionRecord>,
+    endpoint: &str,
+) -> Result<Option<PositionRecord>, Fault> {
+    let local = match state {
+        Some(state) => local(name, state),
+        None => {
+            let id = found.map_or(PipelineId(0), |found| found.id);
+            Local { pipeline: name.clone(), id, epoch: Epoch(0), change: ChangeNumber(0), saved: None }
+        }
+    };
+    Start::foretell(local, found).map_err(|refusal| refusal.fault(name, endpoint))
+}
+
+fn local(name: &PipelineName, state: &PipelineState) -> Local {
+    Local {
+        pipeline: name.clone(),
+        id: state.id,
+        epoch: state.epoch,
+        change: state.change,
+        saved: state.checkpoint.as_ref().map(|checkpoint| checkpoint.record.clone()),
+    }
+}
+
 /// Goes through the start, up to where rows may flow.
 pub(crate) fn begin(
     store: &Store,
@@ -39,13 +69,7 @@ pub(crate) fn begin(
     observer: &dyn Observer,
 ) -> Result<Begun, Fault> {
     let state = store.pipeline(name)?;
-    let local = Local {
-        pipeline: name.clone(),
-        id: state.id,
-        epoch: state.epoch,
-        change: state.change,
-        saved: state.checkpoint.map(|checkpoint| checkpoint.record),
-    };
+    let local = local(name, &state);
     let keeps = sink.keeping() != Keeping::Nowhere;
     let endpoint = sink.endpoint();
     let (mut start, mut effect) = Start::new(local, keeps, life, asked);

@@ -19,6 +19,7 @@ mod status;
 mod watch;
 mod window;
 
+pub use commit::foretell;
 pub use copy::{CHUNK_ROWS, CopyMode, CopyOptions, CopyProgress, CopyRequest, TableProgress, Throttle};
 pub use flow::EncoderFactory;
 pub use observe::{Fill, HeadLooked, Observer, Unobserved};

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use limpid_connector::{Clock, Finding};
-use limpid_model::FaultCode;
+use limpid_model::{Fault, FaultCode};
 
 use crate::config::KafkaOptions;
 use crate::faults::{self, Said};
@@ -24,6 +24,32 @@ const RECORD_BYTES_USUAL: u64 = 1_048_576;
 
 /// Asks the cluster everything. `topics` are those that the tables' rows would go to.
 pub fn examine(options: &KafkaOptions, pipeline: &str, topics: &[String], clock: &Clock) -> Vec<Finding> {
+    match connect(options, pipeline, clock) {
+        Ok((survey, brokers)) => {
+            let mut asked = Asked { survey, options, findings: Vec::new() };
+            asked.all(&brokers, topics);
+            asked.findings
+        }
+        Err(fault) => vec![Finding::of_fault("sink.connection", &fault)],
+    }
+}
+
+/// Which of these topics are there; `None` for one that this user may not see.
+///
+/// # Errors
+/// No broker can be reached, or none lets us in.
+pub fn are_there(
+    options: &KafkaOptions,
+    pipeline: &str,
+    topics: &[String],
+    clock: &Clock,
+) -> Result<Vec<Option<bool>>, Fault> {
+    let (mut survey, _) = connect(options, pipeline, clock)?;
+    Ok(topics.iter().map(|topic| survey.topic(topic).ok().map(|seen| seen.is_some())).collect())
+}
+
+/// A survey, and the brokers that are there.
+fn connect(options: &KafkaOptions, pipeline: &str, clock: &Clock) -> Result<(Survey, Vec<i32>), Fault> {
     let mut failed = None;
     for protection in settings::protections(options.tls.mode) {
         let found = Survey::new(&settings::reader(options, pipeline, *protection), clock);
@@ -40,15 +66,11 @@ pub fn examine(options: &KafkaOptions, pipeline: &str, topics: &[String], clock:
             }
         });
         match outcome {
-            Ok((survey, brokers)) => {
-                let mut asked = Asked { survey, options, findings: Vec::new() };
-                asked.all(&brokers, topics);
-                return asked.findings;
-            }
+            Ok(found) => return Ok(found),
             Err(fault) => failed = failed.or(Some(fault)),
         }
     }
-    failed.iter().map(|fault| Finding::of_fault("sink.connection", fault)).collect()
+    Err(failed.unwrap_or_else(|| faults::unreachable(&options.brokers.join(","), None)))
 }
 
 /// What brokers do unless a topic says otherwise; `None` where we may not know.

@@ -173,6 +173,14 @@ impl Source for MySqlSource {
         }))
     }
 
+    fn foresee(&self, from: &StartPoint) -> Result<Position, Fault> {
+        let connect = &self.options.connect;
+        let mut client = Client::connect(connect)?;
+        let facts = ServerFacts::read(&mut client)?;
+        facts.check(&connect.endpoint(), self.options.accept_partial_images)?;
+        self.start_position(&mut client, &facts, from).map(Position::new)
+    }
+
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
         Ok(Box::new(LogHead::open(&self.options.connect)?))
     }

@@ -27,6 +27,8 @@ pub enum Command {
     Validate(ValidateArguments),
     /// Ask the real systems whether pipelines would run, and how to mend what stands in their way
     Doctor(DoctorArguments),
+    /// Say what starting a pipeline would do, and do nothing
+    Plan(PlanArguments),
     /// Ask a running instance where its pipelines are
     Status(StatusArguments),
     /// Look at, copy or rebuild a pipeline's state while it does not run
@@ -61,8 +63,8 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] = &[
-    "plan", "top", "tap", "trace", "verify", "dlq", "heal", "migrate", "monitor", "check", "alerts", "grafana",
-    "debezium", "convert",
+    "top", "tap", "trace", "verify", "dlq", "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium",
+    "convert",
 ];
 
 /// Options of the contract that come with later releases.
@@ -150,6 +152,19 @@ pub struct DoctorArguments {
     /// Print the SQL that grants the least that is needed, and nothing else
     #[arg(long)]
     pub grants: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// The pipeline's file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the state is kept
+    #[arg(long, default_value = "./limpid-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod disk;
 mod doctor;
 mod export;
 mod observe;
+mod plan;
 mod position;
 mod progress;
 mod registry;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         cli::Command::Run(arguments) => run::run(&arguments),
         cli::Command::Validate(arguments) => validate::validate(&arguments),
         cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
+        cli::Command::Plan(arguments) => plan::plan(&arguments),
         cli::Command::Status(arguments) => status::status(&arguments),
         cli::Command::State { what } => state::state(&what),
         cli::Command::Pause(arguments) => snapshot::pause_or_resume(&arguments, "pause"),

@@ -15,7 +15,7 @@ use limpid_connector::{Clock, Finding, JsonText, Sink, Source, StartPoint};
 use limpid_engine::EncoderFactory;
 use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
-use limpid_model::Fault;
+use limpid_model::{Fault, TableName};
 use limpid_mysql::MySqlSource;
 
 use crate::disk;
@@ -159,6 +159,38 @@ pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, Stri
     }
     let grants = asked.grants.unwrap_or_else(|| limpid_mysql::doctor::either(&source));
     Ok((findings, grants))
+}
+
+/// Where a table's records would go.
+#[derive(Debug)]
+pub struct Destination {
+    /// A topic; `None` for a sink that has no such thing.
+    pub topic: Option<Result<String, Fault>>,
+    /// Whether it is there; `None` where nobody can tell.
+    pub is_there: Option<bool>,
+}
+
+/// Where the records of these tables would go.
+///
+/// # Errors
+/// A cluster that cannot be asked, and what only the parts themselves can find wrong.
+pub fn destinations(spec: &PipelineSpec, tables: &[TableName], clock: &Clock) -> Result<Vec<Destination>, Unmade> {
+    if spec.sink.kind != "kafka" {
+        return Ok(tables.iter().map(|_| Destination { topic: None, is_there: None }).collect());
+    }
+    let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
+    let refused = |error| vec![spec.sink.section.fault("topic", Complaint::bad_value(format!("is refused: {error}")))];
+    let registry = codec::TopicRegistry::new(codec::TopicTemplate::parse(&topic).map_err(refused)?);
+    let topics: Vec<Result<String, Fault>> =
+        tables.iter().map(|table| registry.resolve(&spec.name, table).map(|topic| topic.to_string())).collect();
+    let legal: Vec<String> = topics.iter().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
+    let there = limpid_kafka::doctor::are_there(&options, spec.name.as_str(), &legal, clock);
+    let mut there = there.map_err(Unmade::Sink)?.into_iter();
+    let of = |topic: Result<String, Fault>| {
+        let is_there = if topic.is_ok() { there.next().flatten() } else { None };
+        Destination { topic: Some(topic), is_there }
+    };
+    Ok(topics.into_iter().map(of).collect())
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.

@@ -101,6 +101,15 @@ impl Start {
         start.raise(record)
     }
 
+    /// What a first look makes of state and record, before anybody is shut out: what would be gone on from.
+    ///
+    /// # Errors
+    /// The state would be refused.
+    pub(crate) fn foretell(local: Local, found: Option<&PositionRecord>) -> Result<Option<PositionRecord>, Refusal> {
+        let (mut start, _) = Self::new(local, true, Life::First, Asked::Refuse);
+        start.weigh(found)
+    }
+
     /// What the operator had accepted although it does not fit.
     pub(crate) fn accepted(&self) -> Option<FaultCode> {
         self.accepted.map(Refusal::code)
@@ -190,7 +199,7 @@ impl Start {
 }
 
 impl Refusal {
-    fn code(self) -> FaultCode {
+    pub(crate) fn code(self) -> FaultCode {
         match self {
             Refusal::Older => FaultCode::StateOlder,
             Refusal::Foreign => FaultCode::StateForeign,

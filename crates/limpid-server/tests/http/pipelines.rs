@@ -229,6 +229,10 @@ impl Source for MemorySource {
         }
     }
 
+    fn foresee(&self, _: &StartPoint) -> Result<Position, Fault> {
+        unreachable!("nobody plans here")
+    }
+
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
         Ok(Box::new(Still))
     }

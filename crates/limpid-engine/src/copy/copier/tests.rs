@@ -120,6 +120,10 @@ impl Source for NoSource {
     fn open(&mut self, _: &StartPoint, _: &Until, _: Option<(u32, Vec<u8>)>) -> Result<Box<dyn ChangeStream>, Fault> {
         unreachable!("only tables are read here")
     }
+    fn foresee(&self, _: &StartPoint) -> Result<Position, Fault> {
+        unreachable!("nobody plans here")
+    }
+
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
         unreachable!("only tables are read here")
     }
