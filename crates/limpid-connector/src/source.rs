@@ -88,8 +88,13 @@ pub trait Source: Send + Sync {
     /// As [`Source::open`].
     fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault>;
 
-    /// Host and port without credentials, for messages and the health metric.
+    /// Host and port of the server in use, without credentials, for messages and the health metric.
     fn endpoint(&self) -> String;
+
+    /// Of several servers those that were passed over at the last [`Source::open`], with the reason of each.
+    fn passed_over(&mut self) -> Vec<(String, Fault)> {
+        Vec::new()
+    }
 }
 
 /// A source's log, being read. Used by one thread.

@@ -62,6 +62,8 @@ pub trait Observer: Send + Sync {
     fn fill(&self, _fill: Fill) {}
     /// A peer was found, or lost for the reason given.
     fn health(&self, _component: Component, _endpoint: &str, _healthy: bool, _fault: Option<&Fault>) {}
+    /// A server of the source's list cannot be read, and the next one was asked.
+    fn passed_over(&self, _endpoint: &str, _why: &Fault) {}
     /// A table's rows are delivered no longer.
     fn table_halted(&self, _table: &TableName, _fault: &Fault) {}
     /// Something odd that needs no action.
@@ -145,6 +147,12 @@ impl Observer for Boarded {
     fn health(&self, component: Component, endpoint: &str, healthy: bool, fault: Option<&Fault>) {
         if self.board.peer(component, endpoint, fault, healthy) {
             self.inner.health(component, endpoint, healthy, fault);
+        }
+    }
+
+    fn passed_over(&self, endpoint: &str, why: &Fault) {
+        if self.board.peer(Component::Input, endpoint, Some(why), false) {
+            self.inner.passed_over(endpoint, why);
         }
     }
 

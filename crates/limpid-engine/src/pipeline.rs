@@ -267,6 +267,8 @@ fn open_source(
     };
     let until = if course.copies_first || course.ends_when_copied { &Until::Forever } else { &parts.until };
     let opened = parts.source.open(&from, until, history);
+    let passed_over = parts.source.passed_over();
+    passed_over.iter().for_each(|(endpoint, fault)| parts.observer.passed_over(endpoint, fault));
     if let (Some(target), Err(fault)) = (target, &opened)
         && fault.kind() == FaultKind::Definite
     {
@@ -274,8 +276,10 @@ fn open_source(
         handle.copy_control().moved(target);
         return Ok(None);
     }
-    let endpoint = parts.source.endpoint();
-    parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
+    if opened.is_ok() || passed_over.is_empty() {
+        let endpoint = parts.source.endpoint();
+        parts.observer.health(Component::Input, &endpoint, opened.is_ok(), opened.as_ref().err());
+    }
     let mut stream = opened?;
     let head = parts.source.head()?;
     if !goes_on {

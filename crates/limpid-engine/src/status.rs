@@ -377,8 +377,9 @@ impl Board {
             let known = status.peers.iter_mut().find(|peer| peer.component == component && peer.endpoint == endpoint);
             match known {
                 Some(peer) if peer.healthy == healthy => {
+                    // Away for another reason is news too.
+                    is_news = matches!((&fault, &peer.fault), (Some(now), Some(before)) if now.code != before.code);
                     peer.fault = fault.or(peer.fault.take()).filter(|_| !healthy);
-                    is_news = false;
                 }
                 Some(peer) => (peer.healthy, peer.since_micros, peer.fault) = (healthy, now, fault),
                 None => {

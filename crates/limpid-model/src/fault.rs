@@ -54,6 +54,7 @@ codes! {
     SourceServerIdClash = "SOURCE_SERVER_ID_CLASH",
     SourceLogPurged = "SOURCE_LOG_PURGED",
     SourceChanged = "SOURCE_CHANGED",
+    SourceBehind = "SOURCE_BEHIND",
     SourceQueryFailed = "SOURCE_QUERY_FAILED",
     PositionInvalid = "POSITION_INVALID",
     LogChecksum = "LOG_CHECKSUM",
@@ -149,6 +150,9 @@ const OUTAGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// What can be done about a state that does not fit the record at the sink; each page says which of the two when.
 const MISFIT: &str = "limpid state import --from-sink FILE, or limpid run --accept-new-state FILE";
 
+/// What lets the log tell of its tables by itself.
+const METADATA: &str = "set binlog_row_metadata=FULL; start at a later position";
+
 /// The one table of responses, with what an operator can do.
 pub fn response_to(code: FaultCode) -> (Response, &'static str) {
     use FaultCode as C;
@@ -177,22 +181,22 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::SourceServerIdClash => (retry, "give this pipeline a server id of its own: source.server-id"),
         C::SourceLogPurged => (Response::HaltPipeline, "take a new start position; raise the log's retention"),
         C::SourceChanged => (Response::HaltPipeline, "point the pipeline at the server it was reading, or start anew"),
+        C::SourceBehind => (retry, "let the server catch up: check its replication"),
         C::SourceQueryFailed => (Response::HaltPipeline, "see the server's code; check the account's rights"),
         C::PositionInvalid => (Response::HaltPipeline, "write the position as the page shows"),
         C::LogChecksum => (Response::HaltPipeline, "check the log on the server; read from another server"),
+        C::LogPayloadCorrupt => (Response::HaltPipeline, "check the log on the server; read from another server"),
         C::LogMalformed => (Response::HaltPipeline, "report it with server version and event position"),
         C::LogEventUnknown => (Response::HaltPipeline, "turn off the feature that writes this event"),
         C::LogIncident => (Response::HaltPipeline, "the server lost changes: start anew from a fresh copy"),
         C::LogEncrypted => (Response::HaltPipeline, "let the server send the log decrypted"),
-        C::LogPayloadCorrupt => (Response::HaltPipeline, "check the log on the server; read from another server"),
         C::TransactionRolledBack => {
             (Response::HaltPipeline, "restart before the transaction; report the server version")
         }
         C::TransactionLookAhead => (Response::HaltPipeline, "split the transaction; see the page for the bounds"),
         C::XaNotSupported => (Response::HaltPipeline, "exclude the table, or end the use of XA on it"),
         C::StatementChange => (Response::HaltTable, "set binlog_format=ROW in that session; copy the table anew"),
-        C::TableSchemaUnknown => (Response::HaltTable, "set binlog_row_metadata=FULL; start at a later position"),
-        C::TableSchemaMismatch => (Response::HaltTable, "set binlog_row_metadata=FULL; start at a later position"),
+        C::TableSchemaUnknown | C::TableSchemaMismatch => (Response::HaltTable, METADATA),
         C::RowImagePartial => (Response::HaltTable, "SET binlog_row_image=FULL in that session, or row-image: accept"),
         C::RowUndecodable => (Response::HaltTable, "exclude the column or report the type"),
         C::RowUnencodable => (Response::HaltTable, "exclude the column or report the value's type"),

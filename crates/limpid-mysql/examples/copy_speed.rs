@@ -25,6 +25,7 @@ fn main() {
             tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
             connect_timeout: Duration::from_secs(5),
         },
+        others: Vec::new(),
         selection: Selection { tables: vec![table.to_string()], columns: Vec::new() },
         accept_partial_images: false,
         server_id: 1,

@@ -28,7 +28,9 @@ impl Choices for RowImage {
 
 /// The section's keys.
 pub const KEYS: &[Key] = &[
-    Key::url("url").required().doc("Where the server is: mysql://[USER[:PASSWORD]@]HOST[:PORT], percent-encoded."),
+    Key::url("url")
+        .required()
+        .doc("Where the server is: mysql://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...], percent-encoded. Of several, the next one takes over by GTID."),
     Key::text("user").doc("The account, if the URL does not say it."),
     Key::secret("password").doc("Its password, if the URL does not say it."),
     Key::choice::<RowImage>("row-image").default("full").doc("What becomes of rows logged with less than all columns."),
@@ -49,22 +51,24 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
         let Some(address) = Address::parse(url.reveal()) else {
             return keys.refuse("url", Complaint::bad_value("is no address of the form mysql://HOST:PORT"));
         };
-        let user = keys.optional_text("user").or(address.user);
+        let Address { hosts, user, password } = address;
+        let user = keys.optional_text("user").or(user);
         let Some(user) = user else {
             return keys.refuse("user", Complaint::missing("is missing, and the URL names no user"));
         };
-        let password = keys.optional_secret("password").map(|secret| secret.reveal().to_owned()).or(address.password);
+        let password = keys.optional_secret("password").map(|secret| secret.reveal().to_owned()).or(password);
         let tls = tls_options(TlsSpec::read(&keys.section("tls"))?);
         let server_id = keys.optional_uint("server-id").map_or_else(|| default_server_id(pipeline), |id| id as u32);
+        let password = password.unwrap_or_default();
+        let connect_timeout = Duration::from_secs(10);
+        let connects = hosts.into_iter().map(|(host, port)| {
+            let (user, password, tls) = (user.clone(), password.clone(), tls.clone());
+            ConnectOptions { host, port, user, password, tls, connect_timeout }
+        });
+        let mut connects = connects.collect::<Vec<_>>().into_iter();
         Some(MySqlOptions {
-            connect: ConnectOptions {
-                host: address.host,
-                port: address.port,
-                user,
-                password: password.unwrap_or_default(),
-                tls,
-                connect_timeout: Duration::from_secs(10),
-            },
+            connect: connects.next()?,
+            others: connects.collect(),
             selection: Selection { tables: keys.texts("tables"), columns: keys.texts("columns") },
             accept_partial_images: keys.choice::<RowImage>("row-image") == RowImage::Accept,
             server_id,
@@ -92,8 +96,8 @@ fn default_server_id(pipeline: &str) -> u32 {
 }
 
 struct Address {
-    host: String,
-    port: u16,
+    /// One at least, each once.
+    hosts: Vec<(String, u16)>,
     user: Option<String>,
     password: Option<String>,
 }
@@ -102,8 +106,8 @@ impl Address {
     fn parse(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("mysql://").or_else(|| url.strip_prefix("mariadb://"))?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (login, place) = match rest.rsplit_once('@') {
-            Some((login, place)) => (Some(login), place),
+        let (login, places) = match rest.rsplit_once('@') {
+            Some((login, places)) => (Some(login), places),
             None => (None, rest),
         };
         let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, "\0"))) {
@@ -111,17 +115,30 @@ impl Address {
             Some((user, password)) => (Some(decoded(user)?), Some(decoded(password)?)),
             None => (None, None),
         };
-        let (host, port) = match place.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
-            Some((host, rest)) => (host, rest.strip_prefix(':')),
-            None => match place.rsplit_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (place, None),
-            },
-        };
-        let port = port.map_or(Some(3306), |port| port.parse().ok())?;
-        let legal = !host.is_empty() && !host.contains(['/', '?', '#', '@']) && port > 0;
-        legal.then(|| Self { host: host.to_owned(), port, user, password })
+        let mut hosts = Vec::new();
+        for place in places.split(',') {
+            let host = host_and_port(place)?;
+            if hosts.contains(&host) {
+                return None;
+            }
+            hosts.push(host);
+        }
+        Some(Self { hosts, user, password })
     }
+}
+
+fn host_and_port(place: &str) -> Option<(String, u16)> {
+    let (host, port) = match place.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':')?)),
+        None => match place.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        },
+    };
+    let port = port.map_or(Some(3306), |port| port.parse().ok())?;
+    let legal = !host.is_empty() && !host.contains(['/', '?', '#', '@']) && port > 0;
+    legal.then(|| (host.to_owned(), port))
 }
 
 /// Percent-decoding.
@@ -145,22 +162,42 @@ mod tests {
 
     #[test]
     fn an_address_is_taken_apart_and_decoded() {
-        let check = |url: &str, host: &str, port: u16, user: Option<&str>, password: Option<&str>| {
+        let check = |url: &str, hosts: &[(&str, u16)], user: Option<&str>, password: Option<&str>| {
             let address = Address::parse(url).expect(url);
-            assert_eq!((address.host.as_str(), address.port), (host, port), "{url}");
+            let found: Vec<_> = address.hosts.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+            assert_eq!(found, hosts, "{url}");
             assert_eq!((address.user.as_deref(), address.password.as_deref()), (user, password), "{url}");
         };
-        check("mysql://127.0.0.1:3307", "127.0.0.1", 3307, None, None);
-        check("mysql://db.example.com/", "db.example.com", 3306, None, None);
-        check("mysql://u:p%40%3A@h:1", "h", 1, Some("u"), Some("p@:"));
-        check("mysql://u@[::1]:3306", "::1", 3306, Some("u"), None);
-        check("mysql://u:@h", "h", 3306, Some("u"), Some(""));
+        check("mysql://127.0.0.1:3307", &[("127.0.0.1", 3307)], None, None);
+        check("mysql://db.example.com/", &[("db.example.com", 3306)], None, None);
+        check("mysql://u:p%40%3A@h:1", &[("h", 1)], Some("u"), Some("p@:"));
+        check("mysql://u@[::1]:3306", &[("::1", 3306)], Some("u"), None);
+        check("mysql://u:@h", &[("h", 3306)], Some("u"), Some(""));
+        check(
+            "mysql://u:a,b@h1:1,h2,[::1]:2,[fe80::1]",
+            &[("h1", 1), ("h2", 3306), ("::1", 2), ("fe80::1", 3306)],
+            Some("u"),
+            Some("a,b"),
+        );
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for bad in ["", "h:1", "http://h", "mysql://", "mysql://h:x", "mysql://h:0", "mysql://u:%zz@h", "mysql://h/db"]
-        {
+        const BAD: [&str; 12] = [
+            "",
+            "h:1",
+            "http://h",
+            "mysql://",
+            "mysql://h:x",
+            "mysql://h:0",
+            "mysql://u:%zz@h",
+            "mysql://h/db",
+            "mysql://h,",
+            "mysql://h1,,h2",
+            "mysql://h1,h2:x",
+            "mysql://h:3306,h",
+        ];
+        for bad in BAD {
             assert!(Address::parse(bad).is_none(), "{bad}");
         }
     }

@@ -25,8 +25,8 @@ use limpid_connector::{Chunk, ChunkAsk, Clock, KeyRange, SourceLoad, TableFound,
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use crate::client::{Prepared, QueryError};
+use crate::company;
 use crate::history::TableDefinition;
-use crate::position::Flavor;
 use crate::server;
 use crate::stream::MySqlOptions;
 use fence::{Nearness, Opened};
@@ -386,11 +386,7 @@ fn load(link: &mut Link) -> Result<SourceLoad, Fault> {
     let rows = link.ask("see how busy the server is", "SHOW GLOBAL STATUS LIKE 'Threads_running'")?;
     let number = |value: &Option<Vec<u8>>| std::str::from_utf8(value.as_deref()?).ok()?.parse::<u64>().ok();
     let threads_running = rows.first().and_then(|row| number(row.get(1)?));
-    let sql = match link.facts.flavor {
-        Flavor::MySql if link.facts.version >= 80_022 => "SHOW REPLICA STATUS",
-        Flavor::MySql => "SHOW SLAVE STATUS",
-        Flavor::MariaDb => "SHOW ALL SLAVES STATUS",
-    };
+    let sql = company::status_query(&link.facts);
     let lag = match link.client.query_named(sql) {
         Ok((names, rows)) => {
             let place =

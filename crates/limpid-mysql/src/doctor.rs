@@ -6,6 +6,7 @@
 //! Invariant: nothing is changed at the server, and one question's failure leaves the others asked. Each finding that is not
 //! well says how to mend it.
 
+mod company;
 mod rights;
 
 use limpid_connector::{Clock, Finding};
@@ -34,8 +35,19 @@ const OFFSET_MICROS_MAX: i64 = 1_000_000;
 /// The best of so many questions tells the time.
 const CLOCK_ROUNDS: usize = 5;
 
-/// Asks the server everything.
+/// Asks the server everything; of several the first that lets us in, and each whether it could take over.
 pub fn examine(options: &MySqlOptions, clock: &Clock) -> Examined {
+    if options.others.is_empty() {
+        return examine_one(options, clock);
+    }
+    let all = company::each(options);
+    let first = all.iter().find(|one| Client::connect(&one.connect).is_ok()).unwrap_or(&all[0]);
+    let mut out = examine_one(first, clock);
+    out.findings.extend(company::examine(&all, &out.tables));
+    out
+}
+
+fn examine_one(options: &MySqlOptions, clock: &Clock) -> Examined {
     let endpoint = options.connect.endpoint();
     let mut client = match Client::connect(&options.connect) {
         Ok(client) => client,

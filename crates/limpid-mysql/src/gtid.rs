@@ -133,6 +133,26 @@ impl GtidSet {
         }
     }
 
+    /// The transactions of `self` that are not in `other`. Of MariaDB's sets, the domains that are ahead of `other`.
+    pub fn minus(&self, other: &GtidSet) -> GtidSet {
+        match (self, other) {
+            (GtidSet::MySql(ours), GtidSet::MySql(theirs)) => {
+                let left = |(sid, intervals): (&Sid, &Vec<(u64, u64)>)| {
+                    let cover = theirs.get(sid).map_or(&[][..], Vec::as_slice);
+                    let left: Vec<_> = intervals.iter().flat_map(|interval| uncovered(*interval, cover)).collect();
+                    (!left.is_empty()).then(|| (sid.clone(), left))
+                };
+                GtidSet::MySql(ours.iter().filter_map(left).collect())
+            }
+            (GtidSet::MariaDb(ours), GtidSet::MariaDb(theirs)) => {
+                let is_ahead = |domain: &u32, seq: u64| theirs.get(domain).is_none_or(|(_, reached)| seq > *reached);
+                let ahead = ours.iter().filter(|(domain, (_, seq))| is_ahead(domain, *seq));
+                GtidSet::MariaDb(ahead.map(|(domain, last)| (*domain, *last)).collect())
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// The binary form of COM_BINLOG_DUMP_GTID: source ids, each with half-open intervals. Tagged sets need the
     /// newer form (`tagged`), which servers without tags do not know.
     pub fn dump_bytes(&self) -> Vec<u8> {
@@ -206,6 +226,22 @@ fn add_interval(intervals: &mut Vec<(u64, u64)>, first: u64, last: u64) {
         upto += 1;
     }
     intervals.splice(at..upto, [(first, last)]);
+}
+
+/// What of an interval lies in none of `cover`, which is sorted.
+fn uncovered((first, last): (u64, u64), cover: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut left = Vec::new();
+    let mut next = first;
+    for (from, to) in cover.iter().filter(|(from, to)| *to >= first && *from <= last) {
+        if *from > next {
+            left.push((next, from - 1));
+        }
+        next = to + 1;
+    }
+    if next <= last {
+        left.push((next, last));
+    }
+    left
 }
 
 /// Parses a UUID in its usual text form.
@@ -291,6 +327,21 @@ mod tests {
         let maria = |text: &str| GtidSet::parse_mariadb(text).unwrap();
         assert!(maria("0-1-5").is_subset(&maria("0-2-5,1-1-9")), "the server that wrote it does not matter");
         assert!(!maria("0-1-6").is_subset(&maria("0-2-5")));
+    }
+
+    #[test]
+    fn what_one_set_has_and_another_lacks_is_exact() {
+        let check = |ours: &str, theirs: &str, left: &str| {
+            let parse = |text: &str| GtidSet::parse_mysql(&text.replace('A', A)).unwrap();
+            assert_eq!(parse(ours).minus(&parse(theirs)).to_string(), left.replace('A', A), "{ours} without {theirs}");
+        };
+        check("A:1-9", "A:1-9", "");
+        check("A:1-9", "", "A:1-9");
+        check("A:1-9", "A:3:5-6", "A:1-2:4:7-9");
+        check("A:3-5:8-9", "A:1-3:9-20", "A:4-5:8");
+        check("A:1-3,A:blue:1", "A:1-9", "A:blue:1");
+        let maria = |text: &str| GtidSet::parse_mariadb(text).unwrap();
+        assert_eq!(maria("0-1-5,1-1-3,2-1-1").minus(&maria("0-2-5,1-2-2")), maria("1-1-3,2-1-1"));
     }
 
     #[test]

@@ -62,6 +62,17 @@ impl Intake {
         Self { socket, buf, filled: 0, pos: 0, large: Vec::new() }
     }
 
+    /// Whether the next packet is an error; `None` while that is not to be seen yet.
+    pub fn is_refusal(&self) -> Option<bool> {
+        let here = &self.buf[self.pos..self.filled];
+        let len = here.first_chunk::<4>().map(|head| u32::from_le_bytes([head[0], head[1], head[2], 0]) as usize)?;
+        match here.get(4) {
+            Some(0xff) => (here.len() >= 4 + len).then_some(true),
+            Some(_) => Some(false),
+            None => (len == 0).then_some(false),
+        }
+    }
+
     /// Cuts the next event off.
     #[inline]
     pub fn next(&mut self) -> Frame {

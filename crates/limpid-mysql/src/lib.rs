@@ -11,6 +11,7 @@ pub mod catalogue;
 mod charset;
 mod checksum;
 mod client;
+mod company;
 mod compressed;
 pub mod config;
 mod copy;

@@ -1,45 +1,42 @@
 //! Reads one server's log and yields batches in commit order.
 //!
-//! Owns: opening the stream at a position, reading, the end that was asked for. Does not own: building batches
-//! (`assemble`), restarts (the engine's supervisor), checkpoints.
+//! Owns: reading, the end that was asked for. Does not own: opening the stream at a position (`stream::open`), building
+//! batches (`assemble`), restarts (the engine's supervisor), checkpoints.
 //!
 //! Invariant: a position is yielded only with or after everything at or below it.
 
 mod admit;
+mod open;
 mod reach;
 mod refusal;
+mod servers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{
-    Admission, ChangeStream, Chunk, Clock, Decode, Head, JsonText, Next, Source, StartPoint, StreamEvent, TableReader,
-    Until,
-};
+use limpid_connector::{Admission, ChangeStream, Chunk, Clock, Decode, JsonText, Next, StreamEvent};
 use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
 
 use crate::assemble::{Assembler, Fed, Finish, Place};
 use crate::checksum;
-use crate::client::{Client, ConnectOptions};
-use crate::copy::{MySqlTableReader, ServerMark};
-use crate::dump::{self, DumpOptions};
+use crate::client::ConnectOptions;
+use crate::copy::ServerMark;
+use crate::dump::DumpOptions;
 use crate::events::{EventHead, Format, number};
-use crate::head::LogHead;
-use crate::history::History;
 use crate::intake::{Filled, Frame, Intake};
 use crate::lookahead;
 use crate::payload::Payload;
 use crate::position::{Flavor, LogPosition};
 use crate::rows::RowsDecoder;
-use crate::schemas::{Schemas, ServerNames};
 use crate::selection::Selection;
-use crate::server::{self, ServerFacts};
-use reach::{check_reachable, dump_from};
+pub use open::MySqlSource;
 
 /// What a MySQL or MariaDB source is told.
 #[derive(Clone, Debug)]
 pub struct MySqlOptions {
     pub connect: ConnectOptions,
+    /// Servers that may take over by GTID, in the order they are tried: the same account and TLS.
+    pub others: Vec<ConnectOptions>,
     pub selection: Selection,
     /// Less than full row images are accepted: absent columns are left out.
     pub accept_partial_images: bool,
@@ -50,168 +47,6 @@ pub struct MySqlOptions {
 /// The server promises a sign of life at this period; three missed ones are a dead connection.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-
-/// A MySQL or MariaDB server as a source.
-pub struct MySqlSource {
-    options: MySqlOptions,
-}
-
-impl MySqlSource {
-    pub fn new(options: MySqlOptions) -> Self {
-        Self { options }
-    }
-
-    /// The position to begin at, and the definitions to begin with: the saved ones, or the catalogue's.
-    fn begin(
-        &self,
-        client: &mut Client,
-        facts: &ServerFacts,
-        from: &StartPoint,
-        saved: Option<(u32, Vec<u8>)>,
-    ) -> Result<(LogPosition, Definitions), Fault> {
-        if let Some((version, bytes)) = saved
-            && let Ok(history) = History::from_bytes(&bytes)
-        {
-            let position = self.start_position(client, facts, from)?;
-            return Ok((position, Definitions { history, holds_from: None, is_new: false, version }));
-        }
-        let connect = &self.options.connect;
-        let mut before = server::definitions(client, facts, connect)?;
-        loop {
-            let head = server::head(client, facts, connect)?;
-            let after = server::definitions(client, facts, connect)?;
-            // Equal before and after: no definition changed between, so they hold at the position between.
-            if before == after {
-                let position = match from {
-                    StartPoint::Head => head.clone(),
-                    _ => self.start_position(client, facts, from)?,
-                };
-                let behind = !position.reaches(&head);
-                let holds_from = behind.then_some(head);
-                return Ok((position, Definitions { history: after, holds_from, is_new: true, version: 0 }));
-            }
-            before = after;
-        }
-    }
-
-    fn start_position(
-        &self,
-        client: &mut Client,
-        facts: &ServerFacts,
-        from: &StartPoint,
-    ) -> Result<LogPosition, Fault> {
-        let connect = &self.options.connect;
-        match from {
-            StartPoint::Head => server::head(client, facts, connect),
-            StartPoint::Earliest => server::earliest(client, facts, connect),
-            StartPoint::At(text) => {
-                let position = LogPosition::parse(text, facts.flavor).ok_or_else(|| {
-                    Fault::new(FaultCode::PositionInvalid, Component::Input, format!("{text:?} is no position"))
-                })?;
-                check_reachable(client, facts, connect, &position)?;
-                Ok(position)
-            }
-        }
-    }
-}
-
-impl Source for MySqlSource {
-    fn open(
-        &mut self,
-        from: &StartPoint,
-        until: &Until,
-        history: Option<(u32, Vec<u8>)>,
-    ) -> Result<Box<dyn ChangeStream>, Fault> {
-        let connect = &self.options.connect;
-        let mut client = Client::connect(connect)?;
-        let facts = ServerFacts::read(&mut client)?;
-        facts.check(&connect.endpoint(), self.options.accept_partial_images)?;
-        let (position, definitions) = self.begin(&mut client, &facts, from, history)?;
-        let until = match until {
-            Until::Forever => StopAt::Never,
-            Until::CaughtUp => StopAt::EndOfLog,
-            Until::Position(text) => StopAt::Position(end_position(text, facts.flavor, &position)?),
-        };
-        let dump = DumpOptions {
-            flavor: facts.flavor,
-            server_id: self.options.server_id,
-            non_block: until == StopAt::EndOfLog,
-            heartbeat: HEARTBEAT,
-        };
-        let from = dump_from(&position)?;
-        let socket = dump::start(connect, &from, &dump)?;
-        let server = ServerNames {
-            flavor: facts.flavor,
-            version: facts.version,
-            lower_case_names: facts.lower_case_table_names > 0,
-        };
-        let mut schemas = Schemas::new(self.options.selection.clone(), server);
-        let is_new = definitions.is_new && definitions.holds_from.is_none();
-        schemas.begin(definitions.history, definitions.holds_from, definitions.version);
-        if is_new {
-            schemas.save();
-        }
-        Ok(Box::new(MySqlStream {
-            assembler: Assembler::new(facts.flavor, schemas, &position),
-            opened_at: Position::new(position),
-            intake: Intake::new(socket),
-            checksum: true,
-            decoder: Arc::new(RowsDecoder {
-                json_text: self.options.json_text,
-                accept_partial_images: self.options.accept_partial_images,
-            }),
-            until,
-            ended: false,
-            fault: None,
-            payload: None,
-            silent: Duration::ZERO,
-            dump,
-            user: connect.user.clone(),
-            connect: connect.clone(),
-            server: ServerMark::of(&facts),
-            hold: None,
-        }))
-    }
-
-    fn foresee(&self, from: &StartPoint) -> Result<Position, Fault> {
-        let connect = &self.options.connect;
-        let mut client = Client::connect(connect)?;
-        let facts = ServerFacts::read(&mut client)?;
-        facts.check(&connect.endpoint(), self.options.accept_partial_images)?;
-        self.start_position(&mut client, &facts, from).map(Position::new)
-    }
-
-    fn head(&self) -> Result<Box<dyn Head>, Fault> {
-        Ok(Box::new(LogHead::open(&self.options.connect)?))
-    }
-
-    fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault> {
-        Ok(Box::new(MySqlTableReader::open(self.options.clone())?))
-    }
-
-    fn endpoint(&self) -> String {
-        self.options.connect.endpoint()
-    }
-}
-
-/// The end that was asked for, which must be of a kind that the stream will meet.
-fn end_position(text: &str, flavor: Flavor, start: &LogPosition) -> Result<LogPosition, Fault> {
-    let fault = |text| Fault::new(FaultCode::PositionInvalid, Component::Input, text);
-    let end = LogPosition::parse(text, flavor).ok_or_else(|| fault(format!("{text:?} is no position")))?;
-    if end.gtids.is_some() && start.gtids.is_none() {
-        return Err(fault(format!("{text:?} is never met by a stream that began at a place in a file")));
-    }
-    Ok(end)
-}
-
-/// What a stream knows of definitions when it begins.
-struct Definitions {
-    history: History,
-    holds_from: Option<LogPosition>,
-    is_new: bool,
-    /// The number the history was saved under.
-    version: u32,
-}
 
 /// The end that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -339,6 +174,12 @@ impl MySqlStream {
                     None => {}
                     Some(next) => return Ok(next),
                 },
+                // So a server that shuts down ends every dump.
+                Frame::Eof if self.until != StopAt::EndOfLog => {
+                    let text = "the server ended the dump";
+                    let fault = Fault::new(FaultCode::SourceUnreachable, Component::Input, text);
+                    return Err(fault.about(self.connect.endpoint()));
+                }
                 Frame::Eof => {
                     self.ended = true;
                     if self.assembler.has_news() {

@@ -142,6 +142,21 @@ impl Event for PeerLost<'_> {
     }
 }
 
+/// A server of the source's list cannot be read, and the next one was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct PassedOver<'a> {
+    pub endpoint: &'a str,
+    pub why: &'a Fault,
+}
+
+impl Event for PassedOver<'_> {
+    fn emit(&self, to: &PipelineTelemetry) {
+        to.meter.health(Component::Input, self.endpoint, false);
+        let line = to.fault_line(Level::Warn, self.why);
+        to.log.write(&line.with("passed_over", Value::Text(self.endpoint.to_owned())));
+    }
+}
+
 /// A peer is connected, or connected again.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerFound<'a> {

@@ -19,8 +19,8 @@ mod ring;
 
 pub use events::{
     AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, DoubtSeen, Event, FaultHalted, FaultRetried,
-    FilesKept, FilesTaken, Listening, MoveRefused, NotFenced, PeerFound, PeerLost, PipelineEnded, PipelineStarted,
-    PipelineTelemetry, PositionMoved, Progress, StateAccepted, TableHalted, TablesCopied,
+    FilesKept, FilesTaken, Listening, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineEnded,
+    PipelineStarted, PipelineTelemetry, PositionMoved, Progress, StateAccepted, TableHalted, TablesCopied,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};

@@ -15,7 +15,7 @@ use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, CopyFailed, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions,
-    HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PeerFound, PeerLost, PipelineStarted,
+    HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted,
     PipelineTelemetry, PositionMoved, StateAccepted, Style, TableHalted, TablesCopied, Words,
 };
 
@@ -122,6 +122,10 @@ impl Observer for Told {
         } else {
             PeerLost { component, endpoint }.emit(&self.telemetry);
         }
+    }
+
+    fn passed_over(&self, endpoint: &str, why: &Fault) {
+        PassedOver { endpoint, why }.emit(&self.telemetry);
     }
 
     fn table_halted(&self, table: &TableName, fault: &Fault) {

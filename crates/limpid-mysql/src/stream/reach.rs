@@ -1,18 +1,63 @@
 //! Whether and how a server's log can be read from a position.
 //!
-//! Owns: the questions before a dump begins in the past. Does not own: choosing the position (`stream`), asking for
-//! the dump (`dump`).
+//! Owns: the questions before a dump begins in the past. Does not own: choosing the position (`stream`), choosing the
+//! server (`stream::servers`), asking for the dump (`dump`).
 //!
-//! Invariant: a position that the server cannot serve is told before the dump, with the reason.
+//! Invariant: a position that the server cannot serve is told before the dump, with the reason. Of several servers only
+//! one that is proved to hold the position is read.
 
 use std::sync::Arc;
 
+use limpid_connector::Clock;
 use limpid_model::{Component, Fault, FaultCode};
 
 use crate::client::{Client, ConnectOptions};
+use crate::company::{self, Holds, Lacking, Replication};
 use crate::dump::DumpFrom;
 use crate::position::{Flavor, LogPosition, log_number};
 use crate::server::{self, ServerFacts};
+
+/// How long a server may lack the very same transactions before it counts as one that will never have them: many times
+/// what a replica takes to fetch what it was about to fetch, and short beside the time in which a person would look.
+const LACKING_NANOS_MAX: u64 = 60 * 1_000_000_000;
+
+/// What a server is asked to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// No other is named.
+    Only,
+    /// Of several, the one that was read last, or the first.
+    InUse,
+    /// Of several, one that is to take over.
+    Successor,
+}
+
+/// What was lacking at the last look, and since when it is the very same.
+#[derive(Debug, Default)]
+pub(super) struct Patience(Option<(String, u64)>);
+
+impl Patience {
+    /// True while what is lacking may still come.
+    fn lasts(&mut self, lacking: &Lacking) -> bool {
+        let (now, text) = (Clock::system().nanos(), lacking.set.to_string());
+        match &self.0 {
+            Some((same, since)) if *same == text => now - since <= LACKING_NANOS_MAX,
+            _ => {
+                self.0 = Some((text, now));
+                true
+            }
+        }
+    }
+}
+
+/// A server under question.
+pub(super) struct Asked<'a> {
+    pub client: &'a mut Client,
+    pub facts: &'a ServerFacts,
+    pub connect: &'a ConnectOptions,
+    pub role: Role,
+    pub patience: &'a mut Patience,
+}
 
 /// A place inside a transaction is reached by reading that transaction again.
 pub(super) fn dump_from(position: &LogPosition) -> Result<DumpFrom, Fault> {
@@ -28,45 +73,81 @@ pub(super) fn dump_from(position: &LogPosition) -> Result<DumpFrom, Fault> {
     }
 }
 
-/// Whether the server still has, and ever had, what a position asks for. MariaDB tells by itself when the dump is
-/// asked for.
-pub(super) fn check_reachable(
-    client: &mut Client,
-    facts: &ServerFacts,
-    connect: &ConnectOptions,
-    position: &LogPosition,
-) -> Result<(), Fault> {
-    let fault = |code, text: &str| Err(Fault::new(code, Component::Input, text).about(connect.endpoint()));
-    match &position.gtids {
-        Some(_) if !facts.gtids => {
-            fault(FaultCode::PositionInvalid, "a GTID position needs gtid_mode=ON on the server")
-        }
-        Some(set) if facts.flavor == Flavor::MySql => {
-            let head = server::head(client, facts, connect)?;
-            if !head.gtids.as_ref().is_some_and(|head| set.is_subset(head)) {
-                return fault(FaultCode::SourceChanged, "the position holds transactions that this server never had");
+impl Asked<'_> {
+    /// Whether the server still has, and ever had, what a position asks for. A MariaDB that is alone tells by itself
+    /// when the dump is asked for; of several it must prove it first, since it also accepts what it never had in a
+    /// domain that is empty there.
+    pub(super) fn check_reachable(&mut self, position: &LogPosition) -> Result<(), Fault> {
+        match &position.gtids {
+            Some(_) if !self.facts.gtids => {
+                Err(self.fault(FaultCode::PositionInvalid, "a GTID position needs gtid_mode=ON on the server"))
             }
-            let earliest = server::earliest(client, facts, connect)?;
-            if !earliest.gtids.as_ref().is_some_and(|purged| purged.is_subset(set)) {
-                return fault(FaultCode::SourceLogPurged, "the server has purged log that this position still needs");
+            Some(_) if self.facts.flavor == Flavor::MariaDb && self.role == Role::Only => Ok(()),
+            Some(set) => {
+                self.check_held(position)?;
+                if self.facts.flavor == Flavor::MariaDb {
+                    return Ok(());
+                }
+                let earliest = server::earliest(self.client, self.facts, self.connect)?;
+                if earliest.gtids.as_ref().is_some_and(|purged| purged.is_subset(set)) {
+                    return Ok(());
+                }
+                let text = "the server has purged log that this position still needs";
+                Err(self.fault(FaultCode::SourceLogPurged, text))
             }
-            Ok(())
+            None if self.role == Role::Successor => {
+                let text = "a position in a file holds on the server that it was read from, and not on this one";
+                Err(self.fault(FaultCode::PositionInvalid, text))
+            }
+            None => self.check_file(position),
         }
-        Some(_) => Ok(()),
-        None => {
-            let files = server::logs(client, connect)?;
-            match files.iter().find(|(file, _)| **file == *position.file) {
-                Some((_, size)) if position.offset > *size => {
-                    fault(FaultCode::SourceChanged, "the log file is shorter than the position")
-                }
-                Some(_) => Ok(()),
-                None => {
-                    let oldest = files.first().and_then(|(file, _)| log_number(file));
-                    let purged = oldest > log_number(&position.file);
-                    let code = if purged { FaultCode::SourceLogPurged } else { FaultCode::SourceChanged };
-                    fault(code, "the server does not have the log file of this position")
-                }
+    }
+
+    /// What is lacking is waited for while it may still come.
+    fn check_held(&mut self, position: &LogPosition) -> Result<(), Fault> {
+        let Some(wanted) = company::wanted(position) else { return Ok(()) };
+        let holds = Holds::read(self.client, self.facts)?;
+        let Some(lacking) = holds.lacks(&wanted) else {
+            self.patience.0 = None;
+            return Ok(());
+        };
+        let never = "the position holds transactions that this server never had";
+        let replication = Replication::read(self.client, self.facts)?;
+        let may_come = match replication {
+            _ if lacking.diverged => false,
+            _ if replication.will_bring(&lacking.set) => true,
+            Replication::None => false,
+            Replication::Unknown if self.role == Role::Only => false,
+            Replication::Unknown | Replication::Channels(_) => self.patience.lasts(&lacking),
+        };
+        if may_come {
+            let text = format!("the server has not got yet what the position holds: {}", shown(&lacking));
+            return Err(self.fault(FaultCode::SourceBehind, &text));
+        }
+        Err(self.fault(FaultCode::SourceChanged, &format!("{never}: {}", shown(&lacking))))
+    }
+
+    fn check_file(&mut self, position: &LogPosition) -> Result<(), Fault> {
+        let files = server::logs(self.client, self.connect)?;
+        match files.iter().find(|(file, _)| **file == *position.file) {
+            Some((_, size)) if position.offset > *size => {
+                Err(self.fault(FaultCode::SourceChanged, "the log file is shorter than the position"))
+            }
+            Some(_) => Ok(()),
+            None => {
+                let oldest = files.first().and_then(|(file, _)| log_number(file));
+                let purged = oldest > log_number(&position.file);
+                let code = if purged { FaultCode::SourceLogPurged } else { FaultCode::SourceChanged };
+                Err(self.fault(code, "the server does not have the log file of this position"))
             }
         }
     }
+
+    fn fault(&self, code: FaultCode, text: &str) -> Fault {
+        Fault::new(code, Component::Input, text).about(self.connect.endpoint())
+    }
+}
+
+fn shown(lacking: &Lacking) -> String {
+    company::cut(&lacking.set.to_string())
 }

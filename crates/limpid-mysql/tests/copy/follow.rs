@@ -62,6 +62,7 @@ impl<'a> Site<'a> {
         };
         MySqlSource::new(MySqlOptions {
             connect,
+            others: Vec::new(),
             selection: Selection { tables: vec![format!("{SCHEMA}.*")], columns: Vec::new() },
             accept_partial_images: false,
             server_id: 4_712,

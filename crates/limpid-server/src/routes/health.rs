@@ -48,7 +48,7 @@ fn parts(shown: &Shown, now: Moment) -> Vec<(Health, ComponentHealth)> {
     let status = shown.status();
     let name = &shown.view.name;
     let mut parts = vec![own_loop(shown, &status, now)];
-    parts.extend(status.peers.iter().map(|peer| system(name, peer, status.phase)));
+    parts.extend(systems(name, &status));
     parts.extend(status.halted.iter().map(|halted| table(name, halted)));
     parts
 }
@@ -71,6 +71,20 @@ fn own_loop(shown: &Shown, status: &Status, now: Moment) -> (Health, ComponentHe
     let evidence = format!("{}, {}: {reason}", status.phase.word(), verdict.word());
     let part = Part { component: Component::Scheduler, endpoint: "", object: None, since_micros: status.since_micros };
     told(&shown.view.name, health, part, evidence, status.fault.as_ref())
+}
+
+/// Of several servers of a source one is read: while it stands rows arrive, but a lost one may not take over.
+fn systems(pipeline: &str, status: &Status) -> Vec<(Health, ComponentHealth)> {
+    let stands = status.peers.iter().any(|peer| peer.component == Component::Input && peer.healthy);
+    let one = |peer: &Peer| {
+        let (health, mut part) = system(pipeline, peer, status.phase);
+        if health == Health::Failed && peer.component == Component::Input && stands {
+            Health::Degraded.word().clone_into(&mut part.status);
+            return (Health::Degraded, part);
+        }
+        (health, part)
+    };
+    status.peers.iter().map(one).collect()
 }
 
 /// A pipeline that ended has let go of its systems: what is told is the last that was known.

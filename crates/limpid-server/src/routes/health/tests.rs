@@ -57,3 +57,22 @@ fn a_lost_system_fails_whatever_else_is_well() {
     let evidence = system("shop", &peer(true), Phase::Halted).1.evidence;
     assert_eq!(evidence, "the connection stood when the pipeline ended");
 }
+
+#[test]
+fn a_lost_server_of_several_degrades_while_another_is_read() {
+    let peer = |component, endpoint: &str, healthy| Peer {
+        component,
+        endpoint: endpoint.to_owned(),
+        healthy,
+        since_micros: 0,
+        fault: None,
+    };
+    let words = |peers: Vec<Peer>| {
+        let told = systems("shop", &Status { peers, ..behind(S) });
+        told.into_iter().map(|(_, part)| part.status).collect::<Vec<_>>()
+    };
+    let (input, output) = (Component::Input, Component::Output);
+    assert_eq!(words(vec![peer(input, "a", false), peer(input, "b", true)]), ["degraded", "ok"]);
+    assert_eq!(words(vec![peer(input, "a", false), peer(output, "k", true)]), ["failed", "ok"]);
+    assert_eq!(words(vec![peer(input, "a", true), peer(output, "k", false)]), ["ok", "failed"]);
+}
