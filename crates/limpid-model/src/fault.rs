@@ -147,6 +147,9 @@ pub enum Response {
 /// a week, beyond which any log is purged anyway.
 const OUTAGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// What was broken on its way comes whole the second time; what is broken where it lies is no better after this.
+const READ_AGAIN: Response = Response::Retry { window_max: Duration::from_secs(5) };
+
 /// What can be done about a state that does not fit the record at the sink; each page says which of the two when.
 const MISFIT: &str = "limpid state import --from-sink FILE, or limpid run --accept-new-state FILE";
 
@@ -184,8 +187,7 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::SourceBehind => (retry, "let the server catch up: check its replication"),
         C::SourceQueryFailed => (Response::HaltPipeline, "see the server's code; check the account's rights"),
         C::PositionInvalid => (Response::HaltPipeline, "write the position as the page shows"),
-        C::LogChecksum => (Response::HaltPipeline, "check the log on the server; read from another server"),
-        C::LogPayloadCorrupt => (Response::HaltPipeline, "check the log on the server; read from another server"),
+        C::LogChecksum => (READ_AGAIN, "check the log on the server; read from another server"),
         C::LogMalformed => (Response::HaltPipeline, "report it with server version and event position"),
         C::LogEventUnknown => (Response::HaltPipeline, "turn off the feature that writes this event"),
         C::LogIncident => (Response::HaltPipeline, "the server lost changes: start anew from a fresh copy"),

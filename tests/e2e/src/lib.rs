@@ -17,5 +17,5 @@ pub use binary::{Ended, Limpid, Pipeline, call, limpid, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_copied, check_exactly_once, check_nothing_lost, seen_in};
-pub use proxy::{Proxy, Seeded};
+pub use proxy::{Proxy, Seeded, Trouble};
 pub use servers::Db;

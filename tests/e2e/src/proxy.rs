@@ -1,24 +1,88 @@
-//! A TCP proxy that cuts connections.
+//! A TCP proxy that makes trouble.
 //!
-//! Owns: forwarding, and when to cut. Does not own: what goes through.
+//! Owns: forwarding, and the trouble that was asked for. Does not own: what goes through, when trouble is due (the
+//! tests, by a seed).
 //!
-//! Invariant: a cut closes both sides at once, in the middle of whatever goes through; later connections are let pass
-//! until another cut is asked for.
+//! Invariant: trouble strikes once for each time it was asked for, on the connection that carries the byte it was asked
+//! for at; later connections are let pass.
+#![allow(clippy::disallowed_methods, reason = "what a network does takes real time; nothing is awaited by it")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
+
+/// What a network does to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Both sides are closed, in the middle of whatever goes through.
+    Cut,
+    /// The same, with RST instead of FIN.
+    Reset,
+    /// Nothing goes through any more, either way, and nobody is told; in the end it is closed.
+    HalfOpen,
+    /// Some bytes arrive as others.
+    Garbage,
+    /// Everything comes, each piece late.
+    Delay,
+    /// Everything comes, a few bytes at a time.
+    Throttle,
+}
+
+impl Trouble {
+    pub const ALL: [(&'static str, Trouble); 6] = [
+        ("cut", Trouble::Cut),
+        ("reset", Trouble::Reset),
+        ("half-open", Trouble::HalfOpen),
+        ("garbage", Trouble::Garbage),
+        ("delay", Trouble::Delay),
+        ("throttle", Trouble::Throttle),
+    ];
+}
+
+/// Longer than a source may be silent before its connection counts as dead.
+const HALF_OPEN: Duration = Duration::from_secs(12);
+const LATE: Duration = Duration::from_millis(200);
+/// Pieces that come late, or in small parts.
+const PIECES: u32 = 10;
+const SMALL: usize = 512;
 
 /// Forwards one port to another.
 pub struct Proxy {
     address: String,
-    /// Bytes from the server that may still pass before the cut; below zero there is none.
-    left: Arc<AtomicI64>,
-    cuts: Arc<AtomicU64>,
+    asked: Arc<Asked>,
+}
+
+/// The trouble that is due, and how often some struck.
+#[derive(Default)]
+struct Asked {
+    /// Bytes from the server that may still pass before it.
+    due: Mutex<Option<(u64, Trouble)>>,
+    struck: AtomicU64,
+}
+
+impl Asked {
+    /// What becomes of `len` bytes: how many of them pass as they are, and what happens then.
+    fn pass(&self, len: usize) -> (usize, Option<Trouble>) {
+        let mut due = self.due.lock().expect("never held across a panic");
+        match *due {
+            Some((left, trouble)) if left < len as u64 => {
+                *due = None;
+                self.struck.fetch_add(1, Ordering::SeqCst);
+                (left as usize, Some(trouble))
+            }
+            Some((left, trouble)) => {
+                *due = Some((left - len as u64, trouble));
+                (len, None)
+            }
+            None => (len, None),
+        }
+    }
 }
 
 impl Proxy {
@@ -26,16 +90,15 @@ impl Proxy {
     pub fn start(host: &str, port: u16, target: String) -> Result<Self> {
         let listener = TcpListener::bind((host, port))?;
         let address = listener.local_addr()?.to_string();
-        let (left, cuts) = (Arc::new(AtomicI64::new(-1)), Arc::new(AtomicU64::new(0)));
-        let (shared_left, shared_cuts) = (Arc::clone(&left), Arc::clone(&cuts));
+        let asked = Arc::new(Asked::default());
+        let shared = Arc::clone(&asked);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(&target) else { continue };
-                let (left, cuts) = (Arc::clone(&shared_left), Arc::clone(&shared_cuts));
-                forward(client, server, left, cuts);
+                forward(client, server, &shared);
             }
         });
-        Ok(Self { address, left, cuts })
+        Ok(Self { address, asked })
     }
 
     /// `host:port` of the listener.
@@ -47,51 +110,88 @@ impl Proxy {
         self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default()
     }
 
-    /// Cuts the connection over which byte number `bytes` from now comes from the server.
-    pub fn cut_after(&self, bytes: u32) {
-        self.left.store(i64::from(bytes), Ordering::SeqCst);
+    /// Trouble on the connection over which byte number `bytes` from now comes from the server.
+    pub fn trouble(&self, bytes: u32, trouble: Trouble) {
+        *self.asked.due.lock().expect("never held across a panic") = Some((u64::from(bytes), trouble));
     }
 
-    /// How often a connection was cut.
-    pub fn cuts(&self) -> u64 {
-        self.cuts.load(Ordering::SeqCst)
+    /// How often some struck.
+    pub fn struck(&self) -> u64 {
+        self.asked.struck.load(Ordering::SeqCst)
     }
 }
 
-fn forward(client: TcpStream, server: TcpStream, left: Arc<AtomicI64>, cuts: Arc<AtomicU64>) {
+fn forward(client: TcpStream, server: TcpStream, asked: &Arc<Asked>) {
     let (Ok(client_in), Ok(server_in)) = (client.try_clone(), server.try_clone()) else { return };
-    thread::spawn(move || copy(client_in, server, |len| len));
-    thread::spawn(move || {
-        copy(server_in, client, |len| {
-            let before = left.load(Ordering::SeqCst);
-            if before < 0 {
-                return len;
-            }
-            if before >= len as i64 {
-                left.fetch_sub(len as i64, Ordering::SeqCst);
-                return len;
-            }
-            // One cut for each that was asked for, whichever connection comes first.
-            if left.compare_exchange(before, -1, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-                return len;
-            }
-            cuts.fetch_add(1, Ordering::SeqCst);
-            before as usize
-        });
-    });
+    let silent = Arc::new(AtomicBool::new(false));
+    let (asked, is_silent) = (Arc::clone(asked), Arc::clone(&silent));
+    thread::spawn(move || to_server(client_in, server, &is_silent));
+    thread::spawn(move || to_client(server_in, client, &asked, &silent));
 }
 
-/// Copies until either side ends, or `pass` lets less through than came.
-fn copy(mut from: TcpStream, mut to: TcpStream, pass: impl Fn(usize) -> usize) {
+/// What the client sends goes through, unless nothing does.
+fn to_server(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
-        let passed = pass(len);
-        if to.write_all(&buffer[..passed]).is_err() || passed < len {
+        if !silent.load(Ordering::SeqCst) && to.write_all(&buffer[..len]).is_err() {
             break;
         }
     }
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
+    close(&from, &to);
+}
+
+fn to_client(mut from: TcpStream, mut to: TcpStream, asked: &Asked, silent: &AtomicBool) {
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut late, mut small) = (0, 0);
+    while let Ok(len @ 1..) = from.read(&mut buffer) {
+        let (passed, trouble) = asked.pass(len);
+        match trouble {
+            None => {}
+            Some(Trouble::Garbage) => buffer[passed..len].iter_mut().take(16).for_each(|byte| *byte ^= 0x5a),
+            Some(Trouble::Delay) => late = PIECES,
+            Some(Trouble::Throttle) => small = PIECES * 10,
+            Some(Trouble::Cut | Trouble::Reset | Trouble::HalfOpen) => {
+                let _ = to.write_all(&buffer[..passed]);
+                if trouble == Some(Trouble::HalfOpen) {
+                    silent.store(true, Ordering::SeqCst);
+                    thread::sleep(HALF_OPEN);
+                }
+                if trouble == Some(Trouble::Reset) {
+                    [&from, &to].into_iter().for_each(close_with_reset);
+                    return;
+                }
+                break;
+            }
+        }
+        if late > 0 {
+            late -= 1;
+            thread::sleep(LATE);
+        }
+        let piece = if small > 0 { SMALL } else { len };
+        for part in buffer[..len].chunks(piece) {
+            if small > 0 {
+                small -= 1;
+                thread::sleep(LATE / 10);
+            }
+            if to.write_all(part).is_err() {
+                return close(&from, &to);
+            }
+        }
+    }
+    close(&from, &to);
+}
+
+fn close(one: &TcpStream, other: &TcpStream) {
+    let _ = one.shutdown(Shutdown::Both);
+    let _ = other.shutdown(Shutdown::Both);
+}
+
+/// The peer gets RST: a socket that lingers for no time and is shut by `connect` to nowhere.
+fn close_with_reset(socket: &TcpStream) {
+    let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    // SAFETY: the address lives over the call, and the descriptor is open. Linux resets a connected socket that is
+    // connected to AF_UNSPEC: connect(2), tcp_disconnect.
+    unsafe { libc::connect(socket.as_raw_fd(), &raw const nowhere, size_of::<libc::sockaddr>() as libc::socklen_t) };
 }
 
 /// Numbers that look random and come again with the same seed.
