@@ -11,6 +11,7 @@ mod finding;
 mod sink;
 mod source;
 mod stop;
+pub mod testkit;
 
 pub use clock::Clock;
 pub use copy::{Admission, Chunk, ChunkAsk, KeyRange, SourceLoad, TableFound, TableReader};

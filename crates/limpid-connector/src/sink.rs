@@ -43,8 +43,9 @@ pub enum Keeping {
     /// With the data, but by itself: only for what is durable already.
     Beside,
     /// In one transaction with the rows: whatever was handed in becomes durable when the record is saved, and is seen
-    /// by nobody before. A record is due at least this often while rows move.
-    Together { every: Duration },
+    /// by nobody before. A record is due at least `every` so often while rows move, and is saved or given up within
+    /// `takes_max`.
+    Together { every: Duration, takes_max: Duration },
 }
 
 /// Whether earlier instances of the same pipeline are shut out.

@@ -7,6 +7,7 @@
 //! last batch handed in, and whatever was handed in before it becomes durable with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use limpid_codec::record;
 use limpid_connector::{Keeping, Sink};
@@ -186,6 +187,14 @@ impl Saver {
         matches!(self.keeping, Keeping::Together { .. })
     }
 
+    /// How long saving may keep the delivery.
+    pub(crate) fn takes_max(&self) -> Duration {
+        match self.keeping {
+            Keeping::Together { takes_max, .. } => takes_max,
+            Keeping::Beside | Keeping::Nowhere => Duration::ZERO,
+        }
+    }
+
     /// A record is on its way, and the sink must be listened to.
     pub(crate) fn is_busy(&self) -> bool {
         self.under_way.is_some()
@@ -208,7 +217,7 @@ impl Saver {
         }
         let every = match self.keeping {
             // Positions alone are no reason to hurry.
-            Keeping::Together { every } if self.has_rows => every.as_nanos() as u64,
+            Keeping::Together { every, .. } if self.has_rows => every.as_nanos() as u64,
             Keeping::Together { .. } | Keeping::Beside | Keeping::Nowhere => SAVE_EVERY_NANOS,
         };
         if shared.clock.nanos() >= self.begun_at + every || (self.has_rows && is_pressed()) {

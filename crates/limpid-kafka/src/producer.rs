@@ -16,6 +16,8 @@ mod send;
 mod survey;
 mod transaction;
 
+pub(crate) use self::transaction::COMMIT_MS_MAX;
+
 use std::collections::HashSet;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};

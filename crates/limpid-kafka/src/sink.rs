@@ -19,7 +19,9 @@ use self::saving::{Saving, Way};
 use crate::config::KafkaOptions;
 use crate::faults::{self, Said};
 use crate::position;
-use crate::producer::{Answer, Ask, Asker, Code, Outcome, Producer, Reach, ReadFault, Target, ask, read_latest};
+use crate::producer::{
+    Answer, Ask, Asker, COMMIT_MS_MAX, Code, Outcome, Producer, Reach, ReadFault, Target, ask, read_latest,
+};
 use crate::settings::{self, HELD_BYTES_MAX, Protection};
 use crate::topics::Topics;
 
@@ -396,7 +398,10 @@ impl Sink for KafkaSink {
     fn keeping(&self) -> Keeping {
         match self.options.delivery {
             Delivery::AtLeastOnce => Keeping::Beside,
-            Delivery::ExactlyOnce => Keeping::Together { every: self.options.commit_interval },
+            Delivery::ExactlyOnce => Keeping::Together {
+                every: self.options.commit_interval,
+                takes_max: Duration::from_millis(COMMIT_MS_MAX as u64),
+            },
         }
     }
 

@@ -188,6 +188,7 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::SourceQueryFailed => (Response::HaltPipeline, "see the server's code; check the account's rights"),
         C::PositionInvalid => (Response::HaltPipeline, "write the position as the page shows"),
         C::LogChecksum => (READ_AGAIN, "check the log on the server; read from another server"),
+        C::LogPayloadCorrupt => (Response::HaltPipeline, "check the log on the server; read from another server"),
         C::LogMalformed => (Response::HaltPipeline, "report it with server version and event position"),
         C::LogEventUnknown => (Response::HaltPipeline, "turn off the feature that writes this event"),
         C::LogIncident => (Response::HaltPipeline, "the server lost changes: start anew from a fresh copy"),

@@ -5,7 +5,7 @@
 //!
 //! Invariant: trouble strikes once for each time it was asked for, on the connection that carries the byte it was asked
 //! for at; later connections are let pass.
-#![allow(clippy::disallowed_methods, reason = "what a network does takes real time; nothing is awaited by it")]
+#![expect(clippy::disallowed_methods, reason = "what a network does takes real time; nothing is awaited by it")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld};
-use limpid_e2e::{Case, Db, Ended, Seeded, Writer, check_exactly_once, check_nothing_lost, seen_in, wait_until};
+use limpid_e2e::{Case, Db, Ended, Seeded, Writer, call, check_exactly_once, check_nothing_lost, seen_in, wait_until};
 use limpid_stack::kafka::{self, Isolation};
-use limpid_stack::require;
+use limpid_stack::{mariadb, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
 const WAIT: Duration = Duration::from_secs(30);
@@ -100,4 +100,33 @@ fn a_broker_that_stands_still_during_commits_loses_and_doubles_nothing() -> Resu
     let ended = limpid.wait(WAIT)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     finish(&case, writers, &broker, "exactly-once", 0).with_context(|| limpid.stderr())
+}
+
+/// The server's process stops for longer than it may be silent, and goes on as if nothing had been.
+#[test]
+fn a_source_that_stands_still_is_noticed_and_nothing_is_lost_or_doubled() -> Result<()> {
+    let Some(broker) = broker() else { return Ok(()) };
+    let Some(server) = require(mariadb::start(&mariadb::Options::default())) else { return Ok(()) };
+    let (case, writers) = begin(Db::Maria(&server), "still_source", &broker.bootstrap(), "exactly-once")?;
+    let mut limpid = case.pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", WAIT)?;
+    let written = || writers.iter().map(Writer::statements).sum::<u64>();
+    let before = written();
+    wait_until("more statements", WAIT, || written() > before + 200)?;
+    server.pause()?;
+    let still = if std::env::var_os("LIMPID_SOAK").is_some() { 60 } else { 12 };
+    std::thread::sleep(Duration::from_secs(still));
+    let at = limpid.address()?;
+    let (_, said) = call("status", &at, &["--format", "json"])?;
+    let shown: serde_json::Value = serde_json::from_str(&said)?;
+    ensure!(shown["pipelines"][0]["verdict"] == "blind", "nobody sees the head, and the verdict is {shown}");
+    server.resume()?;
+    limpid.wait_for("SOURCE_UNREACHABLE", WAIT)?;
+    let before = written();
+    wait_until("more statements", WAIT, || written() > before + 200)?;
+    ensure!(limpid.is_running(), "{}", limpid.stderr());
+    limpid.signal(libc::SIGTERM);
+    let ended = limpid.wait(WAIT)?;
+    ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
+    finish(&case, writers, broker, "exactly-once", 0).with_context(|| limpid.stderr())
 }

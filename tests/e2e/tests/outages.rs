@@ -190,19 +190,55 @@ fn a_sigterm_under_load_drains_and_the_next_life_goes_on_without_a_gap() -> Resu
     load.finish(broker, 0)
 }
 
+/// Pipelines that are broken, each in its own way, and what each says of it.
+fn broken<'a>(db: Db<'a>) -> Result<Vec<(Case<'a>, &'static str)>> {
+    let nowhere = ports::lease()?;
+    let away = format!("127.0.0.1:{}", nowhere.port());
+    let source = format!("url: mysql://{away}");
+    let case = |name: &str, change: &dyn Fn(Spec) -> Spec| Case::unstarted(db, name, TABLE, change);
+    let cases = vec![
+        (case("bad_user", &|spec| spec.source("user: nobody_at_all"))?, "SOURCE_AUTH_FAILED"),
+        (case("bad_source", &|spec| spec.source(&source))?, "SOURCE_UNREACHABLE"),
+        (case("bad_position", &|spec| spec.source("start: \"file:nosuch.000009:4\""))?, "SOURCE_CHANGED"),
+        (case("bad_brokers", &|spec| spec.to_kafka(&away))?, "SINK_UNREACHABLE"),
+        (case("bad_disk", &|spec| spec.sink("type: file").sink("path: /dev/full"))?, "SINK_"),
+        (case("bad_topic", &|spec| spec.sink("type: file").sink("path: /proc/nowhere/x.jsonl"))?, "SINK_"),
+    ];
+    Ok(cases)
+}
+
 #[test]
-fn a_pipeline_that_halts_leaves_its_neighbour_alone() -> Result<()> {
+fn pipelines_that_are_broken_in_every_way_leave_their_neighbour_alone() -> Result<()> {
     let (Some(db), Some(broker)) = (maria(), broker()) else { return Ok(()) };
-    let bad = Case::unstarted(db, "neighbour_bad", TABLE, |spec| spec.source("user: nobody_at_all"))?;
-    let good = Case::unstarted(db, "neighbour_good", TABLE, |spec| spec.to_kafka(&broker.bootstrap()))?;
-    let file = bad.pipeline.file.to_str().context("a path in UTF-8")?;
-    let limpid = good.pipeline.run(&[file])?;
-    limpid.wait_for("SOURCE_AUTH_FAILED", WAIT)?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    let bad = broken(db)?;
+    let good =
+        Case::unstarted(db, "neighbour", TABLE, |spec| spec.to_kafka(&broker.bootstrap()).delivery("exactly-once"))?;
+    let files = bad.iter().map(|(case, _)| case.pipeline.file.to_str().context("a path in UTF-8"));
+    let limpid = good.pipeline.run(&files.collect::<Result<Vec<_>>>()?)?;
+    let says = |name: &str, code: &str| {
+        let of = format!("\"pipeline\":\"{name}\"");
+        limpid.stderr().lines().any(|line| line.contains(&of) && line.contains(&format!("\"error_code\":\"{code}")))
+    };
+    let runs = || {
+        let of = format!("\"pipeline\":\"{}\"", good.name);
+        limpid.stderr().lines().any(|line| line.contains(&of) && line.contains("the pipeline is running"))
+    };
+    wait_until("the good one to run", WAIT, runs).with_context(|| limpid.stderr())?;
+    // A row for those that get so far.
+    for (case, code) in &bad {
+        case.sql("insert into t values (1, 1, '')")?;
+        wait_until(&format!("{} to say {code}", case.name), WAIT, || says(&case.name, code))
+            .with_context(|| limpid.stderr())?;
+    }
     let writer = Writer::start(db.session()?, &good.name, 0)?;
     let mut load = Load { case: good, limpid, writer };
     load.go_on()?;
     ensure!(load.limpid.is_running(), "{}", load.limpid.stderr());
+    ensure!(!load.limpid.stderr().contains("PIPELINE_PANICKED"), "{}", load.limpid.stderr());
+    let own = format!("\"pipeline\":\"{}\"", load.case.name);
+    let odd = |line: &&str| line.contains(&own) && ["\"ERROR\"", "\"WARN\""].iter().any(|level| line.contains(level));
+    let said = load.limpid.stderr();
+    ensure!(said.lines().find(odd).is_none(), "{:?}", said.lines().find(odd));
     load.writer.stop()?;
     load.limpid.signal(libc::SIGTERM);
     let ended = load.limpid.wait(WAIT)?;

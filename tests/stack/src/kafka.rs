@@ -38,7 +38,7 @@ const LOG4J: &str = include_str!("kafka/log4j.properties");
 /// What a broker is started with.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Adds a listener with TLS and SASL PLAIN; see [`Server::sasl_port`] and [`Server::certificates`].
+    /// Adds a listener with TLS and SASL, PLAIN and SCRAM; see [`Server::sasl_port`] and [`Server::certificates`].
     pub sasl_tls: bool,
     /// `message.max.bytes`: small, to see what a producer does with a record that is too large.
     pub message_bytes_max: Option<u32>,
@@ -218,13 +218,17 @@ fn add_sasl(settings: &mut Vec<(String, String)>, port: u16, certificates: &Cert
         }
     }
     let login = "org.apache.kafka.common.security.plain.PlainLoginModule";
+    let scram = "org.apache.kafka.common.security.scram.ScramLoginModule";
     let keystore = certificates.keystore();
     let own = [
-        ("sasl.enabled.mechanisms", "PLAIN".to_owned()),
+        ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512".to_owned()),
         (
             "listener.name.sasl_ssl.plain.sasl.jaas.config",
             format!("{login} required user_{SASL_USER}=\"{SASL_PASSWORD}\";"),
         ),
+        // Users of these are made with Kafka's own tool.
+        ("listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config", format!("{scram} required;")),
+        ("listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config", format!("{scram} required;")),
         ("listener.name.sasl_ssl.ssl.keystore.type", "PEM".to_owned()),
         (
             "listener.name.sasl_ssl.ssl.keystore.location",

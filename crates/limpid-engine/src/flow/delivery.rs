@@ -370,7 +370,9 @@ impl<'a> Delivery<'a> {
 
     /// Nothing further comes: wait for what is out, and save what that covers.
     fn drain(&mut self) -> Result<(), Fault> {
-        let deadline = self.shared.clock.nanos() + self.drain_max.as_nanos() as u64;
+        // What keeps us longer than is left is not begun.
+        let left = self.drain_max.saturating_sub(self.saver.takes_max());
+        let deadline = self.shared.clock.nanos() + left.as_nanos() as u64;
         loop {
             let is_delivered = self.window.is_empty() || self.failed();
             if is_delivered && self.saver.is_done() {

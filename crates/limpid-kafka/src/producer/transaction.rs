@@ -29,7 +29,7 @@ mod raw {
 const FENCE_STEP_MS: i32 = 2_000;
 
 /// How long a commit may take: two round trips, or a broker that comes back after a kill.
-const COMMIT_MS_MAX: i32 = 10_000;
+pub(crate) const COMMIT_MS_MAX: i32 = 10_000;
 
 /// One call's share of undoing.
 const UNDO_STEP_MS: i32 = 100;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use limpid_kafka::{KafkaOptions, TopicCreation};
+use limpid_kafka::{Compression, KafkaOptions, TopicCreation};
 use limpid_stack::kafka::{Isolation, Record};
 
 use crate::batches::{Builder, Driver};
@@ -43,6 +43,29 @@ fn keys_values_headers_and_tombstones_arrive_byte_for_byte() {
     let shown: Vec<_> = records[4].headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
     assert_eq!(shown, headers);
     assert!(records.iter().enumerate().all(|(index, record)| index == 4 || record.headers.is_empty()));
+}
+
+#[test]
+fn every_compression_is_used_and_read_by_kafkas_own_consumer() {
+    let Some(server) = shared() else { return };
+    let words = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let compressions = [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    for (word, compression) in words.into_iter().zip(compressions) {
+        let mut driver = Driver::open(KafkaOptions { compression, ..KafkaOptions::plain([server.bootstrap()]) });
+        let mut batch = Builder::new(0);
+        let table = batch.table("t", "compressed");
+        // A batch that would not become smaller is sent as it is.
+        batch.record(table, Some(word.as_bytes()), Some(word.repeat(200).as_bytes()));
+        driver.write(batch.build()).unwrap();
+        driver.until_durable(1).unwrap();
+    }
+    let records = server.consume("compressed", Isolation::ReadCommitted).unwrap();
+    let values: Vec<_> = records.iter().map(|record| record.value.clone().unwrap()).collect();
+    assert_eq!(values, words.map(|word| word.repeat(200).into_bytes()));
+    let segment = server.dir().join("data/compressed-0/00000000000000000000.log");
+    let dump = server.tool("kafka.tools.DumpLogSegments", &["--files", segment.to_str().unwrap()]).unwrap();
+    let codecs: Vec<&str> = dump.split("compresscodec: ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
+    assert_eq!(codecs, words, "{dump}");
 }
 
 fn partitions(records: &[Record]) -> HashMap<Vec<u8>, i32> {

@@ -70,10 +70,32 @@ fn logins_and_certificates_are_checked_as_the_mode_says() {
     other.sasl.as_mut().unwrap().mechanism = SaslMechanism::ScramSha256;
     let (code, text) = codes(other).unwrap_err();
     assert_eq!(code, FaultCode::SinkAuthFailed, "{text}");
+    scram(&server);
     let mut missing = with(TlsMode::VerifyCa, None);
     missing.tls.ca = Some("/no/such/ca.pem".into());
     let (code, text) = codes(missing).unwrap_err();
     assert_eq!(code, FaultCode::SinkTlsFailed, "{text}");
+}
+
+/// A user who was just made; both strengths, and a wrong password with each.
+fn scram(server: &Server) {
+    let bootstrap = server.bootstrap();
+    for (mechanism, word) in [(SaslMechanism::ScramSha256, "256"), (SaslMechanism::ScramSha512, "512")] {
+        let config = format!("SCRAM-SHA-{word}=[iterations=4096,password={SASL_PASSWORD}]");
+        let of = ["--bootstrap-server", &bootstrap, "--alter", "--entity-type", "users", "--entity-name", SASL_USER];
+        server.tool("kafka.admin.ConfigCommand", &[&of[..], &["--add-config", &config]].concat()).unwrap();
+        let with = |password: &str| {
+            let mut options = options(server, TlsMode::VerifyIdentity, password);
+            options.sasl.as_mut().unwrap().mechanism = mechanism;
+            options
+        };
+        let before = server.count("t", Isolation::ReadCommitted).unwrap();
+        deliver(&mut open(with(SASL_PASSWORD)).unwrap_or_else(|fault| panic!("{}", chain(&fault))), "t").unwrap();
+        assert_eq!(server.count("t", Isolation::ReadCommitted).unwrap(), before + 1);
+        let fault = open(with("hunter2")).map(drop).unwrap_err();
+        assert_eq!(fault.code(), FaultCode::SinkAuthFailed, "{}", chain(&fault));
+        assert!(!chain(&fault).contains("hunter2"), "{}", chain(&fault));
+    }
 }
 
 /// Forwards connections to `port` from another address of this machine.

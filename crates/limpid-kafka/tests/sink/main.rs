@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "drives real processes on the real clock")]
 
 mod batches;
+mod contract;
 mod delivery;
 mod login;
 mod outage;

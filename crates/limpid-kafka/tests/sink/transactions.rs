@@ -64,7 +64,7 @@ fn until_sent(driver: &mut Driver, server: &Server, topic: &str, records: u64) {
 fn rows_are_durable_and_seen_only_once_their_record_is_saved() {
     let Some(server) = shared() else { return };
     let mut driver = Driver::begin(exactly_once(&server, "tx-positions"), "together");
-    assert_eq!(driver.sink.keeping(), Keeping::Together { every: Duration::from_millis(100) });
+    assert!(matches!(driver.sink.keeping(), Keeping::Together { every, .. } if every == Duration::from_millis(100)));
     for seq in 0..3 {
         driver.write(numbered(seq, "tx-rows")).unwrap();
     }
