@@ -29,6 +29,7 @@ fn main() -> anyhow::Result<()> {
         accept_partial_images: false,
         server_id: 777,
         json_text: Default::default(),
+        held: None,
     });
     let start = Instant::now();
     let mut stream = source

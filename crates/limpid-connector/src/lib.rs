@@ -18,5 +18,7 @@ pub use copy::{Admission, Chunk, ChunkAsk, KeyRange, SourceLoad, TableFound, Tab
 pub use finding::{Finding, Outcome};
 pub use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
 pub use sink::{Accepted, Delivered, Fenced, Keeping, Sink, SinkEvent};
-pub use source::{ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Source, StartPoint, StreamEvent, Until};
+pub use source::{
+    ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Saved, Source, StartPoint, StreamEvent, Until,
+};
 pub use stop::Stop;

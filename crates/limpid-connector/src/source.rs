@@ -56,19 +56,23 @@ pub enum StreamEvent {
     History { version: u32, snapshot: Vec<u8> },
 }
 
+/// What was saved of an earlier stream, for the position that the next one is opened at.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// The last [`StreamEvent::History`], as its version and bytes; `None` where the state was rebuilt without.
+    pub history: Option<(u32, Vec<u8>)>,
+    /// Transactions that were undecided there, as [`Position::undecided`] named them.
+    pub undecided: Vec<String>,
+}
+
 /// One system to read from.
 pub trait Source: Send + Sync {
-    /// Connects, checks that the server can be read as asked, and positions the stream. `history` is the last
-    /// [`StreamEvent::History`] that was saved for this position, as its version and bytes.
+    /// Connects, checks that the server can be read as asked, and positions the stream. `saved` belongs to this
+    /// position; `None` at a first start.
     ///
     /// # Errors
     /// A fault with the source's own code; transient ones may be tried again.
-    fn open(
-        &mut self,
-        from: &StartPoint,
-        until: &Until,
-        history: Option<(u32, Vec<u8>)>,
-    ) -> Result<Box<dyn ChangeStream>, Fault>;
+    fn open(&mut self, from: &StartPoint, until: &Until, saved: Option<Saved>) -> Result<Box<dyn ChangeStream>, Fault>;
 
     /// Where a stream that is asked for this would begin, found out without beginning it.
     ///
@@ -126,6 +130,9 @@ pub trait ChangeStream: Send {
 
     /// Weighs a chunk against what was yielded so far: whether the fence is passed and the table still is what it was.
     fn admit(&mut self, chunk: &mut Chunk) -> Admission;
+
+    /// A position of this stream is saved everywhere: what was kept for an earlier one is of no use any more.
+    fn saved(&mut self, _: &Position) {}
 
     /// From here on yields nothing beyond `fence`, which is not passed yet; with `None` goes on.
     fn hold_at(&mut self, fence: Option<Position>);

@@ -11,8 +11,8 @@ use limpid_connector::testkit::{
     Broken, MemoryLog, MemoryPlace, MemorySink, MemorySource, Pair, SinkRig, SourceRig, sink, source,
 };
 use limpid_connector::{
-    Accepted, Admission, ChangeStream, Chunk, Decode, EncodedBatch, Fenced, Head, Keeping, Next, Sink, SinkEvent,
-    Source, StartPoint, StreamEvent, TableReader, Until,
+    Accepted, Admission, ChangeStream, Chunk, Decode, EncodedBatch, Fenced, Head, Keeping, Next, Saved, Sink,
+    SinkEvent, Source, StartPoint, StreamEvent, TableReader, Until,
 };
 use limpid_model::{Batch, Fault, Position, TableName};
 
@@ -188,12 +188,7 @@ struct FlawedSource {
 }
 
 impl Source for FlawedSource {
-    fn open(
-        &mut self,
-        from: &StartPoint,
-        until: &Until,
-        history: Option<(u32, Vec<u8>)>,
-    ) -> Result<Box<dyn ChangeStream>, Fault> {
+    fn open(&mut self, from: &StartPoint, until: &Until, saved: Option<Saved>) -> Result<Box<dyn ChangeStream>, Fault> {
         let from = match (from, self.flaw) {
             (StartPoint::At(text), SourceFlaw::TakesAnyPosition) if !text.starts_with("mem:") => StartPoint::Head,
             (StartPoint::At(text), SourceFlaw::RepeatsATransaction) if text == "mem:2" => {
@@ -205,7 +200,7 @@ impl Source for FlawedSource {
             (Until::Position(_), SourceFlaw::PassesTheEnd) => &Until::CaughtUp,
             (until, _) => until,
         };
-        let inner = self.inner.open(&from, until, history)?;
+        let inner = self.inner.open(&from, until, saved)?;
         Ok(Box::new(FlawedStream { inner, flaw: self.flaw }))
     }
 

@@ -76,6 +76,9 @@ pub(crate) struct Shared {
     any_halted: AtomicBool,
     /// Everything at or below it is durable at the sink. Short critical section: a copy.
     covered: Mutex<Position>,
+    /// What is saved at the sink and in the state, for the reader to hear. Short critical section: a move.
+    saved: Mutex<Option<Position>>,
+    any_saved: AtomicBool,
     /// Bytes the sink holds, and their bound.
     sink_held: (AtomicU64, AtomicU64),
     /// Batches that wait for a worker and for the delivery, as each side last saw them.
@@ -113,6 +116,20 @@ impl Shared {
 
     fn cover(&self, position: &Position) {
         *self.covered.lock().expect("never held across a panic") = position.clone();
+    }
+
+    /// A position is saved at the sink and in the state.
+    pub(crate) fn tell_saved(&self, position: Position) {
+        *self.saved.lock().expect("never held across a panic") = Some(position);
+        self.any_saved.store(true, Ordering::Release);
+    }
+
+    /// The position saved last, if one was since the last call.
+    fn newly_saved(&self) -> Option<Position> {
+        if !self.any_saved.load(Ordering::Relaxed) || !self.any_saved.swap(false, Ordering::Acquire) {
+            return None;
+        }
+        self.saved.lock().expect("never held across a panic").take()
     }
 
     /// Bytes the sink holds and has not acknowledged, and their bound.
@@ -221,6 +238,8 @@ fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
         halted: Mutex::new(attempt.halted.clone()),
         any_halted: AtomicBool::new(!attempt.halted.is_empty()),
         covered: Mutex::new(attempt.stream.opened_at()),
+        saved: Mutex::new(None),
+        any_saved: AtomicBool::new(false),
         sink_held: (AtomicU64::new(0), AtomicU64::new(0)),
         waiting: (AtomicUsize::new(0), AtomicUsize::new(0)),
         spare: Mutex::new(Vec::new()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_codec::cursor::{self, Cursors};
-use limpid_connector::{ChangeStream, Clock, Head, Sink, Source, StartPoint, StreamEvent, Until};
+use limpid_connector::{ChangeStream, Clock, Head, Saved, Sink, Source, StartPoint, StreamEvent, Until};
 use limpid_model::{Component, Fault, FaultCode, FaultKind, PipelineName, Position, Response, TableName};
 use limpid_state::Store;
 
@@ -266,7 +266,8 @@ fn open_source(
         None => start_point(parts, started, *is_resumed, *copies),
     };
     let until = if course.copies_first || course.ends_when_copied { &Until::Forever } else { &parts.until };
-    let opened = parts.source.open(&from, until, history);
+    let undecided = started.saver.record().undecided.clone();
+    let opened = parts.source.open(&from, until, goes_on.then_some(Saved { history, undecided }));
     let passed_over = parts.source.passed_over();
     passed_over.iter().for_each(|(endpoint, fault)| parts.observer.passed_over(endpoint, fault));
     if let (Some(target), Err(fault)) = (target, &opened)

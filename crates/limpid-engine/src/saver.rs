@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use limpid_codec::record;
 use limpid_connector::{Keeping, Sink};
-use limpid_model::{Fault, Position, PositionRecord, TableName};
+use limpid_model::{ChangeNumber, Fault, Position, PositionRecord, TableName};
 use limpid_state::{HaltedTable, Store};
 
 use crate::commit;
@@ -52,6 +52,7 @@ pub struct Saver {
 /// A record that the sink is saving.
 struct UnderWay {
     record: PositionRecord,
+    position: Position,
     started: u64,
 }
 
@@ -87,6 +88,7 @@ impl Saver {
             self.save_history(version, &snapshot, position)?;
             self.record.schema_version = version;
         }
+        (self.record.undecided, self.record.change) = self.held_at(position)?;
         self.record.delivered = position.text();
         self.record.read_from = position.read_from().text();
         self.record.cursors = cursors;
@@ -129,9 +131,12 @@ impl Saver {
         observer: &dyn Observer,
     ) -> Result<(), Fault> {
         self.next = None;
+        let (undecided, change) = self.held_at(position)?;
         self.record = PositionRecord {
+            change,
             delivered: position.text(),
             read_from: position.read_from().text(),
+            undecided,
             rows_done: position.inside().map_or(0, |(_, rows)| rows),
             cursors,
             schema_version: 0,
@@ -150,6 +155,18 @@ impl Saver {
         }
         observer.saved(&self.record.delivered, 0);
         Ok(())
+    }
+
+    /// What is undecided at a position, and the change number of a record that says so. Rows kept for one that no record
+    /// has named are here alone: a state without them must be told from ours.
+    fn held_at(&self, position: &Position) -> Result<(Vec<String>, ChangeNumber), Fault> {
+        let undecided = position.undecided();
+        let is_new = undecided.iter().any(|name| !self.record.undecided.contains(name));
+        let change = match is_new {
+            true => self.store.raise_change(&self.record.pipeline)?,
+            false => self.record.change,
+        };
+        Ok((undecided, change))
     }
 
     /// The record as last saved.
@@ -233,7 +250,10 @@ impl Saver {
         }
         let Some(Covered { position, version, cursors }) = self.next.take() else { return Ok(()) };
         let started = shared.clock.nanos();
+        let (undecided, change) = self.held_at(&position)?;
         let record = PositionRecord {
+            change,
+            undecided,
             delivered: position.text(),
             read_from: position.read_from().text(),
             schema_version: version,
@@ -245,18 +265,18 @@ impl Saver {
         (self.begun_at, self.has_rows) = (started, false);
         pass(Point::BeforeRecord);
         if self.keeping == Keeping::Nowhere {
-            self.under_way = Some(UnderWay { record, started });
+            self.under_way = Some(UnderWay { record, position, started });
             return self.saved(shared);
         }
         sink.save_record(&record::encode(&record))?;
-        self.under_way = Some(UnderWay { record, started });
+        self.under_way = Some(UnderWay { record, position, started });
         pass(Point::RecordUnderWay);
         Ok(())
     }
 
     /// The record under way is durable.
     pub(crate) fn saved(&mut self, shared: &Shared) -> Result<(), Fault> {
-        let UnderWay { record, started } = self.under_way.take().expect("only what was begun is saved");
+        let UnderWay { record, position, started } = self.under_way.take().expect("only what was begun is saved");
         pass(Point::AfterRecord);
         self.record = record;
         self.is_stored = false;
@@ -264,6 +284,7 @@ impl Saver {
         if !self.is_together() || now >= self.stored_at + SAVE_EVERY_NANOS {
             self.store_now()?;
             self.stored_at = now;
+            shared.tell_saved(position);
         }
         shared.observer.saved(&self.record.delivered, shared.clock.nanos() - started);
         Ok(())

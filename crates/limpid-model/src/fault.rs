@@ -65,7 +65,10 @@ codes! {
     LogPayloadCorrupt = "LOG_PAYLOAD_CORRUPT",
     TransactionRolledBack = "TRANSACTION_ROLLED_BACK",
     TransactionLookAhead = "TRANSACTION_LOOK_AHEAD",
-    XaNotSupported = "XA_NOT_SUPPORTED",
+    XaRowsLost = "XA_ROWS_LOST",
+    XaRowsBeforeStart = "XA_ROWS_BEFORE_START",
+    XaCommitUnknown = "XA_COMMIT_UNKNOWN",
+    XaRolledBackUnseen = "XA_ROLLED_BACK_UNSEEN",
     StatementChange = "STATEMENT_CHANGE",
     TableSchemaUnknown = "TABLE_SCHEMA_UNKNOWN",
     TableSchemaMismatch = "TABLE_SCHEMA_MISMATCH",
@@ -193,11 +196,10 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::LogEventUnknown => (Response::HaltPipeline, "turn off the feature that writes this event"),
         C::LogIncident => (Response::HaltPipeline, "the server lost changes: start anew from a fresh copy"),
         C::LogEncrypted => (Response::HaltPipeline, "let the server send the log decrypted"),
-        C::TransactionRolledBack => {
-            (Response::HaltPipeline, "restart before the transaction; report the server version")
-        }
+        C::TransactionRolledBack => (Response::HaltPipeline, "restart before it; report the server version"),
         C::TransactionLookAhead => (Response::HaltPipeline, "split the transaction; see the page for the bounds"),
-        C::XaNotSupported => (Response::HaltPipeline, "exclude the table, or end the use of XA on it"),
+        C::XaRowsLost | C::XaRowsBeforeStart => (Response::HaltPipeline, "start anew with a snapshot"),
+        C::XaCommitUnknown | C::XaRolledBackUnseen => (Response::Answer, "nothing after a crash; see the page"),
         C::StatementChange => (Response::HaltTable, "set binlog_format=ROW in that session; copy the table anew"),
         C::TableSchemaUnknown | C::TableSchemaMismatch => (Response::HaltTable, METADATA),
         C::RowImagePartial => (Response::HaltTable, "SET binlog_row_image=FULL in that session, or row-image: accept"),

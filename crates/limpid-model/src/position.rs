@@ -25,6 +25,10 @@ pub trait PositionValue: fmt::Debug + Send + Sync + 'static {
     fn inside(&self) -> Option<(TxnId, u64)>;
     /// The place a restart begins to read at: the start of the transaction in progress, or the position itself.
     fn read_from(&self) -> Position;
+    /// The transactions that are prepared but undecided at this place, each by a name of the source's own.
+    fn undecided(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// For the source to get its own type back.
     fn as_any(&self) -> &dyn Any;
 }
@@ -61,6 +65,11 @@ impl Position {
     /// The place a restart begins to read at.
     pub fn read_from(&self) -> Position {
         self.0.read_from()
+    }
+
+    /// The transactions that are prepared but undecided at this place.
+    pub fn undecided(&self) -> Vec<String> {
+        self.0.undecided()
     }
 
     /// Order where there is one.

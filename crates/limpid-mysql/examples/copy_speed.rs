@@ -30,6 +30,7 @@ fn main() {
         accept_partial_images: false,
         server_id: 1,
         json_text: JsonText::Debezium,
+        held: None,
     });
     let clock = Clock::system();
     let begin = clock.nanos();

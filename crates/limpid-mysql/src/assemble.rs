@@ -10,6 +10,7 @@ mod rarer;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod xa;
 mod yielding;
 
 use std::any::Any;
@@ -22,6 +23,7 @@ use limpid_model::{
 use crate::events::{self, EventHead, GroupStart, Statement, number};
 use crate::group::{Ending, Fate, Group, Marks};
 use crate::gtid::GtidSet;
+use crate::held::{Held, RowsHead};
 use crate::lookahead::mark_fault;
 use crate::position::{Flavor, LogPosition, NamedTxn};
 use crate::rows::{TRUNCATE_KIND, kind};
@@ -59,6 +61,8 @@ pub enum Fed {
     Rotated,
     /// A transaction payload: its events are to be fed next.
     Payload,
+    /// Rows that were kept are to be read back before the next event.
+    Replay,
 }
 
 /// What [`Assembler::finish`] left to do.
@@ -102,6 +106,9 @@ pub struct Assembler {
     encryption_ends: u64,
     /// Where the server is, as its last heartbeat says.
     heard: Option<(Arc<str>, u64)>,
+    /// XA transactions that are undecided.
+    pub(crate) held: Held,
+    replay: Option<xa::Replay>,
 }
 
 impl Assembler {
@@ -124,6 +131,8 @@ impl Assembler {
             payload: NO_PAYLOAD,
             encryption_ends: u64::MAX,
             heard: None,
+            held: Held::default(),
+            replay: None,
         }
     }
 
@@ -206,7 +215,8 @@ impl Assembler {
             left: false,
             begun: self.flavor == Flavor::MariaDb && !start.standalone,
             ended: false,
-            xa: false,
+            xa: start.prepared_xa,
+            decides: None,
             thread: 0,
         });
         Ok(Fed::More)
@@ -228,6 +238,7 @@ impl Assembler {
             begun: false,
             ended: false,
             xa: false,
+            decides: None,
             thread: 0,
         })
     }
@@ -235,6 +246,7 @@ impl Assembler {
     #[inline]
     fn table_map(&mut self, body: &[u8], at: u64) -> Result<Fed, Fault> {
         match self.tables.map(body, &mut self.schemas) {
+            Some(()) if self.is_xa() => self.gather_map(body),
             Some(()) => Ok(Fed::More),
             None => Err(self.malformed("TABLE_MAP", at)),
         }
@@ -245,22 +257,35 @@ impl Assembler {
         let Some(id) = crate::tablemap::table_id(body) else { return Err(self.malformed("rows", at)) };
         let table = match self.tables.target(id, &mut self.batch) {
             Some(Target::Captured(table)) => table,
-            Some(Target::Skipped) => return Ok(Fed::More),
+            Some(Target::Skipped) => return self.pass_over(id),
             // MySQL writes an empty rows event with this id to end a statement.
             None if id == 0x00ff_ffff || id == 0xffff_ffff_ffff => return Ok(Fed::More),
             None => return Err(self.malformed("rows without a table map", at)),
         };
-        let seconds = head.seconds;
-        let len = body.len() as u32;
-        let txn = self.txn_index(seconds, at);
-        let group = self.group.as_mut().expect("txn_index made sure of a group");
-        if group.fate.as_ref().is_some_and(|fate| fate.ending != Ending::Committed || fate.marks.is_undone(at)) {
+        if self.is_xa() {
+            return self.gather_rows(head, at, body);
+        }
+        let fate = self.group.as_ref().and_then(|group| group.fate.as_ref());
+        if fate.is_some_and(|fate| fate.ending != Ending::Committed || fate.marks.is_undone(at)) {
             return Ok(Fed::More);
         }
+        let EventHead { kind, seconds, server, .. } = *head;
+        self.push_rows(RowsHead { kind, seconds, server, at }, place, body.len() as u32, table);
+        if self.group.as_ref().is_some_and(|group| group.bytes > GROUP_BYTES_MAX && group.fate.is_none()) {
+            return Ok(self.too_large());
+        }
+        Ok(Fed::More)
+    }
+
+    /// Puts an event with rows into the group in hand.
+    #[inline]
+    fn push_rows(&mut self, head: RowsHead, place: Place, len: u32, table: u16) {
+        let RowsHead { kind, seconds, server, at } = head;
+        let txn = self.txn_index(seconds, at);
         self.batch.events.push(EventHeader {
             at,
             seconds,
-            server: head.server,
+            server,
             offset: place.offset,
             len,
             txn,
@@ -268,14 +293,10 @@ impl Assembler {
             block: place.block,
             table,
             log: (self.batch.logs.len() - 1) as u16,
-            kind: head.kind,
+            kind,
             flags: 0,
         });
-        group.bytes += len as u64;
-        if group.bytes > GROUP_BYTES_MAX && group.fate.is_none() {
-            return Ok(self.too_large());
-        }
-        Ok(Fed::More)
+        self.group.as_mut().expect("txn_index made sure of a group").bytes += len as u64;
     }
 
     /// A group beyond the bound: MySQL logs no row of a group that is rolled back, so there its fate is known;
@@ -317,8 +338,12 @@ impl Assembler {
 
     /// Ends the group in hand.
     fn end_group(&mut self, ending: Ending) -> Result<Fed, Fault> {
+        if self.is_xa()
+            && let Some(fed) = self.end_xa(ending)?
+        {
+            return Ok(fed);
+        }
         let Some(mut group) = self.group.take() else { return Ok(Fed::More) };
-        let holds_rows = group.txn.is_some();
         match ending {
             Ending::Committed => {
                 if !group.marks.nothing_undone() {
@@ -341,15 +366,7 @@ impl Assembler {
                 self.batch.events.truncate(self.settled_events);
                 self.batch.txns.truncate(self.settled_txns);
             }
-            Ending::Prepared if holds_rows => {
-                return Err(self.fault(
-                    FaultCode::XaNotSupported,
-                    format!(
-                        "an XA transaction prepared at {}:{} holds rows of captured tables",
-                        self.file, group.begin
-                    ),
-                ));
-            }
+            // Its rows are held.
             Ending::Prepared => {}
         }
         if ending == Ending::Committed && group.bytes > 2 * BATCH_BYTES {
@@ -376,9 +393,9 @@ impl Assembler {
         Some(Finish::Settled(self.settle(&group)))
     }
 
-    /// True while an ended group has pieces left.
-    pub fn is_finishing(&self) -> bool {
-        self.group.as_ref().is_some_and(|group| group.ended)
+    /// True while an ended group has pieces left, or rows are being read back.
+    pub fn is_working(&self) -> bool {
+        self.is_replaying() || self.group.as_ref().is_some_and(|group| group.ended)
     }
 
     /// The position now includes the group.
@@ -387,6 +404,9 @@ impl Assembler {
             && group.id != TxnId::Anonymous
         {
             Arc::make_mut(gtids).add(group.id, group.tag.as_deref().unwrap_or_default());
+        }
+        if let Some(xid) = &group.decides {
+            self.held.decide(xid);
         }
         self.batch.control.commits += 1;
         self.settled_events = self.batch.events.len();

@@ -73,6 +73,7 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
             accept_partial_images: keys.choice::<RowImage>("row-image") == RowImage::Accept,
             server_id,
             json_text,
+            held: None,
         })
     })
 }

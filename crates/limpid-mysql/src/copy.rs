@@ -17,7 +17,7 @@ mod split;
 mod whole;
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,9 @@ use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use crate::client::{Prepared, QueryError};
 use crate::company;
+use crate::ddl::Xid;
 use crate::history::TableDefinition;
+use crate::position::LogPosition;
 use crate::server;
 use crate::stream::MySqlOptions;
 use fence::{Nearness, Opened};
@@ -42,7 +44,13 @@ pub struct Proof {
     pub definition: Arc<TableDefinition>,
     /// The server it was read from.
     pub server: ServerMark,
+    /// The XA transactions that were prepared before its moment, and the end of the log before they were asked for.
+    /// One whose commit is in the log may be invisible yet.
+    pub prepared: Option<Listed>,
 }
+
+/// XA transactions that are prepared at a moment behind a place.
+pub type Listed = (LogPosition, HashSet<Xid>);
 
 /// What tells one server's log files from another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -347,7 +355,8 @@ fn chunk(
     fence: Position,
     took: Duration,
 ) -> Chunk {
-    let proof = Proof { definition: Arc::clone(&known.definition), server: ServerMark::of(&link.facts) };
+    let (definition, prepared) = (Arc::clone(&known.definition), link.prepared.clone());
+    let proof = Proof { definition, server: ServerMark::of(&link.facts), prepared };
     let proof: Box<dyn Any + Send> = Box::new(proof);
     let Piece { batches, rows, bytes, .. } = piece;
     Chunk { table: known.name.clone(), range, rest, batches, fence, rows, bytes, took, proof }

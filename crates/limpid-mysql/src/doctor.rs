@@ -279,10 +279,14 @@ impl Asked<'_> {
         match self.rows("list prepared XA transactions", "XA RECOVER") {
             Ok(rows) if rows.is_empty() => self.pass(name, "no XA transaction is prepared"),
             Ok(rows) => {
-                let sentence = format!("{} XA transactions are prepared and undecided", rows.len());
-                self.warn(name, sentence, "XA COMMIT or XA ROLLBACK those that nobody will decide: see XA RECOVER");
+                let sentence = format!(
+                    "{} XA transactions are prepared; one from before a pipeline's first start halts it when committed",
+                    rows.len()
+                );
+                self.warn(name, sentence, "before a first start XA COMMIT or XA ROLLBACK what XA RECOVER lists");
             }
-            Err(_) => self.pass(name, "prepared XA transactions this account cannot see"),
+            Err(_) => self
+                .pass(name, "prepared XA transactions this account cannot see: GRANT XA_RECOVER_ADMIN ON *.* lets it"),
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use limpid_model::TxnId;
 
+use crate::ddl::Xid;
 use crate::events::AlterPhase;
 
 /// How many savepoints and undone ranges of one transaction are remembered: 16 bytes and a name each, so about 8 MB
@@ -76,6 +77,16 @@ impl Marks {
         after > 0 && at < self.undone[after - 1].1
     }
 
+    /// The ranges that were undone, in order.
+    pub fn into_undone(self) -> Vec<(u64, u64)> {
+        self.undone
+    }
+
+    /// Marks of which nothing is left but the ranges.
+    pub fn of_undone(undone: Vec<(u64, u64)>) -> Self {
+        Self { savepoints: Vec::new(), undone }
+    }
+
     /// True when nothing was undone.
     pub fn nothing_undone(&self) -> bool {
         self.undone.is_empty()
@@ -121,7 +132,10 @@ pub struct Group {
     pub begun: bool,
     /// Its end was seen; pieces of it are still to leave.
     pub ended: bool,
+    /// XA START was seen: its rows are gathered apart, since whether it is prepared or committed at once is not known.
     pub xa: bool,
+    /// The XA transaction that is decided with it.
+    pub decides: Option<Xid>,
     pub thread: u32,
 }
 

@@ -4,18 +4,30 @@
 //!
 //! Invariant: bytes of lag are exact across files: log files are counted by their sizes.
 
+use std::sync::Arc;
+
 use limpid_connector::{Head, HeadSeen};
 use limpid_model::{Fault, Position};
 
 use crate::client::{Client, ConnectOptions};
+use crate::held::Looks;
 use crate::position::LogPosition;
 use crate::server::{self, ServerFacts};
+use crate::stream::prepared_now;
+
+/// While an XA transaction is held, each so-manieth look asks whether the server still lists it: once a second.
+const ASK_EVERY: u32 = 5;
 
 /// Watches the end of the log on a connection of its own.
 pub struct LogHead {
     /// `None` after a failure: the next look connects anew.
     link: Option<(Client, ServerFacts)>,
     connect: ConnectOptions,
+    looks: Arc<Looks>,
+    /// Looks since the last question after prepared transactions.
+    unasked: u32,
+    /// False once the account was refused.
+    may_ask: bool,
 }
 
 impl Head for LogHead {
@@ -24,7 +36,11 @@ impl Head for LogHead {
             Some(link) => link,
             None => link(&self.connect)?,
         };
+        let is_missing = self.may_ask && self.looks.is_holding() && self.misses(&mut client)?;
         let head = server::look(&mut client, &facts, &self.connect)?;
+        if is_missing {
+            self.looks.ends_at(&head);
+        }
         let from: Option<&LogPosition> = from.downcast();
         let lag_bytes = match from {
             // The sets decide where there are some: a fresh log file begins with events that belong to nobody.
@@ -44,8 +60,24 @@ impl LogHead {
     ///
     /// # Errors
     /// Those of connecting and of reading the server's settings.
-    pub fn open(connect: &ConnectOptions) -> Result<Self, Fault> {
-        Ok(Self { link: Some(link(connect)?), connect: connect.clone() })
+    pub fn open(connect: &ConnectOptions, looks: Arc<Looks>) -> Result<Self, Fault> {
+        Ok(Self { link: Some(link(connect)?), connect: connect.clone(), looks, unasked: 0, may_ask: true })
+    }
+
+    /// True if the server has forgotten a transaction that is held.
+    #[cold]
+    fn misses(&mut self, client: &mut Client) -> Result<bool, Fault> {
+        self.unasked += 1;
+        if self.unasked < ASK_EVERY {
+            return Ok(false);
+        }
+        self.unasked = 0;
+        let Some(listed) = prepared_now(client)? else {
+            self.may_ask = false;
+            self.looks.refused();
+            return Ok(false);
+        };
+        Ok(self.looks.listed(&listed))
     }
 }
 

@@ -27,6 +27,7 @@ pub mod fuzzing;
 mod group;
 mod gtid;
 mod head;
+mod held;
 pub mod history;
 mod intake;
 mod jsonb;

@@ -40,6 +40,17 @@ pub struct LogPosition {
     pub offset: u64,
     /// The transaction in progress and how many of its rows are done.
     pub inside: Option<(NamedTxn, u64)>,
+    /// The XA transactions that are prepared and undecided here. Only a stream's own positions say it.
+    pub undecided: Option<Arc<Undecided>>,
+}
+
+/// XA transactions that are undecided at a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undecided {
+    /// Each with the place where it was prepared.
+    pub names: Vec<String>,
+    /// How many were decided between the stream's begin and here.
+    pub decided: u64,
 }
 
 impl LogPosition {
@@ -59,7 +70,7 @@ impl LogPosition {
                 }
                 let anonymous = NamedTxn { id: TxnId::Anonymous, tag: "".into() };
                 let inside = rows.map(|rows| (anonymous, rows));
-                Some(Self { gtids: None, file: file.into(), offset: offset.parse().ok()?, inside })
+                Some(Self { gtids: None, file: file.into(), offset: offset.parse().ok()?, inside, undecided: None })
             }
             _ => None,
         }
@@ -91,7 +102,7 @@ impl LogPosition {
             }
             None => None,
         };
-        Some(Self { gtids: Some(Arc::new(set)), file: "".into(), offset: 0, inside })
+        Some(Self { gtids: Some(Arc::new(set)), file: "".into(), offset: 0, inside, undecided: None })
     }
 }
 
@@ -175,6 +186,10 @@ impl PositionValue for LogPosition {
 
     fn read_from(&self) -> Position {
         Position::new(Self { inside: None, ..self.clone() })
+    }
+
+    fn undecided(&self) -> Vec<String> {
+        self.undecided.as_ref().map_or_else(Vec::new, |undecided| undecided.names.clone())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -38,7 +38,7 @@ impl LogFile {
         if bytes.get(..4) != Some(b"\xfebin") {
             return Err(malformed(format!("{name} is no binary log")));
         }
-        let start = LogPosition { gtids: None, file: name.into(), offset: 4, inside: None };
+        let start = LogPosition { gtids: None, file: name.into(), offset: 4, inside: None, undecided: None };
         let server = ServerNames {
             flavor,
             version: if flavor == Flavor::MySql { 8_0000 } else { 10_0600 },
@@ -54,7 +54,7 @@ impl LogFile {
     /// What the log must not hold.
     pub fn next(&mut self, batch: &mut Batch) -> Result<bool, Fault> {
         batch.clear();
-        while self.pos < self.bytes.len() || self.assembler.is_finishing() || self.payload.is_some() {
+        while self.pos < self.bytes.len() || self.assembler.is_working() || self.payload.is_some() {
             let fed = match self.assembler.finish() {
                 Some(Finish::Piece) => {
                     self.take(batch);
@@ -63,8 +63,10 @@ impl LogFile {
                 Some(Finish::Settled(fed)) => fed,
                 None => self.event()?,
             };
-            if fed == Fed::Payload {
-                self.begin_payload()?;
+            match fed {
+                Fed::Payload => self.begin_payload()?,
+                Fed::Replay => self.seal(),
+                _ => {}
             }
             if fed == Fed::LookAhead {
                 return Err(malformed("a transaction of this file is too large to be replayed from memory".into()));
@@ -82,6 +84,9 @@ impl LogFile {
     }
 
     fn event(&mut self) -> Result<Fed, Fault> {
+        if self.assembler.is_replaying() {
+            return self.assembler.replay();
+        }
         if let Some(payload) = &mut self.payload {
             if let Some(fed) = payload.step(&mut self.assembler)? {
                 return Ok(fed);

@@ -160,6 +160,24 @@ impl Schemas {
         }
     }
 
+    /// True while no row of this table is yielded.
+    pub fn is_halted(&self, name: &TableName) -> bool {
+        self.halted.contains(name)
+    }
+
+    /// A number that tells a table's definition from others, for as long as a transaction may be prepared; 0 where
+    /// the definition is not known.
+    pub fn fingerprint(&self, name: &TableName) -> u64 {
+        let history = self.history.as_ref().filter(|_| self.holds_from.is_none());
+        history.map_or(0, |history| history.table(name).map_or(1, |table| table.fingerprint()))
+    }
+
+    /// True where a captured table is known not to be defined any more as it was under this number.
+    pub fn differs(&self, name: &TableName, fingerprint: u64) -> bool {
+        let now = self.fingerprint(name);
+        fingerprint != 0 && now != 0 && now != fingerprint && self.selection.takes(name)
+    }
+
     /// Scans a statement of this server's log.
     pub fn scan(&self, sql: &[u8], schema: &str, mode: SqlMode) -> Statement {
         let mut context = ScanContext::of_server(self.server.flavor, self.server.version, schema);
@@ -253,6 +271,14 @@ impl Schemas {
             let fault = Fault::new(FaultCode::StatementChange, Component::Input, text).about(table.to_string());
             self.halt(table.clone(), fault);
         }
+    }
+
+    /// Rows begin here: whatever was wrong with earlier ones is nobody's business.
+    pub fn begin_here(&mut self) {
+        self.events.retain(|event| matches!(event, StreamEvent::History { .. }));
+        self.halted.clear();
+        self.doubted.clear();
+        self.generation += 1;
     }
 
     /// Something that needs no action but must be told.

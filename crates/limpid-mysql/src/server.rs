@@ -181,7 +181,7 @@ fn status(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) ->
         row.get(index).cloned().flatten().map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
     let offset = text(1).parse().unwrap_or(4);
-    Ok((LogPosition { gtids: None, file: text(0).into(), offset, inside: None }, text(4)))
+    Ok((LogPosition { gtids: None, file: text(0).into(), offset, inside: None, undecided: None }, text(4)))
 }
 
 fn status_fault(error: QueryError, facts: &ServerFacts, options: &ConnectOptions) -> Fault {
@@ -260,7 +260,7 @@ pub fn earliest(client: &mut Client, facts: &ServerFacts, options: &ConnectOptio
         }
         Flavor::MySql => None,
     };
-    Ok(LogPosition { gtids: gtids.map(Arc::new), file: file.as_str().into(), offset: 4, inside: None })
+    Ok(LogPosition { gtids: gtids.map(Arc::new), file: file.as_str().into(), offset: 4, inside: None, undecided: None })
 }
 
 #[cfg(test)]

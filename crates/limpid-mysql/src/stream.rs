@@ -6,23 +6,24 @@
 //! Invariant: a position is yielded only with or after everything at or below it.
 
 mod admit;
+mod feeding;
 mod open;
+mod prepared;
 mod reach;
 mod refusal;
 mod servers;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_connector::{Admission, ChangeStream, Chunk, Clock, Decode, JsonText, Next, StreamEvent};
 use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName};
 
-use crate::assemble::{Assembler, Fed, Finish, Place};
-use crate::checksum;
+use crate::assemble::{Assembler, Fed, Finish};
 use crate::client::ConnectOptions;
 use crate::copy::ServerMark;
 use crate::dump::DumpOptions;
-use crate::events::{EventHead, Format, number};
 use crate::intake::{Filled, Frame, Intake};
 use crate::lookahead;
 use crate::payload::Payload;
@@ -30,6 +31,7 @@ use crate::position::{Flavor, LogPosition};
 use crate::rows::RowsDecoder;
 use crate::selection::Selection;
 pub use open::MySqlSource;
+pub(crate) use prepared::ask as prepared_now;
 
 /// What a MySQL or MariaDB source is told.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct MySqlOptions {
     pub accept_partial_images: bool,
     pub server_id: u32,
     pub json_text: JsonText,
+    /// Where rows of prepared XA transactions are kept; in memory without one.
+    pub held: Option<PathBuf>,
 }
 
 /// The server promises a sign of life at this period; three missed ones are a dead connection.
@@ -88,7 +92,7 @@ impl ChangeStream for MySqlStream {
             Err(fault) if self.assembler.has_news() => {
                 self.fault = Some(fault);
                 self.assembler.give_up_group();
-                self.take(batch);
+                self.take(batch)?;
                 Ok(Next::Batch)
             }
             advanced => advanced,
@@ -126,6 +130,12 @@ impl ChangeStream for MySqlStream {
         self.weigh(chunk)
     }
 
+    fn saved(&mut self, position: &Position) {
+        if let Some(position) = position.downcast::<LogPosition>() {
+            self.assembler.held.saved(position);
+        }
+    }
+
     fn hold_at(&mut self, fence: Option<Position>) {
         self.hold = fence.as_ref().and_then(|fence| fence.downcast::<LogPosition>()).cloned();
     }
@@ -134,20 +144,28 @@ impl ChangeStream for MySqlStream {
 impl MySqlStream {
     /// Up to the next batch, the end, or a silence of `wait`.
     fn advance(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault> {
+        self.assembler.mind_looks()?;
         loop {
             if self.ended {
                 return Ok(Next::End);
             }
-            if let Some(next) = self.held(batch, wait) {
+            if let Some(next) = self.held(batch, wait)? {
                 return Ok(next);
             }
             match self.assembler.finish() {
                 Some(Finish::Piece) => {
-                    self.take(batch);
+                    self.take(batch)?;
                     return Ok(Next::Batch);
                 }
                 Some(Finish::Settled(fed)) if self.after(fed, batch)? => return Ok(Next::Batch),
                 Some(Finish::Settled(_)) | None => {}
+            }
+            if self.assembler.is_replaying() {
+                let fed = self.assembler.replay()?;
+                if self.after(fed, batch)? {
+                    return Ok(Next::Batch);
+                }
+                continue;
             }
             if let Some(payload) = &mut self.payload {
                 match payload.step(&mut self.assembler)? {
@@ -183,7 +201,7 @@ impl MySqlStream {
                 Frame::Eof => {
                     self.ended = true;
                     if self.assembler.has_news() {
-                        self.take(batch);
+                        self.take(batch)?;
                         return Ok(Next::Batch);
                     }
                 }
@@ -198,54 +216,16 @@ impl MySqlStream {
 
     /// At the place where it is held the stream reads no further; the server waits.
     #[inline]
-    fn held(&mut self, batch: &mut Batch, wait: Duration) -> Option<Next> {
-        let fence = self.hold.as_ref()?;
-        if !self.assembler.has_passed(fence) {
-            return None;
+    fn held(&mut self, batch: &mut Batch, wait: Duration) -> Result<Option<Next>, Fault> {
+        if !self.hold.as_ref().is_some_and(|fence| self.assembler.has_passed(fence)) {
+            return Ok(None);
         }
         if self.assembler.has_news() {
-            self.take(batch);
-            return Some(Next::Batch);
+            self.take(batch)?;
+            return Ok(Some(Next::Batch));
         }
         Clock::system().sleep(wait);
-        Some(Next::Idle)
-    }
-
-    /// An event in the open block.
-    #[inline]
-    fn event(&mut self, offset: usize, len: usize) -> Result<Fed, Fault> {
-        let event = self.intake.bytes(offset, len);
-        let place = Place { block: self.assembler.next_block(), offset: (offset + EventHead::SIZE) as u32 };
-        let fed = feed(&mut self.assembler, &mut self.checksum, event, place)?;
-        if fed == Fed::Payload {
-            let block = self.intake.seal();
-            let event = block.slice(offset..offset + len);
-            self.assembler.seal(block);
-            self.begin_payload(event)?;
-        }
-        Ok(fed)
-    }
-
-    /// An event that holds a compressed transaction.
-    #[cold]
-    fn begin_payload(&mut self, event: bytes::Bytes) -> Result<(), Fault> {
-        let tail = if self.checksum { checksum::SIZE } else { 0 };
-        let body = event.slice(EventHead::SIZE..event.len() - tail);
-        self.payload = Some(Payload::open(body, self.assembler.payload_place())?);
-        Ok(())
-    }
-
-    /// An event in a block of its own.
-    fn large(&mut self, event: bytes::Bytes) -> Result<Fed, Fault> {
-        self.assembler.seal(self.intake.seal());
-        let place = Place { block: self.assembler.next_block(), offset: EventHead::SIZE as u32 };
-        let fed = feed(&mut self.assembler, &mut self.checksum, &event, place)?;
-        if fed == Fed::Payload {
-            self.begin_payload(event)?;
-        } else {
-            self.assembler.seal(event);
-        }
-        Ok(fed)
+        Ok(Some(Next::Idle))
     }
 
     /// What follows from an event; true when `batch` was filled.
@@ -254,9 +234,14 @@ impl MySqlStream {
         match fed {
             Fed::More | Fed::Rotated | Fed::Payload => {
                 if self.assembler.piece_is_due() {
-                    self.take(batch);
+                    self.take(batch)?;
                     return Ok(true);
                 }
+                Ok(false)
+            }
+            Fed::Replay => {
+                // What is read back has blocks of its own.
+                self.seal();
                 Ok(false)
             }
             Fed::Boundary => {
@@ -264,11 +249,11 @@ impl MySqlStream {
                     && self.assembler.position().reaches(end)
                 {
                     self.ended = true;
-                    self.take(batch);
+                    self.take(batch)?;
                     return Ok(true);
                 }
                 if self.assembler.is_full() {
-                    self.take(batch);
+                    self.take(batch)?;
                     return Ok(true);
                 }
                 Ok(false)
@@ -283,13 +268,19 @@ impl MySqlStream {
         }
     }
 
-    fn take(&mut self, batch: &mut Batch) {
+    fn take(&mut self, batch: &mut Batch) -> Result<(), Fault> {
+        self.assembler.persist()?;
+        self.seal();
+        self.assembler.take(batch);
+        Ok(())
+    }
+
+    fn seal(&mut self) {
         let block = match &mut self.payload {
             Some(payload) => payload.seal(),
             None => self.intake.seal(),
         };
         self.assembler.seal(block);
-        self.assembler.take(batch);
     }
 
     /// No whole event is here: pass on what is settled, or read.
@@ -303,7 +294,7 @@ impl MySqlStream {
             return Ok(None);
         }
         if self.assembler.has_news() {
-            self.take(batch);
+            self.take(batch)?;
             return Ok(Some(Next::Batch));
         }
         if self.intake.fill(wait).map_err(|error| self.lost(error))? == Filled::Some {
@@ -323,18 +314,4 @@ impl MySqlStream {
         let text = "the connection to the server's log broke";
         Fault::new(FaultCode::SourceUnreachable, Component::Input, text).about(self.connect.endpoint()).because(error)
     }
-}
-
-/// Verifies and feeds one event.
-#[inline]
-fn feed(assembler: &mut Assembler, checksum: &mut bool, event: &[u8], place: Place) -> Result<Fed, Fault> {
-    let malformed = || Fault::new(FaultCode::LogMalformed, Component::Input, "an event is shorter than its header");
-    let head = EventHead::parse(event).ok_or_else(malformed)?;
-    if head.kind == number::FORMAT_DESCRIPTION {
-        *checksum = Format::parse(&event[EventHead::SIZE..]).ok_or_else(malformed)?.checksum;
-    }
-    let verified = || checksum::verified(event, head.next as u64).map_err(|fault| assembler.explain(fault));
-    let event = if *checksum { verified()? } else { event };
-    let body = event.get(EventHead::SIZE..).ok_or_else(malformed)?;
-    assembler.feed(&head, place, body)
 }

@@ -42,6 +42,7 @@ impl SourceRig for Site {
             accept_partial_images: false,
             server_id: 4_713,
             json_text: JsonText::Server,
+            held: None,
         }))
     }
 

@@ -144,6 +144,20 @@ pub(crate) fn begin(
     Ok(())
 }
 
+pub(crate) fn raise_change(
+    transaction: &Transaction<'_>,
+    name: &PipelineName,
+    path: &Path,
+) -> Result<ChangeNumber, StateError> {
+    let mut identity = identity(transaction, name, path)?;
+    identity.change.0 += 1;
+    transaction.execute(
+        "UPDATE pipeline SET change_number = ?2, seal = ?3 WHERE name = ?1",
+        params![name.as_str(), identity.change.0.cast_signed(), identity.seal(name).stored()],
+    )?;
+    Ok(identity.change)
+}
+
 /// The identity of a pipeline that was begun, as it must have been before anything of it is saved.
 pub(crate) fn identity(
     transaction: &Transaction<'_>,

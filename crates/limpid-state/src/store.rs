@@ -11,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use limpid_model::{Epoch, Fault, PipelineName, PositionRecord, TableName};
+use limpid_model::{ChangeNumber, Epoch, Fault, PipelineName, PositionRecord, TableName};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::halted::HaltedTable;
@@ -121,6 +121,14 @@ impl Store {
         self.transact("save the epoch", |transaction| pipeline::begin(transaction, name, epoch, &self.path))?;
         self.fold();
         Ok(())
+    }
+
+    /// Raises the state's change number and returns it: something is kept here alone that a record is about to pass.
+    ///
+    /// # Errors
+    /// As [`Store::save_checkpoint`].
+    pub fn raise_change(&self, name: &PipelineName) -> Result<ChangeNumber, Fault> {
+        self.transact("raise the change number", |transaction| pipeline::raise_change(transaction, name, &self.path))
     }
 
     /// Saves where a restart goes on, with the fingerprint of the selection (tables, columns) that was captured up to

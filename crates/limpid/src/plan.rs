@@ -111,7 +111,7 @@ pub fn plan(arguments: &PlanArguments) -> u8 {
 
 fn made(spec: &PipelineSpec, data_dir: &Path) -> Result<Plan, Unmade> {
     let clock = Clock::system();
-    let mut made = registry::make(spec, &clock)?;
+    let mut made = registry::make(spec, None, &clock)?;
     let found = made.source.table_reader().and_then(|mut reader| reader.tables()).map_err(Unmade::Sink)?;
     let names: Vec<TableName> = found.iter().map(|table| table.name.clone()).collect();
     let destinations = registry::destinations(spec, &names, &clock)?;

@@ -4,6 +4,7 @@
 //!
 //! Invariant: a specification that was loaded against [`CONNECTORS`] can be made into parts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use limpid_codec as codec;
@@ -96,13 +97,14 @@ impl From<Vec<ConfigFault>> for Unmade {
     }
 }
 
-/// Makes the parts.
+/// Makes the parts. What they must keep beside the state goes under `data_dir`.
 ///
 /// # Errors
 /// What only the parts themselves can find wrong.
-pub fn make(spec: &PipelineSpec, clock: &Clock) -> Result<Made, Unmade> {
+pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Result<Made, Unmade> {
     let json_text = if spec.sink.format.is_some() { JsonText::Debezium } else { JsonText::Server };
-    let source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
+    let mut source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
+    source.held = data_dir.map(|dir| dir.join("held").join(spec.name.as_str()));
     let selection = source.selection.fingerprint();
     let (sink, topic): (Box<dyn Sink>, String) = match spec.sink.kind {
         "kafka" => {

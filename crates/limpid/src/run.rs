@@ -156,7 +156,7 @@ fn copy_options(spec: &SnapshotSpec) -> CopyOptions {
 
 fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
     let Common { arguments, clock, .. } = common;
-    let made = registry::make(spec, clock).map_err(|unmade| match unmade {
+    let made = registry::make(spec, Some(&arguments.data_dir), clock).map_err(|unmade| match unmade {
         Unmade::Config(faults) => config(&faults),
         Unmade::Sink(fault) => {
             eprintln!("{}", report::fault(&fault));

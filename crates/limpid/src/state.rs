@@ -149,7 +149,7 @@ fn rebuilt(spec: &PipelineSpec, before: Option<&PipelineState>) -> Result<Pipeli
 }
 
 fn at_sink(spec: &PipelineSpec) -> Result<PositionRecord, Failed> {
-    let mut made = registry::make(spec, &Clock::system()).map_err(|unmade| match unmade {
+    let mut made = registry::make(spec, None, &Clock::system()).map_err(|unmade| match unmade {
         Unmade::Config(faults) => {
             faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
             Failed::Told(2)

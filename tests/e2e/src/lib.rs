@@ -10,6 +10,7 @@ mod binary;
 mod case;
 mod changes;
 mod history;
+mod prepared;
 mod proxy;
 pub mod servers;
 
@@ -17,5 +18,6 @@ pub use binary::{Ended, Limpid, Pipeline, call, limpid, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_copied, check_exactly_once, check_nothing_lost, seen_in};
+pub use prepared::XaWriter;
 pub use proxy::{Proxy, Seeded, Trouble};
 pub use servers::Db;

@@ -22,7 +22,9 @@ use super::sink::Pair;
 use crate::clock::Clock;
 use crate::copy::{Admission, Chunk, ChunkAsk, KeyRange, SourceLoad, TableFound, TableReader};
 use crate::sink::{Accepted, Delivered, Fenced, Keeping, Sink, SinkEvent};
-use crate::source::{ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Source, StartPoint, StreamEvent, Until};
+use crate::source::{
+    ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Saved, Source, StartPoint, StreamEvent, Until,
+};
 
 /// What a memory sink holds at most: a few of the suite's large batches.
 const HELD_BYTES_MAX: u64 = 4 << 20;
@@ -205,12 +207,7 @@ fn length(log: &MemoryLog) -> usize {
 }
 
 impl Source for MemorySource {
-    fn open(
-        &mut self,
-        from: &StartPoint,
-        until: &Until,
-        _: Option<(u32, Vec<u8>)>,
-    ) -> Result<Box<dyn ChangeStream>, Fault> {
+    fn open(&mut self, from: &StartPoint, until: &Until, _: Option<Saved>) -> Result<Box<dyn ChangeStream>, Fault> {
         let from = self.foresee(from)?.downcast::<Done>().map_or(0, |done| done.0);
         let end = match until {
             Until::Forever => None,

@@ -222,6 +222,10 @@ impl<'a> Delivery<'a> {
         // A restart reads a transaction from its beginning: until the rows that were done are passed, a batch ends
         // behind the position we come from, and a record of that would let them out again.
         let end = if self.is_behind() { self.last_end.clone() } else { end };
+        if !self.is_behind() {
+            // Where the transaction ends with a batch, no later one says that it is over.
+            self.resume = None;
+        }
         // Tables halted before this batch; what halts in it still delivers its rows up to there.
         if !self.halted.is_empty() {
             self.drop_halted(encoded);

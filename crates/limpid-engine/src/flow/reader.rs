@@ -47,6 +47,9 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         for table in shared.newly_halted() {
             stream.halt_table(&table);
         }
+        if let Some(position) = shared.newly_saved() {
+            stream.saved(&position);
+        }
         let mut wait = LOOK_UP;
         if let Some(copying) = &shared.copying {
             if copying.is_busy() {

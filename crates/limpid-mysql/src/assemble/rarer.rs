@@ -1,12 +1,10 @@
-//! Events that are seldom: borders of files, XA, compressed statements, and those that are passed over or refused.
+//! Events that are seldom: borders of files, compressed statements, and those that are passed over or refused.
 //!
 //! Owns: what each of them leads to. Does not own: rows, table maps and ordinary borders of groups (`assemble`).
 //!
 //! Invariant: an event whose number is not listed is refused unless its writer marked it as harmless.
 
 use super::*;
-use crate::bytes::Cursor;
-use crate::ddl::Xid;
 use crate::events::Unknown;
 
 impl Assembler {
@@ -25,7 +23,7 @@ impl Assembler {
                 self.heartbeat(head, body);
                 Ok(Fed::More)
             }
-            number::XA_PREPARE => self.xa_prepare(body),
+            number::XA_PREPARE => self.xa_prepare(body, at),
             number::QUERY_COMPRESSED => {
                 let mut statement = Statement::parse(body).ok_or_else(|| self.malformed("QUERY", at))?;
                 let sql =
@@ -91,15 +89,6 @@ impl Assembler {
         }
     }
 
-    /// XA PREPARE, or by its flag XA COMMIT ONE PHASE.
-    fn xa_prepare(&mut self, body: &[u8]) -> Result<Fed, Fault> {
-        let one_phase = body.first().is_some_and(|flag| *flag != 0);
-        if !one_phase && let Some(xid) = prepared_xid(body) {
-            self.schemas.remember_prepared(xid);
-        }
-        self.end_group(if one_phase { Ending::Committed } else { Ending::Prepared })
-    }
-
     /// What it means that the event after the last one cannot be verified: an encrypted log that nobody decrypted, or
     /// a broken one.
     #[cold]
@@ -109,13 +98,4 @@ impl Assembler {
         }
         unverified
     }
-}
-
-/// The id in an XA_PREPARE event: a flag, the format, two lengths, the bytes.
-fn prepared_xid(body: &[u8]) -> Option<Xid> {
-    let mut cur = Cursor::new(body);
-    cur.u8()?;
-    let format = cur.u32()? as u64;
-    let (gtrid, bqual) = (cur.u32()? as usize, cur.u32()? as usize);
-    Some(Xid { format, gtrid: cur.take(gtrid)?.to_vec(), bqual: cur.take(bqual)?.to_vec() })
 }

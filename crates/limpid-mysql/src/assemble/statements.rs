@@ -37,17 +37,9 @@ impl Assembler {
             Class::XaEnd(_) => Ok(Fed::More),
             // The event of its own that follows ends the group.
             Class::XaPrepare(_) => Ok(Fed::More),
-            Class::XaCommit { one_phase: false, xid } => {
-                if self.group.as_ref().is_none_or(|group| group.txn.is_none()) && !self.schemas.forget_prepared(&xid) {
-                    self.schemas.doubt(FaultCode::XaNotSupported, format!("XA COMMIT at {}:{at}", self.file));
-                }
-                self.end_group(Ending::Committed)
-            }
+            Class::XaCommit { one_phase: false, xid } => self.xa_commit(head, at, xid),
             Class::XaCommit { one_phase: true, .. } => self.end_group(Ending::Committed),
-            Class::XaRollback(xid) => {
-                self.schemas.forget_prepared(&xid);
-                self.end_group(Ending::Committed)
-            }
+            Class::XaRollback(xid) => self.xa_rollback(at, xid),
             Class::Other => self.other_statement(head, at, statement),
         }
     }

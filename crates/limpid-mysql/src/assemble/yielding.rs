@@ -50,7 +50,13 @@ impl Assembler {
 
     /// The position everything settled is below.
     pub fn position(&self) -> LogPosition {
-        LogPosition { gtids: self.gtids.clone(), file: Arc::clone(&self.file), offset: self.offset, inside: None }
+        LogPosition {
+            gtids: self.gtids.clone(),
+            file: Arc::clone(&self.file),
+            offset: self.offset,
+            inside: None,
+            undecided: self.held.undecided(),
+        }
     }
 
     /// Places before which everything is settled: where the group in hand begins or the last event ended, and what an
@@ -172,6 +178,7 @@ impl Assembler {
     /// in progress is for whoever reads the log again.
     pub fn give_up_group(&mut self) {
         self.group = None;
+        self.replay = None;
         self.batch.events.truncate(self.settled_events);
         self.batch.txns.truncate(self.settled_txns);
         self.offset = self.settled_offset;

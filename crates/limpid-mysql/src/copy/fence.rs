@@ -8,21 +8,28 @@
 //!
 //! How, by server and engine:
 //! - MariaDB, InnoDB: `START TRANSACTION WITH CONSISTENT SNAPSHOT` takes engine and log at one moment, which
-//!   `Binlog_snapshot_file` and `_position` tell. Not for `XA COMMIT`: so `XA RECOVER` must list the same before and
-//!   after.
+//!   `Binlog_snapshot_file` and `_position` tell. Not for `XA COMMIT`, which is in the log before it is visible: so the
+//!   end of the log and `XA RECOVER` are asked for before, and a chunk is read again where the stream has met, below that
+//!   end, the commit of one that was listed. Later commits meet the chunk's keys in the stream; what is prepared and
+//!   not committed up to the fence comes with its commit, behind it. For a moment that must be exact `XA RECOVER` must
+//!   list the same before and after, and none of those be committed below the fence.
 //! - MySQL, InnoDB: a transaction (and an `XA COMMIT`) is in the log before it is visible, and the log's end is told under the lock of the
 //!   log: the end asked for after the snapshot was opened is at or behind everything visible, with GTIDs or without.
 //!   `gtid_executed` would not do: a visible transaction may still be missing in it. Exactness, which a table that is
 //!   read whole needs, costs a `LOCK TABLES .. READ` of another session while the snapshot is opened.
 //! - Other engines: `LOCK TABLES .. READ` while the rows are read.
 
+use std::collections::HashSet;
+
 use limpid_model::{Component, Fault, FaultCode, TableName};
 
 use super::known::Known;
 use super::link::Link;
-use crate::client::{ConnectOptions, QueryError, TextRows};
+use crate::client::{ConnectOptions, QueryError};
+use crate::ddl::Xid;
 use crate::position::{Flavor, LogPosition};
 use crate::server;
+use crate::stream::prepared_now;
 
 /// How near fence and moment must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,17 +99,25 @@ pub fn is_change(number: u16) -> bool {
 fn snapshot(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Option<LogPosition>, Fault> {
     const OPEN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
     match (link.facts.flavor, nearness) {
-        (Flavor::MariaDb, _) => {
-            let undecided = undecided(link)?;
+        (Flavor::MariaDb, Nearness::Behind) => {
+            note_prepared(link)?;
+            link.run("open a snapshot", OPEN)?;
+            snapshot_place(link).map(Some)
+        }
+        (Flavor::MariaDb, Nearness::Same) => {
+            let before = prepared(link)?;
             link.run("open a snapshot", OPEN)?;
             let fence = snapshot_place(link)?;
-            let same = undecided == self::undecided(link)?;
+            let same = before == prepared(link)?;
             if !same {
                 close(link)?;
             }
+            // Keys say nothing of such a table: no commit of these may be below the moment at all.
+            link.prepared = Some((fence.clone(), before));
             Ok(same.then_some(fence))
         }
         (Flavor::MySql, Nearness::Behind) => {
+            note_prepared(link)?;
             link.run("open a snapshot", OPEN)?;
             server::place(&mut link.client, &link.facts, &link.connect).map(Some)
         }
@@ -127,14 +142,19 @@ fn snapshot_place(link: &mut Link) -> Result<LogPosition, Fault> {
         value.map_or(String::new(), |value| String::from_utf8_lossy(value).into_owned())
     };
     let offset = value("Binlog_snapshot_position").parse().unwrap_or(0);
-    Ok(LogPosition { gtids: None, file: value("Binlog_snapshot_file").into(), offset, inside: None })
+    Ok(LogPosition { gtids: None, file: value("Binlog_snapshot_file").into(), offset, inside: None, undecided: None })
 }
 
-/// The XA transactions that are prepared; anyone may ask.
-fn undecided(link: &mut Link) -> Result<TextRows, Fault> {
-    let mut rows = link.ask("list XA transactions", "XA RECOVER")?;
-    rows.sort();
-    Ok(rows)
+/// The end of the log, and then the XA transactions that are prepared.
+fn note_prepared(link: &mut Link) -> Result<(), Fault> {
+    let before = server::place(&mut link.client, &link.facts, &link.connect)?;
+    link.prepared = Some((before, prepared(link)?));
+    Ok(())
+}
+
+/// The XA transactions that are prepared. On MariaDB anyone may ask; on MySQL who may not is told of none.
+fn prepared(link: &mut Link) -> Result<HashSet<Xid>, Fault> {
+    prepared_now(&mut link.client).map(Option::unwrap_or_default)
 }
 
 fn lock(link: &mut Link, known: &Known) -> Result<(), Fault> {

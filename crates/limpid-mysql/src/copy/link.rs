@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use limpid_model::{Component, Fault, FaultCode, TableName};
 
+use super::Listed;
 use crate::catalogue::{Queries, Rows, Unreadable};
 use crate::client::{Client, ConnectOptions, QueryError, TextRows};
 use crate::position::Flavor;
@@ -21,6 +22,8 @@ pub struct Link {
     pub client: Client,
     pub facts: ServerFacts,
     pub connect: ConnectOptions,
+    /// XA transactions that were prepared when the moment was opened.
+    pub prepared: Option<Listed>,
     /// What of the catalogue belongs to no table.
     server: Option<Rows>,
 }
@@ -34,7 +37,7 @@ impl Link {
         let mut client = Client::connect(connect)?;
         client.socket().set_read_timeout(Some(SILENCE_MAX));
         let facts = ServerFacts::read(&mut client)?;
-        let mut link = Self { client, facts, connect: connect.clone(), server: None };
+        let mut link = Self { client, facts, connect: connect.clone(), prepared: None, server: None };
         for setting in settings(link.facts.flavor) {
             link.run("prepare a session that reads tables", setting)?;
         }

@@ -4,6 +4,8 @@
 //!
 //! Invariant: costs a few comparisons for the BEGIN and COMMIT of every transaction, and allocates only for names.
 
+use std::fmt;
+
 use super::cursor::Cursor;
 use super::{Flavor, ScanContext};
 
@@ -13,6 +15,18 @@ pub struct Xid {
     pub format: u64,
     pub gtrid: Vec<u8>,
     pub bqual: Vec<u8>,
+}
+
+impl fmt::Display for Xid {
+    /// As both servers write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [&self.gtrid, &self.bqual] {
+            f.write_str("X'")?;
+            part.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            f.write_str("',")?;
+        }
+        write!(f, "{}", self.format)
+    }
 }
 
 /// A statement's class.

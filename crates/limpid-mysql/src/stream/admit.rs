@@ -31,6 +31,11 @@ impl MySqlStream {
         if !self.assembler.has_passed(fence) || self.assembler.has_news() {
             return Admission::NotYet;
         }
+        if let Some((before, prepared)) = &proof.prepared
+            && prepared.iter().any(|xid| self.assembler.held.course.is_unclear(xid, before, fence))
+        {
+            return Admission::Stale("an XA transaction was being committed when it was read");
+        }
         // What lay between may have been no transaction.
         self.assembler.schemas.reached(&self.assembler.position());
         let Some(definition) = self.assembler.schemas.definition(&chunk.table) else {

@@ -9,9 +9,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{ChangeStream, Head, Source, StartPoint, TableReader, Until};
+use limpid_connector::{ChangeStream, Head, Saved, Source, StartPoint, TableReader, Until};
 use limpid_model::{Component, Fault, FaultCode, Position};
 
+use super::prepared::Prepared;
 use super::reach::{Asked, Patience, Role, dump_from};
 use super::servers::{Server, Servers};
 use super::{HEARTBEAT, MySqlOptions, MySqlStream, SILENCE_MAX, StopAt};
@@ -21,6 +22,7 @@ use crate::company::{self, Holds};
 use crate::copy::{MySqlTableReader, ServerMark};
 use crate::dump::{self, DumpOptions};
 use crate::head::LogHead;
+use crate::held::{Held, Looks};
 use crate::history::History;
 use crate::intake::{Filled, Frame, Intake};
 use crate::position::{Flavor, LogPosition};
@@ -32,12 +34,14 @@ use crate::server::{self, ServerFacts};
 pub struct MySqlSource {
     options: MySqlOptions,
     servers: Servers,
+    /// Between the stream and the head that were opened last.
+    looks: Arc<Looks>,
 }
 
 impl MySqlSource {
     pub fn new(options: MySqlOptions) -> Self {
         let servers = Servers::new(&options.connect, &options.others);
-        Self { options, servers }
+        Self { options, servers, looks: Arc::default() }
     }
 
     /// Opens the stream at one server of the list.
@@ -49,8 +53,11 @@ impl MySqlSource {
         if role != Role::Only {
             company::check(&mut client, &facts, connect)?;
         }
+        let prepared = Prepared::begin(&self.options, ask.saved, Arc::clone(&self.looks), &mut client)?;
         let mut asked = Asked { client: &mut client, facts: &facts, connect, role, patience };
-        let (position, definitions) = begin(&mut asked, ask)?;
+        let (mut position, definitions) = begin(&mut asked, ask)?;
+        let held = prepared.end(&mut client)?;
+        position.undecided = held.undecided();
         let until = match ask.until {
             Until::Forever => StopAt::Never,
             Until::CaughtUp => StopAt::EndOfLog,
@@ -64,7 +71,11 @@ impl MySqlSource {
             format!("{} has transactions of its own: {}", connect.endpoint(), company::cut(&own.to_string()))
         });
         let connect = connect.clone();
-        self.start(&connect, &facts, position, definitions, until, doubt)
+        let mut stream = self.start(&connect, &facts, (position, held), definitions, until, doubt)?;
+        if ask.saved.is_none() && *ask.from == StartPoint::Head {
+            stream.begin_behind_prepared()?;
+        }
+        Ok(stream)
     }
 
     /// Where the stream would begin at one server of the list.
@@ -85,7 +96,7 @@ impl MySqlSource {
         &self,
         connect: &ConnectOptions,
         facts: &ServerFacts,
-        position: LogPosition,
+        (position, held): (LogPosition, Held),
         definitions: Definitions,
         until: StopAt,
         doubt: Option<String>,
@@ -113,7 +124,7 @@ impl MySqlSource {
             schemas.doubt(FaultCode::SourceChanged, object);
         }
         let mut stream = MySqlStream {
-            assembler: Assembler::new(facts.flavor, schemas, &position),
+            assembler: Assembler::new(facts.flavor, schemas, &position).with_held(held),
             opened_at: Position::new(position),
             intake: Intake::new(socket),
             checksum: true,
@@ -163,12 +174,12 @@ impl MySqlStream {
 struct Ask<'a> {
     from: &'a StartPoint,
     until: &'a Until,
-    history: Option<&'a (u32, Vec<u8>)>,
+    saved: Option<&'a Saved>,
 }
 
 /// The position to begin at, and the definitions to begin with: the saved ones, or the catalogue's.
 fn begin(asked: &mut Asked<'_>, ask: &Ask<'_>) -> Result<(LogPosition, Definitions), Fault> {
-    if let Some((version, bytes)) = ask.history
+    if let Some((version, bytes)) = ask.saved.and_then(|saved| saved.history.as_ref())
         && let Ok(history) = History::from_bytes(bytes)
     {
         let position = start_position(asked, ask.from)?;
@@ -207,13 +218,9 @@ fn start_position(asked: &mut Asked<'_>, from: &StartPoint) -> Result<LogPositio
 }
 
 impl Source for MySqlSource {
-    fn open(
-        &mut self,
-        from: &StartPoint,
-        until: &Until,
-        history: Option<(u32, Vec<u8>)>,
-    ) -> Result<Box<dyn ChangeStream>, Fault> {
-        let ask = Ask { from, until, history: history.as_ref() };
+    fn open(&mut self, from: &StartPoint, until: &Until, saved: Option<Saved>) -> Result<Box<dyn ChangeStream>, Fault> {
+        let ask = Ask { from, until, saved: saved.as_ref() };
+        self.looks = Arc::default();
         let mut refused = Vec::new();
         for nth in self.servers.order() {
             match self.open_at(nth, &ask) {
@@ -240,7 +247,7 @@ impl Source for MySqlSource {
     }
 
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
-        Ok(Box::new(LogHead::open(self.servers.in_use())?))
+        Ok(Box::new(LogHead::open(self.servers.in_use(), Arc::clone(&self.looks))?))
     }
 
     fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault> {

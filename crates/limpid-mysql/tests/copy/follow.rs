@@ -67,6 +67,7 @@ impl<'a> Site<'a> {
             accept_partial_images: false,
             server_id: 4_712,
             json_text,
+            held: None,
         })
     }
 

@@ -67,6 +67,7 @@ pub fn read_while(
         accept_partial_images: false,
         server_id: 4_711,
         json_text: JsonText::Server,
+        held: None,
     });
     let mut log = Log::default();
     let mut stream = match source.open(&from, &until, None) {

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use limpid_connector::{
-    Accepted, Admission, ChangeStream, Chunk, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Sink,
-    SinkEvent, Source, StartPoint, Stop, StreamEvent, TableReader, Until,
+    Accepted, Admission, ChangeStream, Chunk, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Saved,
+    Sink, SinkEvent, Source, StartPoint, Stop, StreamEvent, TableReader, Until,
 };
 use limpid_engine::{CopyOptions, Handle, Misfit, Parts, Phase, Unobserved};
 use limpid_model::{
@@ -220,7 +220,7 @@ impl PositionValue for Place {
 struct MemorySource(Fate);
 
 impl Source for MemorySource {
-    fn open(&mut self, _: &StartPoint, _: &Until, _: Option<(u32, Vec<u8>)>) -> Result<Box<dyn ChangeStream>, Fault> {
+    fn open(&mut self, _: &StartPoint, _: &Until, _: Option<Saved>) -> Result<Box<dyn ChangeStream>, Fault> {
         let refused = |code, text: &str| Err(Fault::new(code, Component::Input, text).about("user limpid"));
         match self.0 {
             Fate::Refused => refused(FaultCode::SourceAuthFailed, "the server refuses the password"),

@@ -51,6 +51,18 @@ fn a_first_start_finds_nothing_and_keeps_its_id() {
 }
 
 #[test]
+fn a_change_number_is_raised_for_good_and_a_record_may_have_it() {
+    let (dir, store, id) = begun("state-change");
+    assert_eq!(store.raise_change(&shop()).unwrap(), ChangeNumber(1));
+    assert_eq!(store.raise_change(&shop()).unwrap(), ChangeNumber(2));
+    let saved = PositionRecord { change: ChangeNumber(2), ..record(id, Epoch(1), 1) };
+    store.save_checkpoint(&shop(), &saved, 0).unwrap();
+    drop(store);
+    let found = Store::open(dir.path()).unwrap().pipeline(&shop()).unwrap();
+    assert_eq!((found.change, found.checkpoint.unwrap().record.change), (ChangeNumber(2), ChangeNumber(2)));
+}
+
+#[test]
 fn a_restart_finds_the_checkpoint_as_it_was_saved() {
     let (dir, store, id) = begun("state-again");
     let mut saved = record(id, Epoch(1), 3);

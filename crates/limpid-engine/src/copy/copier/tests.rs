@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use limpid_codec::cursor::{Cursors, encode};
 use limpid_connector::{
-    Admission, ChangeStream, Chunk, Decode, Head, Next, SourceLoad, StartPoint, Stop, StreamEvent, Until,
+    Admission, ChangeStream, Chunk, Decode, Head, Next, Saved, SourceLoad, StartPoint, Stop, StreamEvent, Until,
 };
 use limpid_model::{Batch, Position, PositionValue, TxnId};
 
@@ -117,7 +117,7 @@ impl ChangeStream for Stream {
 struct NoSource;
 
 impl Source for NoSource {
-    fn open(&mut self, _: &StartPoint, _: &Until, _: Option<(u32, Vec<u8>)>) -> Result<Box<dyn ChangeStream>, Fault> {
+    fn open(&mut self, _: &StartPoint, _: &Until, _: Option<Saved>) -> Result<Box<dyn ChangeStream>, Fault> {
         unreachable!("only tables are read here")
     }
     fn foresee(&self, _: &StartPoint) -> Result<Position, Fault> {

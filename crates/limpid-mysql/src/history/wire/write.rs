@@ -38,6 +38,13 @@ pub(super) fn history(out: &mut Out, history: &History) {
     }
 }
 
+/// Whatever decides how a row of the table is read and which row it is.
+pub(super) fn shape(out: &mut Out, table: &TableDefinition) {
+    out.push(table.versioning.map_or(0, |versioning| versioning as u8 + 1));
+    list(out, &table.columns, column);
+    table.row_key().iter().for_each(|index| number(out, *index as u64));
+}
+
 fn table(out: &mut Out, table: &TableDefinition) {
     number(out, u64::from(table.version));
     charset(out, &table.charset);
