@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{ChangeStream, Head, Saved, Source, StartPoint, TableReader, Until};
+use limpid_connector::{ChangeStream, Clock, Head, Saved, Source, StartPoint, TableReader, Until};
 use limpid_model::{Component, Fault, FaultCode, Position};
 
 use super::prepared::Prepared;
@@ -87,7 +87,7 @@ impl MySqlSource {
         if role != Role::Only {
             company::check(&mut client, &facts, connect)?;
         }
-        let patience = &mut Patience::default();
+        let patience = &mut Patience::new(&Clock::system());
         start_position(&mut Asked { client: &mut client, facts: &facts, connect, role, patience }, from)
     }
 

@@ -33,17 +33,24 @@ pub(super) enum Role {
 }
 
 /// What was lacking at the last look, and since when it is the very same.
-#[derive(Debug, Default)]
-pub(super) struct Patience(Option<(String, u64)>);
+#[derive(Debug)]
+pub(super) struct Patience {
+    clock: Clock,
+    lacking: Option<(String, u64)>,
+}
 
 impl Patience {
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self { clock: clock.clone(), lacking: None }
+    }
+
     /// True while what is lacking may still come.
     fn lasts(&mut self, lacking: &Lacking) -> bool {
-        let (now, text) = (Clock::system().nanos(), lacking.set.to_string());
-        match &self.0 {
-            Some((same, since)) if *same == text => now - since <= LACKING_NANOS_MAX,
+        let (now, text) = (self.clock.nanos(), lacking.set.to_string());
+        match &self.lacking {
+            Some((same, since)) if *same == text => now.saturating_sub(*since) <= LACKING_NANOS_MAX,
             _ => {
-                self.0 = Some((text, now));
+                self.lacking = Some((text, now));
                 true
             }
         }
@@ -108,7 +115,7 @@ impl Asked<'_> {
         let Some(wanted) = company::wanted(position) else { return Ok(()) };
         let holds = Holds::read(self.client, self.facts)?;
         let Some(lacking) = holds.lacks(&wanted) else {
-            self.patience.0 = None;
+            self.patience.lacking = None;
             return Ok(());
         };
         let never = "the position holds transactions that this server never had";
@@ -150,4 +157,27 @@ impl Asked<'_> {
 
 fn shown(lacking: &Lacking) -> String {
     company::cut(&lacking.set.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::gtid::GtidSet;
+
+    #[test]
+    fn what_never_comes_is_waited_for_a_while_and_what_comes_bit_by_bit_for_longer() {
+        let clock = Clock::manual();
+        let mut patience = Patience::new(&clock);
+        let lacking = |text: &str| Lacking { set: GtidSet::parse_mariadb(text).unwrap(), diverged: false };
+        assert!(patience.lasts(&lacking("0-1-9,1-1-9")));
+        clock.sleep(Duration::from_secs(59));
+        assert!(patience.lasts(&lacking("0-1-9,1-1-9")));
+        assert!(patience.lasts(&lacking("0-1-9")), "some of it came");
+        clock.sleep(Duration::from_secs(59));
+        assert!(patience.lasts(&lacking("0-1-9")));
+        clock.sleep(Duration::from_secs(2));
+        assert!(!patience.lasts(&lacking("0-1-9")));
+    }
 }

@@ -6,6 +6,7 @@
 //! Invariant: a round ends for good only when every server has given a reason that trying again cannot mend; one that is
 //! away or still catching up keeps the pipeline trying.
 
+use limpid_connector::Clock;
 use limpid_model::{Component, Fault, FaultCode, FaultKind};
 
 use super::reach::{Patience, Role};
@@ -29,7 +30,8 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) fn new(first: &ConnectOptions, others: &[ConnectOptions]) -> Self {
         let all = std::iter::once(first).chain(others);
-        let list = all.map(|connect| Server { connect: connect.clone(), patience: Patience::default() }).collect();
+        let clock = Clock::system();
+        let list = all.map(|connect| Server { connect: connect.clone(), patience: Patience::new(&clock) }).collect();
         Self { list, in_use: 0, passed_over: Vec::new() }
     }
 
