@@ -92,7 +92,7 @@ fn write_pipeline(dir: &Path, server: &mariadb::Server, broker: &kafka::Server) 
          tables: [\"shop.*\"]\n  snapshot: initial\n\
          sink:\n  type: kafka\n  brokers: [\"{}\"]\n  format: debezium-json\n  decimal-handling: string\n  \
          topic-creation: {{ partitions: 3 }}\n  delivery: at-least-once\n\
-         on-row-error: halt-table\n",
+         on-row-error: park-key\n",
         server.port(),
         broker.bootstrap()
     );

@@ -51,7 +51,7 @@ pub struct DebeziumEncoder {
 #[derive(Clone, Copy)]
 struct Slot {
     plan: u32,
-    /// A row of this table had no form: nothing more of it in this batch.
+    /// The table has no topic: nothing of it is written.
     failed: bool,
 }
 
@@ -122,10 +122,6 @@ impl Encode for DebeziumEncoder {
                 continue;
             }
             pen.rewind(mark);
-            // A batch may hold the table in several versions.
-            for (slot, schema) in self.slots.iter_mut().zip(&batch.tables) {
-                slot.failed |= schema.name == plan.schema.name;
-            }
             let fault = match result {
                 Err(misfit) => unencodable(&plan.schema, misfit),
                 Ok(()) => Fault::new(
@@ -135,7 +131,9 @@ impl Encode for DebeziumEncoder {
                 )
                 .about(plan.schema.name.to_string()),
             };
-            tally.table_faults.push((row.table, fault));
+            tally.row_faults.push((index as u32, fault));
+            let (key, value) = (Span::NULL, Span::NULL);
+            pen.records.push(RecordSpan { key, value, headers: (0, 0), table: row.table, row: index as u32 });
         }
         tally.coerced += pen.coerced;
     }

@@ -92,9 +92,11 @@ impl EncodedBatch {
 /// What an encoder found besides records.
 #[derive(Debug, Default)]
 pub struct EncodeTally {
-    /// Tables one of whose rows has no form in this format, by index into the batch's tables. No record of the table
-    /// from that row on is in the batch.
+    /// Tables that have no form in this format, by index into the batch's tables. No record of theirs is in the batch.
     pub table_faults: Vec<(u16, Fault)>,
+    /// Rows that have none, by index into the batch's rows and in their order. Each has one record without key and
+    /// value, so that it is told apart, filtered and taken out as all others are; it must not be sent.
+    pub row_faults: Vec<(u32, Fault)>,
     /// Values that lost something on the way (an impossible date told as null, text repaired).
     pub coerced: u64,
 }

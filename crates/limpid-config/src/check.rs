@@ -105,16 +105,6 @@ impl Checker {
                 let help = format!("add `{}`, {}", key.name, key.expected());
                 self.complain(path, place, complaint.help(help));
             }
-            Presence::WrittenOut { write, default } => {
-                let words = match write == default {
-                    true => {
-                        format!("is left out, and this version wants it written out, though `{default}` is its default")
-                    }
-                    false => format!("is left out, and its default `{default}` is not in this version"),
-                };
-                let help = format!("write `{}`", self.syntax.line(key.name, write));
-                self.complain(path, place, Complaint::later(words).help(help));
-            }
             Presence::Default(_) => {
                 if let Kind::Section(keys) = key.kind {
                     self.values(&[], path, place, keys);
@@ -174,7 +164,7 @@ impl Checker {
                 let complaint = Complaint::new(FaultCode::ConfigMissingKey, "has no value");
                 self.complain(path, key_place, complaint.help(format!("write {}", key.expected())));
             }
-            (Kind::Section(_), _) | (_, Presence::WrittenOut { .. }) => self.absent(path, key_place, key),
+            (Kind::Section(_), _) => self.absent(path, key_place, key),
             (_, Presence::Default(default)) => {
                 let complaint = scalar::wrong_type(&key.expected(), &node.value);
                 self.complain(

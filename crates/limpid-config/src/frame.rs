@@ -38,7 +38,7 @@ pub(crate) const FRAME: &[Key] = &[
     Key::later_list("transforms").doc("What is done to changes on their way."),
     Key::system("sink").required().doc("Where changes go."),
     Key::choice::<OnRowError>("on-row-error")
-        .written_out("halt-table", "park-key")
+        .default("park-key")
         .doc("What happens to a row that cannot be delivered."),
     Key::section("telemetry", TELEMETRY).doc("What is told about the pipeline, and to whom."),
     Key::later_block("verify", &["cycle", "read-rows-per-second", "parallel", "window", "repair"])
@@ -87,13 +87,15 @@ impl Choices for Delivery {
 /// What happens to a row that cannot be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRowError {
+    ParkKey,
+    DeadLetter,
     HaltTable,
 }
 
 impl Choices for OnRowError {
     const TABLE: &'static [Choice<Self>] = &[
-        Choice::later("park-key", "Later changes of its key queue behind it."),
-        Choice::later("dead-letter", "It is put aside."),
+        Choice::new("park-key", OnRowError::ParkKey, "Later changes of its key queue behind it, the others go on."),
+        Choice::new("dead-letter", OnRowError::DeadLetter, "It is put aside, later changes of its key go on."),
         Choice::new("halt-table", OnRowError::HaltTable, "Its table stops, the others go on."),
     ];
 }

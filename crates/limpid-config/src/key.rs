@@ -112,11 +112,6 @@ pub(crate) enum Presence {
     Optional,
     /// As it would be written. For a section: always there, each of its keys with its own default.
     Default(&'static str),
-    /// The contract's default is not in this version, or must be chosen knowingly: the key must be there.
-    WrittenOut {
-        write: &'static str,
-        default: &'static str,
-    },
 }
 
 impl Key {
@@ -224,12 +219,6 @@ impl Key {
     #[must_use]
     pub const fn default(self, text: &'static str) -> Self {
         Self { presence: Presence::Default(text), ..self }
-    }
-
-    /// Must be there, since the contract's `default` is not what this version can do or do unasked.
-    #[must_use]
-    pub const fn written_out(self, write: &'static str, default: &'static str) -> Self {
-        Self { presence: Presence::WrittenOut { write, default }, ..self }
     }
 
     /// A table of keys may stand in the word's place; one of its keys, `mode`, is the same choice. For choices.

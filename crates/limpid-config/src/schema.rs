@@ -51,7 +51,7 @@ fn table<'a>(keys: impl Iterator<Item = &'a Key>, also_required: &[&str]) -> Val
     let mut required: Vec<&str> = also_required.to_vec();
     for key in keys {
         properties.insert(key.name.to_owned(), property(key));
-        let must = matches!(key.presence, Presence::Required | Presence::WrittenOut { .. });
+        let must = matches!(key.presence, Presence::Required);
         if must && !required.contains(&key.name) {
             required.push(key.name);
         }

@@ -18,6 +18,9 @@ pub enum Accepted {
     Taken,
     /// The sink is full: poll it, then hand the same batch in again.
     Full(Box<EncodedBatch>),
+    /// The sink would never get these rows (indices into the batch's rows, in their order) into its system, and has
+    /// taken nothing of the batch: hand it in again without their records.
+    Refused(Box<EncodedBatch>, Vec<(u32, Fault)>),
 }
 
 /// What polling a sink brought.
@@ -25,8 +28,8 @@ pub enum Accepted {
 pub enum SinkEvent {
     /// Every record of the batch is durable. `delivered` counts its records by table index, partition and number.
     Durable { batch: Box<EncodedBatch>, delivered: Vec<Delivered> },
-    /// A record of this table cannot be delivered, whatever is tried. The sink drops it and the table's later records
-    /// and goes on with the others.
+    /// Nothing of this table can be delivered any more, whatever is tried. The sink drops its records and goes on with
+    /// the others.
     TableFault { table: TableName, fault: Fault },
     /// The sink lost its peer, or found it again.
     Health { endpoint: String, healthy: bool },
@@ -117,6 +120,10 @@ pub trait Sink: Send {
     /// # Errors
     /// As [`Sink::write`].
     fn save_record(&mut self, record: &[u8]) -> Result<(), Fault>;
+
+    /// What it knows of the limits of its system is asked for anew before it takes another batch: an operator may
+    /// have changed them.
+    fn refresh(&mut self) {}
 
     /// Bytes held and not yet durable, and the bound on them.
     fn held_bytes(&self) -> (u64, u64);

@@ -86,6 +86,8 @@ pub(crate) fn begin(
                 Happened::Fenced
             }
             Effect::RaiseEpoch(epoch) => {
+                // Before a record carries the state's own number.
+                store.settle_parked(name, start.passed())?;
                 store.begin(name, epoch)?;
                 pass(Point::AfterEpoch);
                 Happened::EpochRaised

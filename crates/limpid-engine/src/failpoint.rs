@@ -43,6 +43,9 @@ points! {
     AfterChunk = "after-chunk",
     AfterAdmission = "after-admission",
     AfterCopied = "after-copied",
+    AfterParked = "after-parked",
+    AfterReplayMarked = "after-replay-marked",
+    AfterReplayDurable = "after-replay-durable",
 }
 
 const UNARMED: u32 = u32::MAX;

@@ -22,6 +22,7 @@ use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 use crate::budget::Budget;
 use crate::copy::{self, Control, CopierParts, CopyOptions, Copying, Mark};
 use crate::observe::Observer;
+use crate::parking::Parking;
 use crate::saver::Saver;
 use crate::watch;
 
@@ -187,6 +188,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) sink: &'a mut dyn Sink,
     pub(crate) encoders: Option<EncoderFactory>,
     pub(crate) saver: &'a mut Saver,
+    pub(crate) parking: Parking,
     pub(crate) workers: usize,
     pub(crate) clock: Clock,
     pub(crate) stop: Stop,
@@ -294,7 +296,7 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
         drop((raw_in, made_out));
         let delivery = delivery::Delivery::new(
             attempt.sink,
-            attempt.saver,
+            (attempt.saver, attempt.parking),
             &shared,
             attempt.resume,
             opened_at,

@@ -13,6 +13,7 @@ mod copy;
 pub mod failpoint;
 mod flow;
 mod observe;
+mod parking;
 mod pipeline;
 mod saver;
 mod status;
@@ -22,6 +23,12 @@ mod window;
 pub use commit::foretell;
 pub use copy::{CHUNK_ROWS, CopyMode, CopyOptions, CopyProgress, CopyRequest, TableProgress, Throttle};
 pub use flow::EncoderFactory;
+/// A row that is kept, as the state has it.
+pub use limpid_state::ParkedRow;
 pub use observe::{Fill, HeadLooked, Observer, Unobserved};
+pub use parking::{
+    Body, BodyCell, BodyRecord, OnRowError, ParkedAction, ParkedAsk, ParkedOutcome, ParkedSeen, ParkedSelection,
+    RowKept,
+};
 pub use pipeline::{DRAIN_MAX, Misfit, Outcome, Parts, run};
 pub use status::{FaultSeen, HaltedSeen, Handle, HeadSeenAt, Peer, Phase, Status, Verdict};

@@ -11,6 +11,7 @@ use limpid_connector::{DecodeTally, Delivered, EncodeTally, EncodedBatch};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 
 use crate::copy::CopyProgress;
+use crate::parking::{ParkedSeen, RowKept};
 use crate::status::Board;
 
 /// A look at the end of the source's log.
@@ -66,6 +67,14 @@ pub trait Observer: Send + Sync {
     fn passed_over(&self, _endpoint: &str, _why: &Fault) {}
     /// A table's rows are delivered no longer.
     fn table_halted(&self, _table: &TableName, _fault: &Fault) {}
+    /// A row could not be delivered and is kept.
+    fn row_kept(&self, _row: RowKept<'_>) {}
+    /// So much is kept now.
+    fn parked(&self, _seen: ParkedSeen) {}
+    /// Rows that were kept are delivered.
+    fn rows_replayed(&self, _rows: u64) {}
+    /// Rows that were kept are given up.
+    fn rows_given_up(&self, _rows: u64) {}
     /// Something odd that needs no action.
     fn doubt(&self, _code: FaultCode, _object: &str) {}
     /// Two instances could write at once: the right to shut the other out is missing.
@@ -159,6 +168,23 @@ impl Observer for Boarded {
     fn table_halted(&self, table: &TableName, fault: &Fault) {
         self.board.halted(table, fault);
         self.inner.table_halted(table, fault);
+    }
+
+    fn row_kept(&self, row: RowKept<'_>) {
+        self.inner.row_kept(row);
+    }
+
+    fn parked(&self, seen: ParkedSeen) {
+        self.board.parked(seen);
+        self.inner.parked(seen);
+    }
+
+    fn rows_replayed(&self, rows: u64) {
+        self.inner.rows_replayed(rows);
+    }
+
+    fn rows_given_up(&self, rows: u64) {
+        self.inner.rows_given_up(rows);
     }
 
     fn doubt(&self, code: FaultCode, object: &str) {

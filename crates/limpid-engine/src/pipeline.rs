@@ -18,6 +18,7 @@ use crate::commit::{self, Asked, Life};
 use crate::copy::{CopyMode, CopyOptions};
 use crate::flow::{self, Attempt, EncoderFactory, Ended, Resume};
 use crate::observe::{Boarded, Observer};
+use crate::parking::{OnRowError, Parking};
 use crate::saver::Saver;
 use crate::status::{Handle, Phase};
 
@@ -44,6 +45,7 @@ pub struct Parts {
     /// Changes when the captured tables or columns do.
     pub selection: u64,
     pub misfit: Misfit,
+    pub on_row_error: OnRowError,
 }
 
 /// What is done about a state that does not fit the sink's record.
@@ -70,6 +72,7 @@ pub enum Outcome {
 pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
     let inner = Arc::clone(&parts.observer);
     parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: Arc::clone(&inner) });
+    handle.asks().begin(&parts.store, &parts.name);
     let outcome = supervise(parts, handle);
     parts.observer = inner;
     handle.board().phase(if matches!(outcome, Outcome::Halted(_)) { Phase::Halted } else { Phase::Done });
@@ -188,6 +191,8 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
     let opened_at = stream.opened_at();
     let same_selection = started.counted_under == Some(started.saver.selection());
     let resume = resume_of(&opened_at).filter(|_| same_selection);
+    let (store, asks) = (Arc::clone(&parts.store), Arc::clone(handle.asks()));
+    let parking = Parking::load(store, parts.name.clone(), parts.on_row_error, asks)?;
     handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
     let ended = flow::run(Attempt {
@@ -196,6 +201,7 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
         sink: &mut *parts.sink,
         encoders: parts.encoders.clone(),
         saver: &mut started.saver,
+        parking,
         workers: parts.workers,
         clock: parts.clock.clone(),
         stop: handle.stop_signal().clone(),

@@ -29,6 +29,12 @@ pub(crate) struct Covered {
     pub(crate) position: Position,
     pub(crate) version: u32,
     pub(crate) cursors: Arc<Vec<String>>,
+    /// What is undecided there.
+    pub(crate) undecided: Vec<String>,
+    /// The state's change number with what it must remember of the rows up to there, and not of later ones: a start
+    /// takes what has a higher number than its record for something that is read again. Whatever else raises the number
+    /// does so before the batch it belongs to is opened, never when a record is saved.
+    pub(crate) change: ChangeNumber,
 }
 
 /// Keeps one pipeline's record.
@@ -38,6 +44,10 @@ pub struct Saver {
     /// As last saved.
     record: PositionRecord,
     selection: u64,
+    /// The state's change number.
+    change: ChangeNumber,
+    /// What is undecided at the last position that was opened.
+    held: Vec<String>,
     /// What the next record may say.
     next: Option<Covered>,
     /// Rows wait for the next record to become durable.
@@ -62,6 +72,8 @@ impl Saver {
         Self {
             store,
             keeping,
+            change: record.change,
+            held: record.undecided.clone(),
             record,
             selection,
             next: None,
@@ -109,6 +121,7 @@ impl Saver {
         record.read_from.clear();
         record.cursors.clear();
         record.undecided.clear();
+        self.held.clear();
         record.rows_done = 0;
         self.next = None;
     }
@@ -159,13 +172,15 @@ impl Saver {
 
     /// What is undecided at a position, and the change number of a record that says so. Rows kept for one that no record
     /// has named are here alone: a state without them must be told from ours.
-    fn held_at(&self, position: &Position) -> Result<(Vec<String>, ChangeNumber), Fault> {
+    pub(crate) fn held_at(&mut self, position: &Position) -> Result<(Vec<String>, ChangeNumber), Fault> {
         let undecided = position.undecided();
-        let is_new = undecided.iter().any(|name| !self.record.undecided.contains(name));
+        let is_new = undecided.iter().any(|name| !self.held.contains(name));
         let change = match is_new {
             true => self.store.raise_change(&self.record.pipeline)?,
-            false => self.record.change,
+            false => self.change,
         };
+        self.raised(change);
+        self.held.clone_from(&undecided);
         Ok((undecided, change))
     }
 
@@ -177,6 +192,16 @@ impl Saver {
     /// The fingerprint under which rows are counted now.
     pub(crate) fn selection(&self) -> u64 {
         self.selection
+    }
+
+    /// The state's change number, for what is covered from now on.
+    pub(crate) fn change(&self) -> ChangeNumber {
+        self.change
+    }
+
+    /// The state remembers something more: records that pass it carry this number.
+    pub(crate) fn raised(&mut self, change: ChangeNumber) {
+        self.change = self.change.max(change);
     }
 
     /// Everything at or below the position is durable at the sink.
@@ -248,11 +273,9 @@ impl Saver {
         if self.under_way.is_some() {
             return Ok(());
         }
-        let Some(Covered { position, version, cursors }) = self.next.take() else { return Ok(()) };
+        let Some(Covered { position, version, cursors, undecided, change }) = self.next.take() else { return Ok(()) };
         let started = shared.clock.nanos();
-        let (undecided, change) = self.held_at(&position)?;
         let record = PositionRecord {
-            change,
             undecided,
             delivered: position.text(),
             read_from: position.read_from().text(),
@@ -260,6 +283,7 @@ impl Saver {
             rows_done: position.inside().map_or(0, |(_, rows)| rows),
             selection: Some(self.selection),
             cursors: cursors.to_vec(),
+            change,
             ..self.record.clone()
         };
         (self.begun_at, self.has_rows) = (started, false);

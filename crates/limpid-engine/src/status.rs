@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use limpid_connector::{Clock, Stop};
 use limpid_model::{Component, Fault, FaultCode, TableName};
+use limpid_state::ParkedRow;
 
 use crate::copy::{Control, CopyProgress, CopyRequest};
+use crate::parking::{Asks, Body, ParkedAction, ParkedOutcome, ParkedSeen, ParkedSelection};
 
 /// Where a pipeline stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +124,8 @@ pub struct Status {
     pub copying: CopyProgress,
     /// Why the stream did not go where an operator last wanted it.
     pub move_refused: Option<FaultSeen>,
+    /// Rows that could not be delivered, and those that wait behind them.
+    pub parked: ParkedSeen,
 }
 
 /// How a stream stands, the worst that is true.
@@ -198,6 +202,7 @@ pub struct Handle {
     board: Arc<Board>,
     stop: Stop,
     copies: Arc<Control>,
+    asks: Arc<Asks>,
 }
 
 impl Handle {
@@ -214,8 +219,10 @@ impl Handle {
             peers: Vec::new(),
             copying: CopyProgress::default(),
             move_refused: None,
+            parked: ParkedSeen::default(),
         };
-        Self { board: Arc::new(Board { status: Mutex::new(status), clock }), stop, copies: Arc::default() }
+        let board = Arc::new(Board { status: Mutex::new(status), clock });
+        Self { board, stop, copies: Arc::default(), asks: Arc::default() }
     }
 
     /// A copy of how it stands now.
@@ -293,6 +300,37 @@ impl Handle {
         self.copies.ask(request);
     }
 
+    /// Asks something about rows that are kept. A running attempt takes it up; the number finds its outcome among
+    /// [`Handle::parked_outcomes`]. `None` when too many wait already.
+    pub fn ask_parked(&self, action: ParkedAction, selection: ParkedSelection) -> Option<u64> {
+        self.asks.ask(action, selection)
+    }
+
+    /// What became of the last asks.
+    pub fn parked_outcomes(&self) -> Vec<ParkedOutcome> {
+        self.asks.outcomes()
+    }
+
+    /// The rows that are kept, in the order in which they were.
+    ///
+    /// # Errors
+    /// What the state says.
+    pub fn parked_rows(&self) -> Result<Vec<ParkedRow>, Fault> {
+        self.asks.rows()
+    }
+
+    /// What is kept of one of them.
+    ///
+    /// # Errors
+    /// `HTTP_NOT_FOUND` where it is not there, else what the state says.
+    pub fn parked_body(&self, id: u64) -> Result<Body, Fault> {
+        self.asks.body(id)
+    }
+
+    pub(crate) fn asks(&self) -> &Arc<Asks> {
+        &self.asks
+    }
+
     pub(crate) fn copy_control(&self) -> &Arc<Control> {
         &self.copies
     }
@@ -361,6 +399,10 @@ impl Board {
         self.change(|status, _| status.copying.clone_from(progress));
     }
 
+    pub(crate) fn parked(&self, seen: ParkedSeen) {
+        self.change(|status, _| status.parked = seen);
+    }
+
     pub(crate) fn halted(&self, table: &TableName, fault: &Fault) {
         self.change(|status, now| {
             if !status.halted.iter().any(|halted| halted.table == *table) {
@@ -415,6 +457,7 @@ mod tests {
             peers: Vec::new(),
             copying: CopyProgress::default(),
             move_refused: None,
+            parked: ParkedSeen::default(),
         }
     }
 

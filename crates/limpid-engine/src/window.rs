@@ -48,9 +48,10 @@ impl<P> Window<P> {
         covered
     }
 
-    /// What the batch that was opened last completes, while it is in flight.
-    pub fn newest(&self) -> Option<&P> {
-        self.flight.back().and_then(|slot| slot.end.as_ref())
+    /// What the batch that was opened last completes, while it is in flight. It may still change: what a batch
+    /// completes is settled only when the sink has taken it.
+    pub fn newest_mut(&mut self) -> Option<&mut P> {
+        self.flight.back_mut().and_then(|slot| slot.end.as_mut())
     }
 
     /// Batches in flight.

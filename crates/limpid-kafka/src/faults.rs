@@ -120,12 +120,16 @@ pub(crate) fn of_delivery(topic: &str, code: Code) -> Fault {
 }
 
 /// A record that the topic will not take. `bytes` is its size on the wire.
-pub(crate) fn too_large(topic: &str, bytes: u64, limit: Option<u64>) -> Fault {
-    let message = match limit {
-        Some(limit) => format!("a record of {bytes} bytes is over the topic's limit of {limit}"),
-        None => format!("Kafka refused a record of {bytes} bytes as too large"),
-    };
+pub(crate) fn too_large(topic: &str, bytes: u64, limit: u64) -> Fault {
+    let message = format!("a record of {bytes} bytes is over the topic's limit of {limit}");
     fault(FaultCode::RecordTooLarge, message).about(topic)
+}
+
+/// The same, where only the refusal told of the limit. Records behind it may be at the broker already, so the attempt
+/// ends: the next one knows the limit beforehand.
+pub(crate) fn refused_as_too_large(topic: &str, bytes: u64) -> Fault {
+    let message = format!("Kafka refused a record of {bytes} bytes as too large, and its limit was not known");
+    fault(FaultCode::RecordRefused, message).about(topic)
 }
 
 /// Several records were refused together, and only the sum is known to be too large.

@@ -16,15 +16,12 @@ mod send;
 mod survey;
 mod transaction;
 
-pub(crate) use self::transaction::COMMIT_MS_MAX;
-
-use std::collections::HashSet;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use limpid_connector::{Delivered, EncodedBatch, SinkEvent};
-use limpid_model::{Fault, TableName};
+use limpid_model::Fault;
 use rdkafka_sys as rd;
 
 pub(crate) use self::admin::{Answer, Ask, Asker, ask};
@@ -33,8 +30,9 @@ use self::client::{Event, EventKind, Role, c_text};
 pub(crate) use self::flight::Target;
 use self::flight::{Flight, Ticket, Whole};
 pub(crate) use self::reader::{Reach, ReadFault, read_latest};
+pub(crate) use self::send::{is_over, wire_bytes};
 pub(crate) use self::survey::{Of, Survey, TopicSeen, WRITE};
-pub(crate) use self::transaction::Progress;
+pub(crate) use self::transaction::{COMMIT_MS_MAX, Progress};
 use crate::faults::{self, Said};
 
 /// Events worked off in one call. Each is one acknowledged record batch, thousands of records under load; the bound
@@ -70,6 +68,8 @@ pub(crate) struct Outcome {
     pub fatal: Option<Said>,
     /// A record was refused, so the producer must not go on.
     pub broken: Option<Fault>,
+    /// The topic and the size of a record that was refused as too large.
+    pub too_large: Option<(String, u64)>,
     /// What became of the position record.
     pub position: Option<Code>,
     /// Records acknowledged in this poll.
@@ -84,8 +84,6 @@ pub(crate) struct Producer {
     client: Client,
     messages: send::Messages,
     flight: Flight,
-    /// Tables given up since this producer was made.
-    given_up: HashSet<TableName>,
     /// `None` for a producer without transactions.
     transaction: Option<Transaction>,
     /// Batches that are wholly acknowledged in the transaction under way, with their encoded bytes.
@@ -116,7 +114,6 @@ impl Producer {
             client,
             messages: send::Messages::default(),
             flight: Flight::default(),
-            given_up: HashSet::new(),
             transaction: None,
             held: Vec::new(),
             held_bytes: 0,
@@ -193,16 +190,6 @@ impl Producer {
 
     pub fn has_room(&self) -> bool {
         self.flight.has_room()
-    }
-
-    pub fn is_given_up(&self, table: &TableName) -> bool {
-        self.given_up.contains(table)
-    }
-
-    /// The same producer, with the tables that `other` has given up.
-    pub fn having_given_up(mut self, other: &Producer) -> Self {
-        self.given_up.clone_from(&other.given_up);
-        self
     }
 
     /// Makes a topic known to librdkafka, which looks up its leaders. Its number is for [`Target`].
@@ -315,15 +302,12 @@ impl Producer {
     fn refused(&mut self, ticket: Ticket, code: Code, total: usize, out: &mut Outcome) {
         let batch = self.flight.slot(ticket.slot).batch();
         let topic = batch.topics.get(ticket.table as usize).and_then(Option::as_deref).unwrap_or_default();
-        if code == Code::MSG_SIZE_TOO_LARGE && total == 1 {
-            let bytes = batch.records.get(ticket.record as usize).map_or(0, |record| send::wire_bytes(batch, record));
-            let fault = faults::too_large(topic, bytes, None);
-            self.give_up(ticket.slot, ticket.table, fault, out);
-            let whole = self.flight.account(ticket.slot, 1);
-            self.whole(whole, out);
-            return;
-        }
+        let bytes = batch.records.get(ticket.record as usize).map_or(0, |record| send::wire_bytes(batch, record));
         let fault = match code {
+            Code::MSG_SIZE_TOO_LARGE if total == 1 => {
+                out.too_large.get_or_insert_with(|| (topic.to_owned(), bytes));
+                faults::refused_as_too_large(topic, bytes)
+            }
             Code::MSG_SIZE_TOO_LARGE => faults::batch_too_large(topic, total),
             code if self.transaction.is_some() && !faults::is_about_the_topic(code) => {
                 faults::of_transaction(topic, send::said(code))
@@ -332,16 +316,6 @@ impl Producer {
         };
         // The record stays unaccounted for, so its batch is never reported whole.
         out.broken.get_or_insert(fault);
-    }
-
-    /// From now on records of this table are dropped; says so once.
-    fn give_up(&mut self, slot: u16, table: u16, fault: Fault, out: &mut Outcome) {
-        let batch = &self.flight.slot(slot).batch().batch;
-        let Some(name) = batch.tables.get(table as usize).map(|schema| schema.name.clone()) else { return };
-        self.flight.give_up(&name);
-        if self.given_up.insert(name.clone()) {
-            out.events.push(SinkEvent::TableFault { table: name, fault });
-        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod saving;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use limpid_config::Delivery;
@@ -20,7 +21,8 @@ use crate::config::KafkaOptions;
 use crate::faults::{self, Said};
 use crate::position;
 use crate::producer::{
-    Answer, Ask, Asker, COMMIT_MS_MAX, Code, Outcome, Producer, Reach, ReadFault, Target, ask, read_latest,
+    Answer, Ask, Asker, COMMIT_MS_MAX, Code, Outcome, Producer, Reach, ReadFault, Target, ask, is_over, read_latest,
+    wire_bytes,
 };
 use crate::settings::{self, HELD_BYTES_MAX, Protection};
 use crate::topics::Topics;
@@ -50,6 +52,9 @@ pub struct KafkaSink {
     endpoint: String,
     /// The least of our own batch size and the limits of all topics seen: a batch of small records must fit each.
     batch_bytes_max: u64,
+    /// By topic: a record of more bytes was refused. What only a refusal told of is kept over attempts, so that the next
+    /// one knows it beforehand. One entry for each topic whose limit we may not read.
+    learned: HashMap<String, u64>,
     live: Option<Live>,
 }
 
@@ -90,7 +95,7 @@ impl KafkaSink {
         settings::check(&options)?;
         let endpoint = options.brokers.join(",");
         let batch_bytes_max = settings::batch_bytes_max(&options);
-        Ok(Self { options, pipeline, clock, endpoint, batch_bytes_max, live: None })
+        Ok(Self { options, pipeline, clock, endpoint, batch_bytes_max, learned: HashMap::new(), live: None })
     }
 
     fn connect(&self, protection: Protection) -> Result<Live, Fault> {
@@ -203,9 +208,6 @@ impl KafkaSink {
         let mut targets = vec![Target::Nowhere; used.len()];
         let mut waiting = false;
         for (index, target) in targets.iter_mut().enumerate().filter(|(index, _)| used[*index]) {
-            if live.producer.is_given_up(&batch.batch.tables[index].name) {
-                continue;
-            }
             let name = batch.topics[index].as_ref().expect("an encoder for Kafka names a topic for every record");
             let Some(place) = live.topics.place(name, self.clock.nanos())? else {
                 waiting = true;
@@ -218,7 +220,8 @@ impl KafkaSink {
                 live.topics.set_number(place.index, number);
                 number
             });
-            *target = Target::Topic { topic, record_bytes_max: limit.min(record_bytes_max) };
+            let learned = self.learned.get(&**name).copied().unwrap_or(u64::MAX);
+            *target = Target::Topic { topic, record_bytes_max: limit.min(record_bytes_max).min(learned) };
         }
         let too_large_batches = live.batch_bytes_max > self.batch_bytes_max;
         Ok((!waiting && !too_large_batches).then_some(targets))
@@ -239,7 +242,6 @@ impl KafkaSink {
         let producer = self.make_producer(live.protection)?;
         let (batch_bytes_max, position_topic) = (self.batch_bytes_max, &self.options.position_topic);
         if let Some(live) = self.live.as_mut() {
-            let producer = producer.having_given_up(&live.producer);
             live.producer = producer;
             live.batch_bytes_max = batch_bytes_max;
             live.topics.forget_numbers();
@@ -270,6 +272,10 @@ impl KafkaSink {
                 (asker, answer) => live.topics.answered(asker, &answer, now)?,
             }
         }
+        if let Some((topic, bytes)) = live.out.too_large.take() {
+            let known = self.learned.entry(topic).or_insert(u64::MAX);
+            *known = (*known).min(bytes.saturating_sub(1));
+        }
         if std::mem::take(&mut live.out.acknowledged) > 0 {
             live.found(&self.endpoint);
         }
@@ -286,6 +292,20 @@ impl KafkaSink {
         }
         Ok(())
     }
+}
+
+/// Rows with a record that its topic would not take.
+fn too_large(batch: &EncodedBatch, targets: &[Target]) -> Vec<(u32, Fault)> {
+    let mut refused: Vec<(u32, Fault)> = Vec::new();
+    for record in &batch.records {
+        let table = usize::from(record.table);
+        let Some(Target::Topic { record_bytes_max: max, .. }) = targets.get(table) else { continue };
+        if is_over(batch, record, *max) && refused.last().is_none_or(|(row, _)| *row != record.row) {
+            let topic = batch.topics[table].as_deref().unwrap_or_default();
+            refused.push((record.row, faults::too_large(topic, wire_bytes(batch, record), *max)));
+        }
+    }
+    refused
 }
 
 fn not_open() -> Fault {
@@ -369,6 +389,10 @@ impl Sink for KafkaSink {
             return Ok(Accepted::Full(batch));
         }
         let Some(targets) = self.targets(&batch)? else { return Ok(Accepted::Full(batch)) };
+        let refused = too_large(&batch, &targets);
+        if !refused.is_empty() {
+            return Ok(Accepted::Refused(batch, refused));
+        }
         let live = self.live.as_mut().ok_or_else(not_open)?;
         live.producer.begin().map_err(|said| faults::of_transaction(&self.endpoint, said))?;
         live.producer.take(batch, targets, &mut live.out);
@@ -426,6 +450,14 @@ impl Sink for KafkaSink {
 
     fn save_record(&mut self, record: &[u8]) -> Result<(), Fault> {
         self.begin_saving(record)
+    }
+
+    fn refresh(&mut self) {
+        self.learned.clear();
+        let now = self.clock.nanos();
+        if let Some(live) = &mut self.live {
+            live.topics.refresh(now);
+        }
     }
 
     fn held_bytes(&self) -> (u64, u64) {

@@ -208,6 +208,13 @@ impl Topics {
         self.entries.iter_mut().for_each(|entry| entry.number = None);
     }
 
+    /// Limits may have changed: every topic is looked up again before anything further is sent to it.
+    pub fn refresh(&mut self, now: u64) {
+        for entry in self.entries.iter_mut().filter(|entry| matches!(entry.stage, Stage::Ready { .. })) {
+            (entry.stage, entry.ask_at) = (Stage::Describing { made: None }, Some(now));
+        }
+    }
+
     /// Takes an answer to a question of [`Topics::due`].
     ///
     /// # Errors

@@ -76,6 +76,7 @@ codes! {
     RowUndecodable = "ROW_UNDECODABLE",
     RowUnencodable = "ROW_UNENCODABLE",
     RecordTooLarge = "RECORD_TOO_LARGE",
+    RecordRefused = "RECORD_REFUSED",
     SinkUnreachable = "SINK_UNREACHABLE",
     SinkAuthFailed = "SINK_AUTH_FAILED",
     SinkTlsFailed = "SINK_TLS_FAILED",
@@ -159,6 +160,12 @@ const MISFIT: &str = "limpid state import --from-sink FILE, or limpid run --acce
 /// What lets the log tell of its tables by itself.
 const METADATA: &str = "set binlog_row_metadata=FULL; start at a later position";
 
+/// What can be done about a log that has parts of rows only.
+const ROW_IMAGE: &str = "SET GLOBAL binlog_row_image=FULL, or set source.row-image: accept";
+
+/// What can be done about a log that is damaged where it lies.
+const LOG: &str = "check the log on the server; read from another server";
+
 /// The one table of responses, with what an operator can do.
 pub fn response_to(code: FaultCode) -> (Response, &'static str) {
     use FaultCode as C;
@@ -181,17 +188,15 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::SourceVersionUnsupported => (Response::HaltPipeline, "use MySQL 8.0 or MariaDB 10.6 and later"),
         C::SourceLogOff => (Response::HaltPipeline, "start the server with log_bin"),
         C::SourceLogFormat => (Response::HaltPipeline, "SET GLOBAL binlog_format=ROW, then reconnect the writers"),
-        C::SourceRowImage => {
-            (Response::HaltPipeline, "SET GLOBAL binlog_row_image=FULL, or set source.row-image: accept")
-        }
+        C::SourceRowImage => (Response::HaltPipeline, ROW_IMAGE),
         C::SourceServerIdClash => (retry, "give this pipeline a server id of its own: source.server-id"),
         C::SourceLogPurged => (Response::HaltPipeline, "take a new start position; raise the log's retention"),
         C::SourceChanged => (Response::HaltPipeline, "point the pipeline at the server it was reading, or start anew"),
         C::SourceBehind => (retry, "let the server catch up: check its replication"),
         C::SourceQueryFailed => (Response::HaltPipeline, "see the server's code; check the account's rights"),
         C::PositionInvalid => (Response::HaltPipeline, "write the position as the page shows"),
-        C::LogChecksum => (READ_AGAIN, "check the log on the server; read from another server"),
-        C::LogPayloadCorrupt => (Response::HaltPipeline, "check the log on the server; read from another server"),
+        C::LogChecksum => (READ_AGAIN, LOG),
+        C::LogPayloadCorrupt => (Response::HaltPipeline, LOG),
         C::LogMalformed => (Response::HaltPipeline, "report it with server version and event position"),
         C::LogEventUnknown => (Response::HaltPipeline, "turn off the feature that writes this event"),
         C::LogIncident => (Response::HaltPipeline, "the server lost changes: start anew from a fresh copy"),
@@ -206,6 +211,7 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::RowUndecodable => (Response::HaltTable, "exclude the column or report the type"),
         C::RowUnencodable => (Response::HaltTable, "exclude the column or report the value's type"),
         C::RecordTooLarge => (Response::HaltTable, "raise max.message.bytes of the topic, or exclude the large column"),
+        C::RecordRefused => (retry, "nothing now: the row is put aside; grant DESCRIBE_CONFIGS on the topic"),
         C::SinkUnreachable => (retry, "check that the brokers run and that their ports are open from here"),
         C::SinkAuthFailed => (Response::HaltPipeline, "check sink.sasl"),
         C::SinkTlsFailed => (Response::HaltPipeline, "check sink.tls: mode, ca, and the name in the certificate"),

@@ -33,6 +33,12 @@ pub fn key_digest(batch: &Batch, schema: &TableSchema, image: &[Cell]) -> u128 {
     u128::from(first) << 64 | u128::from(second)
 }
 
+/// The same for a key that is bytes: a record's.
+pub fn bytes_digest(schema: &TableSchema, key: &[u8]) -> u128 {
+    let first = xxh3_64_with_seed(key, schema.key_seed);
+    u128::from(first) << 64 | u128::from(xxh3_64_with_seed(key, schema.key_seed ^ SECOND_HALF))
+}
+
 #[inline]
 fn seeded(batch: &Batch, schema: &TableSchema, image: &[Cell], seed: u64) -> u64 {
     if let [only] = *schema.key {

@@ -44,7 +44,9 @@ pub struct PipelineStatus {
     pub rows_read: u64,
     pub rows_delivered: u64,
     pub rows_filtered: u64,
+    /// Kept now: rows that wait with parked keys.
     pub rows_parked: u64,
+    /// Kept now: dead letters.
     pub rows_dead: u64,
     /// Delivered, over the last 10 whole seconds.
     pub rows_per_second: f64,
@@ -97,6 +99,96 @@ pub struct MoveDocument {
     /// To be sent back as `confirm`, once.
     pub confirm: String,
     pub stands_seconds: u64,
+}
+
+/// `/api/v1/pipelines/{name}/dlq`: rows that could not be delivered, and those that wait behind them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedDocument {
+    /// In the order in which they were kept.
+    pub entries: Vec<ParkedEntry>,
+    /// What became of the last calls to replay or drop some.
+    pub outcomes: Vec<ParkedOutcomeDocument>,
+}
+
+/// One row that is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedEntry {
+    pub id: u64,
+    /// parked or dead_letter.
+    pub kind: String,
+    pub schema: String,
+    pub table: String,
+    /// The row's key, hashed, as 16 hexadecimal digits; `None` for a row without one.
+    pub key_hash: Option<String>,
+    /// insert, update, delete, read.
+    pub operation: String,
+    /// Behind the row.
+    pub position: String,
+    /// When it was kept, RFC 3339.
+    pub at: String,
+    /// `None` for a row that waits behind another.
+    pub error_code: Option<String>,
+    pub message: Option<String>,
+    /// A later version of its key was delivered.
+    pub superseded: bool,
+    pub bytes: u64,
+}
+
+/// What became of one call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedOutcomeDocument {
+    pub number: u64,
+    /// Rows delivered or dropped.
+    pub done: u64,
+    pub refused: Vec<ParkedRefusal>,
+    /// The pipeline restarted before it was done.
+    pub interrupted: bool,
+}
+
+/// A row that stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedRefusal {
+    pub id: u64,
+    pub reason: String,
+}
+
+/// A call about kept rows that was taken up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedAskDocument {
+    /// Finds its outcome.
+    pub number: u64,
+}
+
+/// `/api/v1/pipelines/{name}/dlq/show`: what is kept of one row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedBodyDocument {
+    pub entry: ParkedEntry,
+    /// Where its records go.
+    pub topic: Option<String>,
+    pub records: Vec<ParkedRecord>,
+    /// Its columns, where it has no record.
+    pub columns: Vec<ParkedColumn>,
+}
+
+/// One record of a kept row. Bytes are there only for an operator who asks for them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedRecord {
+    pub key_bytes: Option<u64>,
+    pub value_bytes: Option<u64>,
+    pub headers: u64,
+    /// As text where it is UTF-8, else as hexadecimal digits behind `0x`.
+    pub key: Option<String>,
+    pub value: Option<String>,
+}
+
+/// One column of a kept row that has no record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParkedColumn {
+    /// before or after.
+    pub image: String,
+    pub column: String,
+    pub bytes: Option<u64>,
+    pub value: Option<String>,
 }
 
 /// A fault as others may know it: without values and secrets.

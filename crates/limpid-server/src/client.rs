@@ -18,7 +18,10 @@ use std::time::Duration;
 use limpid_model::{Component, Fault, FaultCode};
 use serde::de::DeserializeOwned;
 
-use crate::api::{ErrorDocument, HealthDocument, MoveDocument, PipelineStatus, PositionDocument, StatusDocument};
+use crate::api::{
+    ErrorDocument, HealthDocument, MoveDocument, ParkedAskDocument, ParkedBodyDocument, ParkedDocument, PipelineStatus,
+    PositionDocument, StatusDocument,
+};
 use crate::tokens::is_token;
 use wire::Failed;
 
@@ -203,6 +206,42 @@ impl Client {
         let path = format!("{}&confirm={}", move_path(&asked.pipeline, &asked.to), encoded(&asked.confirm));
         let answer = self.ask("POST", &path)?;
         if answer.status == 202 { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
+    /// The rows that a pipeline keeps, and what became of the last calls about them.
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn parked(&self, pipeline: &str, table: Option<&str>) -> Result<ParkedDocument, Fault> {
+        let query = table.map_or(String::new(), |table| format!("?table={}", encoded(table)));
+        self.document(&format!("/api/v1/pipelines/{}/dlq{query}", encoded(pipeline)))
+    }
+
+    /// What is kept of one row; `raw` with its keys and bytes, which takes an operator.
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn parked_row(&self, pipeline: &str, id: u64, raw: bool) -> Result<ParkedBodyDocument, Fault> {
+        let pipeline = encoded(pipeline);
+        let answer = match raw {
+            true => self.ask("POST", &format!("/api/v1/pipelines/{pipeline}/dlq/raw?id={id}"))?,
+            false => self.get(&format!("/api/v1/pipelines/{pipeline}/dlq/show?id={id}"))?,
+        };
+        if answer.status == 200 { self.parsed(&answer) } else { Err(self.refused(&answer)) }
+    }
+
+    /// Has rows replayed or dropped (`word`); the number finds the outcome in [`Client::parked`].
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn ask_parked(&self, pipeline: &str, word: &str, parameters: &[(&str, &str)]) -> Result<u64, Fault> {
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let answer = self.ask("POST", &format!("/api/v1/pipelines/{}/dlq/{word}?{query}", encoded(pipeline)))?;
+        if answer.status != 202 {
+            return Err(self.refused(&answer));
+        }
+        self.parsed::<ParkedAskDocument>(&answer).map(|asked| asked.number)
     }
 
     fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {

@@ -94,12 +94,46 @@ fn parameters(operation: &str) -> Vec<Value> {
             json!({"name": "where", "in": "query", "required": false, "schema": {"type": "string"},
                    "description": "A condition in the source's language; only rows that meet it are copied."}),
         ],
+        "listParked" => vec![path_name(&name), parked_table()],
+        "showParked" | "rawParked" => vec![
+            path_name(&name),
+            json!({"name": "id", "in": "query", "required": true, "schema": {"type": "integer", "minimum": 0},
+                   "description": "The row's number."}),
+        ],
+        "replayParked" | "dropParked" => parked_rows(&name, operation == "replayParked"),
         "gravityStatus" => vec![json!({
             "name": "pipeline", "in": "query", "required": false, "schema": name,
             "description": "One of several pipelines; without it an instance of several answers with a list.",
         })],
         _ => Vec::new(),
     }
+}
+
+fn path_name(name: &Value) -> Value {
+    json!({"name": "name", "in": "path", "required": true, "schema": name})
+}
+
+fn parked_table() -> Value {
+    json!({"name": "table", "in": "query", "required": false, "schema": {"type": "string"},
+           "description": "Rows of this table only, as `schema.table`."})
+}
+
+fn parked_rows(name: &Value, is_replay: bool) -> Vec<Value> {
+    let mut parameters = vec![
+        path_name(name),
+        json!({"name": "id", "in": "query", "required": false, "schema": {"type": "string"},
+               "description": "Numbers of rows, apart by commas; either this or `all`. A replay takes all rows of \
+                               their keys."}),
+        json!({"name": "all", "in": "query", "required": false, "schema": {"type": "boolean"}}),
+        parked_table(),
+    ];
+    if is_replay {
+        parameters.push(json!({
+            "name": "force", "in": "query", "required": false, "schema": {"type": "boolean"},
+            "description": "Dead letters go although a later version of their key was delivered.",
+        }));
+    }
+    parameters
 }
 
 fn responses(route: &Route) -> Value {
@@ -141,6 +175,7 @@ fn responses(route: &Route) -> Value {
             "400": document("The parameters cannot be understood", "Error"),
             "404": document("No pipeline has this name", "Error"),
         }),
+        "listParked" | "showParked" | "rawParked" | "replayParked" | "dropParked" => parked_responses(route.operation),
         "getBuild" => json!({"200": document("What runs", "Build")}),
         "getOpenapi" => json!({"200": {
             "description": "This document",
@@ -156,6 +191,21 @@ fn responses(route: &Route) -> Value {
     }
     responses["405"] = document("The path was asked with another method than those here", "Error");
     responses["500"] = document("A mistake of ours", "Error");
+    responses
+}
+
+fn parked_responses(operation: &str) -> Value {
+    let (code, description, schema) = match operation {
+        "listParked" => ("200", "In the order in which they were kept", "Parked"),
+        "showParked" => ("200", "The row; its bytes are null", "ParkedBody"),
+        "rawParked" => ("200", "The row", "ParkedBody"),
+        _ => ("202", "It is with the pipeline; the list tells what became of it", "ParkedAsk"),
+    };
+    let mut responses = json!({
+        "400": document("The parameters cannot be understood, or too many calls wait", "Error"),
+        "404": document("No pipeline has this name, or no such row is kept", "Error"),
+    });
+    responses[code] = document(description, schema);
     responses
 }
 

@@ -7,6 +7,7 @@
 //! without waiting for anything. A panic while it is made costs that answer only.
 
 mod about;
+mod dlq;
 mod gravity;
 mod health;
 mod metrics;
@@ -101,6 +102,29 @@ pub(crate) static ROUTES: &[Route] = &[
         Access::Operator,
         position::set,
     ),
+    route("/api/v1/pipelines/{name}/dlq", "listParked", "Rows that could not be delivered", Access::Viewer, dlq::list),
+    route(
+        "/api/v1/pipelines/{name}/dlq/show",
+        "showParked",
+        "Cause and sizes of one of them",
+        Access::Viewer,
+        dlq::show,
+    ),
+    route(
+        "/api/v1/pipelines/{name}/dlq/raw",
+        "rawParked",
+        "One of them with its keys and bytes",
+        Access::Operator,
+        dlq::raw,
+    ),
+    route(
+        "/api/v1/pipelines/{name}/dlq/replay",
+        "replayParked",
+        "Hand some of them to the sink",
+        Access::Operator,
+        dlq::replay,
+    ),
+    route("/api/v1/pipelines/{name}/dlq/drop", "dropParked", "Give some of them up", Access::Operator, dlq::drop_rows),
     route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
     route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),
 ];

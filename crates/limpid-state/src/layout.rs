@@ -74,6 +74,40 @@ CREATE TABLE halted_table (
 ) STRICT, WITHOUT ROWID;
 "];
 
+/// Tables that came later and that the release before can do without: made where they are missing, under the same
+/// number.
+///
+/// Of a row in `parked_row` the body has a checksum of its own, so that the rest can be read and sealed without it. An
+/// empty code says that the row waits behind another one of its key. Ids are never used twice: an operator may have
+/// noted one down.
+const ADDITIONS: &str = "
+CREATE TABLE IF NOT EXISTS parked_row (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  pipeline TEXT NOT NULL REFERENCES pipeline (name) ON DELETE CASCADE,
+  kind TEXT NOT NULL,
+  schema_name TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  keys BLOB NOT NULL,
+  operation TEXT NOT NULL,
+  position TEXT NOT NULL,
+  at_micros INTEGER NOT NULL,
+  code TEXT NOT NULL,
+  message TEXT NOT NULL,
+  superseded INTEGER NOT NULL,
+  replay INTEGER NOT NULL,
+  change_number INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  body_sum INTEGER NOT NULL,
+  body BLOB,
+  seal INTEGER NOT NULL
+) STRICT;
+";
+
+/// Makes what an older state lacks.
+pub(crate) fn add(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(ADDITIONS)
+}
+
 /// The layout of a database.
 pub(crate) fn number(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
@@ -87,6 +121,7 @@ pub(crate) fn advance(connection: &mut Connection, layouts: &[&str]) -> rusqlite
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", number)?;
     }
+    add(&transaction)?;
     transaction.commit()
 }
 

@@ -1,6 +1,7 @@
 //! Everything durable, in one SQLite file of the data directory.
 //!
-//! Owns: `limpid.db` (pipelines' identities, checkpoints, schema history, halted tables) and `limpid.lock`.
+//! Owns: `limpid.db` (pipelines' identities, checkpoints, schema history, halted tables, parked rows), the files of
+//! large parked rows beside it, and `limpid.lock`.
 //! Does not own: what a position or a table definition means (the sources; here they are text and bytes), when a
 //! checkpoint is due and whether state and the sink's record fit together (`limpid-engine`), the record's wire form
 //! (`limpid-codec`).
@@ -15,6 +16,7 @@ mod history;
 mod layout;
 mod lock;
 mod open;
+mod parked;
 mod pipeline;
 mod seal;
 mod store;
@@ -23,5 +25,6 @@ mod verify;
 pub use checkpoint::Checkpoint;
 pub use halted::HaltedTable;
 pub use history::SchemaHistory;
+pub use parked::{ParkedKind, ParkedRow, ToPark};
 pub use pipeline::PipelineState;
 pub use store::Store;

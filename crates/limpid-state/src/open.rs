@@ -35,6 +35,7 @@ pub(crate) fn open(path: &Path, layouts: &[&str]) -> Result<Connection, Fault> {
     layout::migrate(&mut connection, path, layouts)?;
     verify::verify(&mut connection, path).map_err(|error| error.into_fault("check the state", path))?;
     settle(&connection, path)?;
+    layout::add(&connection).map_err(|error| faults::of_sqlite(error, "open the state for writing", path))?;
     Ok(connection)
 }
 

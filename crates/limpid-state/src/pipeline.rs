@@ -76,10 +76,14 @@ pub(crate) fn replace(
     for table in ["checkpoint_item", "checkpoint", "schema_history", "halted_table"] {
         transaction.execute(&format!("DELETE FROM {table} WHERE pipeline = ?1"), [name.as_str()])?;
     }
-    transaction.execute("DELETE FROM pipeline WHERE name = ?1", [name.as_str()])?;
+    // Rows that are parked stay with their pipeline: what of them the position does not pass goes at the next start.
+    if find(transaction, name, path)?.is_some_and(|before| before.id != state.id) {
+        transaction.execute("DELETE FROM parked_row WHERE pipeline = ?1", [name.as_str()])?;
+    }
     let identity = Identity { id: state.id, epoch: state.epoch, change: state.change };
     transaction.execute(
-        "INSERT INTO pipeline (name, id, epoch, change_number, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO pipeline (name, id, epoch, change_number, seal) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (name) DO UPDATE SET id = ?2, epoch = ?3, change_number = ?4, seal = ?5",
         params![
             name.as_str(),
             identity.id.to_string(),
@@ -144,13 +148,15 @@ pub(crate) fn begin(
     Ok(())
 }
 
+/// The next change number, for something that must be remembered before a record may pass it: such a record carries
+/// this number or a later one.
 pub(crate) fn raise_change(
     transaction: &Transaction<'_>,
     name: &PipelineName,
     path: &Path,
 ) -> Result<ChangeNumber, StateError> {
     let mut identity = identity(transaction, name, path)?;
-    identity.change.0 += 1;
+    identity.change = ChangeNumber(identity.change.0 + 1);
     transaction.execute(
         "UPDATE pipeline SET change_number = ?2, seal = ?3 WHERE name = ?1",
         params![name.as_str(), identity.change.0.cast_signed(), identity.seal(name).stored()],

@@ -6,6 +6,8 @@
 //! Invariant: one writer. Calls block for one commit (a sync of the disk) and are rare: a start, a checkpoint, a DDL, a
 //! halt; a mutex around the connection is therefore enough, and no call is made from an async task.
 
+mod parking;
+
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -86,7 +88,8 @@ impl Store {
         })
     }
 
-    /// Replaces all that is stored of a pipeline. It must not be running: a life that was begun is over.
+    /// Replaces all that is stored of a pipeline but its parked rows, which stay as long as it is the same one. It must
+    /// not be running: a life that was begun is over.
     ///
     /// # Errors
     /// As [`Store::save_checkpoint`]; all of it is replaced, or nothing.

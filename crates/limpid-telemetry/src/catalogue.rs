@@ -8,12 +8,14 @@
 mod buckets;
 mod copy;
 mod page;
+mod parked;
 mod pipeline;
 mod process;
 mod spine;
 
 pub use copy::*;
 pub use page::markdown;
+pub use parked::*;
 pub use pipeline::*;
 pub use process::*;
 pub use spine::*;
@@ -163,6 +165,13 @@ pub static ALL: &[&Metric] = &[
     &SNAPSHOT_RATIO,
     &SNAPSHOT_REMAINING_SECONDS,
     &SNAPSHOT_STALE_CHUNKS_TOTAL,
+    &PARKED_KEYS,
+    &PARKED_ROWS,
+    &PARKED_BYTES,
+    &DEAD_LETTERS,
+    &ROWS_KEPT_TOTAL,
+    &ROWS_REPLAYED_TOTAL,
+    &ROWS_GIVEN_UP_TOTAL,
     &FOLDED_LABELS_TOTAL,
     &RING_REACH_SECONDS,
     &CPU_SECONDS_TOTAL,

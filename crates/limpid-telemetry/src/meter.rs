@@ -263,6 +263,29 @@ impl PipelineMeter {
         self.bound.fetched.add(rows);
     }
 
+    /// So much is kept of rows that could not be delivered.
+    pub fn parked(&self, keys: u64, rows: u64, dead_letters: u64, bytes: u64) {
+        self.bound.parked_keys.set(keys as f64);
+        self.bound.parked_rows.set(rows as f64);
+        self.bound.dead_letters.set(dead_letters as f64);
+        self.bound.parked_bytes.set(bytes as f64);
+    }
+
+    /// A row could not be delivered and is kept.
+    pub fn row_kept(&self, code: FaultCode) {
+        self.registry.counter(&names_of::ROWS_KEPT_TOTAL, &[&self.pipeline, code.as_str()]).add(1);
+    }
+
+    /// Rows that were kept are delivered.
+    pub fn rows_replayed(&self, rows: u64) {
+        self.bound.replayed.add(rows);
+    }
+
+    /// Rows that were kept are given up.
+    pub fn rows_given_up(&self, rows: u64) {
+        self.bound.given_up.add(rows);
+    }
+
     /// A chunk could not be used.
     pub fn chunk_stale(&self) {
         self.bound.stale_chunks.add(1);

@@ -47,6 +47,11 @@ pub enum Command {
         #[command(subcommand)]
         what: PositionCommand,
     },
+    /// Look at rows of a running pipeline that could not be delivered, replay or drop them
+    Dlq {
+        #[command(subcommand)]
+        what: DlqCommand,
+    },
     /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
     Export {
         #[arg(value_enum)]
@@ -63,8 +68,7 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] = &[
-    "top", "tap", "trace", "verify", "dlq", "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium",
-    "convert",
+    "top", "tap", "trace", "verify", "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert",
 ];
 
 /// Options of the contract that come with later releases.
@@ -235,6 +239,95 @@ pub struct CheckArguments {
     /// The form of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Form,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// List the rows that are kept
+    List(DlqListArguments),
+    /// Show what is kept of one row
+    Show(DlqShowArguments),
+    /// Hand rows to the sink, with all rows of their keys, and wait for the outcome
+    Replay(DlqReplayArguments),
+    /// Give rows up
+    Drop(DlqRowsArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct DlqListArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    /// These rows only
+    #[arg(value_name = "ID")]
+    pub ids: Vec<u64>,
+    /// All rows, which is what no ID means too
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// Rows of this table only, as schema.table
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// With the keys, which takes an operator
+    #[arg(long)]
+    pub raw: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct DlqShowArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    #[arg(value_name = "ID")]
+    pub id: u64,
+    /// With keys and bytes, which takes an operator
+    #[arg(long)]
+    pub raw: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct DlqReplayArguments {
+    #[command(flatten)]
+    pub rows: DlqRowsArguments,
+    /// Dead letters too that a later version of their key has followed, which the target then forgets
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DlqRowsArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    /// Which rows
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    pub ids: Vec<u64>,
+    /// All rows
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// Rows of this table only, as schema.table
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Say what would be asked, and ask nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long to wait for the outcome
+    #[arg(long, default_value = "60", value_parser = seconds, value_name = "SECONDS")]
+    pub wait: Duration,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 
 mod cli;
 mod disk;
+mod dlq;
 mod doctor;
 mod export;
 mod observe;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         cli::Command::Resume(arguments) => snapshot::pause_or_resume(&arguments, "resume"),
         cli::Command::Position { what } => position::position(&what),
         cli::Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
+        cli::Command::Dlq { what } => dlq::dlq(&what),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),
         cli::Command::Man => export::man(),

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
 use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch};
-use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer};
+use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowKept};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, CopyFailed, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions,
     HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted,
-    PipelineTelemetry, PositionMoved, StateAccepted, Style, TableHalted, TablesCopied, Words,
+    PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted,
+    TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -130,6 +131,23 @@ impl Observer for Told {
 
     fn table_halted(&self, table: &TableName, fault: &Fault) {
         TableHalted { table, fault }.emit(&self.telemetry);
+    }
+
+    fn row_kept(&self, row: RowKept<'_>) {
+        let RowKept { table, operation, position, is_parked, code, message } = row;
+        RowPutAside { table, operation, position, is_parked, code, message }.emit(&self.telemetry);
+    }
+
+    fn parked(&self, seen: ParkedSeen) {
+        self.telemetry.meter.parked(seen.keys, seen.rows, seen.dead_letters, seen.bytes);
+    }
+
+    fn rows_replayed(&self, rows: u64) {
+        RowsReplayed { rows }.emit(&self.telemetry);
+    }
+
+    fn rows_given_up(&self, rows: u64) {
+        RowsGivenUp { rows }.emit(&self.telemetry);
     }
 
     fn doubt(&self, code: FaultCode, object: &str) {

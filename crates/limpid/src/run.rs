@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process, SnapshotMode, SnapshotSpec};
 use limpid_connector::{Clock, Stop, Until};
-use limpid_engine::{CopyMode, CopyOptions, Handle, Misfit, Outcome, Parts, Throttle, failpoint};
+use limpid_engine::{CopyMode, CopyOptions, Handle, Misfit, OnRowError, Outcome, Parts, Throttle, failpoint};
 use limpid_model::{Component, Fault, FaultCode, PipelineName, Response};
 use limpid_server::{PipelineView, Server};
 use limpid_state::Store;
@@ -192,6 +192,11 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         until_copied: arguments.until.as_deref() == Some(SNAPSHOT_DONE),
         selection: made.selection,
         misfit: if arguments.accept_new_state { Misfit::Accept } else { Misfit::Refuse },
+        on_row_error: match spec.on_row_error {
+            limpid_config::OnRowError::ParkKey => OnRowError::ParkKey,
+            limpid_config::OnRowError::DeadLetter => OnRowError::DeadLetter,
+            limpid_config::OnRowError::HaltTable => OnRowError::HaltTable,
+        },
     };
     let handle = Handle::new(Stop::new(), clock.clone());
     let config_hash = format!("{:016x}", made.selection);

@@ -80,7 +80,13 @@ fn fault(code: FaultCode, text: impl Into<String>) -> Fault {
 
 fn export(arguments: &StateArguments) -> Result<(), Failed> {
     let spec = spec(&arguments.file)?;
-    let (_, state) = stored(arguments, &spec)?;
+    let (store, state) = stored(arguments, &spec)?;
+    let parked = store.parked(&spec.name)?.len();
+    if parked > 0 {
+        let text = format!("{parked} rows are parked, which an export does not carry");
+        let fault = fault(FaultCode::UsageInvalid, text).about(arguments.data_dir.display().to_string());
+        return Err(fault.help("replay or drop them (limpid dlq), or keep a copy of the whole directory").into());
+    }
     println!("{}", document::of(&spec.name, &state));
     Ok(())
 }
@@ -95,9 +101,17 @@ fn backup(arguments: &StateArguments) -> Result<(), Failed> {
 /// Opening reads every row and compares it with its seal.
 fn check(arguments: &CheckArguments) -> Result<(), Failed> {
     let spec = spec(&arguments.state.file)?;
-    let (_, state) = stored(&arguments.state, &spec)?;
+    let (store, state) = stored(&arguments.state, &spec)?;
+    let parked = store.parked(&spec.name)?;
+    for row in &parked {
+        store.parked_body(&spec.name, row.id)?;
+    }
     match arguments.format {
-        Form::Json => println!("{}", document::summary(&spec.name, &state)),
+        Form::Json => {
+            let mut summary = document::summary(&spec.name, &state);
+            summary["parked"] = parked.len().into();
+            println!("{summary}");
+        }
         Form::Text => {
             let position = state.checkpoint.as_ref().map_or("-", |found| found.record.delivered.as_str());
             println!("{}: whole", spec.name);
@@ -105,6 +119,7 @@ fn check(arguments: &CheckArguments) -> Result<(), Failed> {
             println!("  epoch      {}, change number {}", state.epoch.0, state.change.0);
             println!("  position   {position}");
             println!("  halted     {} tables", state.halted.len());
+            println!("  parked     {} rows", parked.len());
         }
     }
     Ok(())

@@ -102,7 +102,7 @@ proptest! {
             .row(Op::Update, &image(id), &image(other))
             .row(Op::Delete, &image(other), &[]);
         let got = encode(&mut encoder(options), builder);
-        prop_assert!(got.tally.table_faults.is_empty(), "{:?}", got.tally.table_faults);
+        prop_assert!(got.tally.table_faults.is_empty() && got.tally.row_faults.is_empty(), "{:?}", got.tally);
         prop_assert_eq!(got.out.records.len(), if id == other { 4 } else { 6 });
         for record in &got.out.records {
             let key: Value = serde_json::from_slice(got.out.get(record.key).unwrap()).unwrap();

@@ -33,7 +33,7 @@ fn one_event() -> Builder {
 
 fn check(options: DebeziumOptions, builder: Builder, expected: &[&str]) {
     let got = encode(&mut encoder(options), builder);
-    assert!(got.tally.table_faults.is_empty(), "{:?}", got.tally.table_faults);
+    assert!(got.tally.table_faults.is_empty() && got.tally.row_faults.is_empty(), "{:?}", got.tally);
     assert_eq!(got.short_lines(), expected);
 }
 
@@ -186,7 +186,7 @@ fn the_source_block_of_mysql_has_the_commit_time_and_the_thread() {
 }
 
 #[test]
-fn a_row_without_a_form_stops_its_table_and_no_other() {
+fn a_row_without_a_form_leaves_one_record_that_says_nothing_and_stops_no_other() {
     let bad = table("bad", 1, vec![column("id", int(), false), column("d", LogicalType::Document, true)], &[0]);
     let builder = Builder::new()
         .table(&two_columns())
@@ -199,15 +199,20 @@ fn a_row_without_a_form_stops_its_table_and_no_other() {
         .row(Op::Update, &[Val::Int(1), Val::Null], &[Val::Int(2), Val::Bytes(CellKind::Document, vec![5])])
         .row(Op::Insert, &[], &[Val::Int(3), Val::Null]);
     let got = encode(&mut encoder(options()), builder);
-    let [(1, fault)] = &got.tally.table_faults[..] else { panic!("{:?}", got.tally.table_faults) };
+    let [(2, fault)] = &got.tally.row_faults[..] else { panic!("{:?}", got.tally.row_faults) };
     assert_eq!(fault.code(), FaultCode::RowUnencodable);
     assert_eq!(fault.object(), Some("db.bad, column d"));
-    assert_eq!(got.out.records.len(), 2, "the failed row and what follows it leave nothing");
+    let rows: Vec<(u32, bool)> = got.out.records.iter().map(|record| (record.row, record.value.is_null())).collect();
+    assert_eq!(
+        rows,
+        [(0, false), (1, false), (2, true), (3, false)],
+        "one record that says nothing, of that row alone"
+    );
     assert!(got.out.headers.is_empty());
 }
 
 #[test]
-fn a_row_without_a_form_stops_its_table_in_every_version_of_the_batch() {
+fn a_row_without_a_form_stops_no_other_row_of_its_table() {
     let columns = || vec![column("id", int(), false), column("d", LogicalType::Document, true)];
     let (older, newer) = (table("bad", 1, columns(), &[0]), table("bad", 2, columns(), &[0]));
     let builder = Builder::new()
@@ -220,7 +225,8 @@ fn a_row_without_a_form_stops_its_table_in_every_version_of_the_batch() {
         .event(2)
         .row(Op::Insert, &[], &[Val::Int(3), Val::Null]);
     let got = encode(&mut encoder(options()), builder);
-    assert_eq!((got.tally.table_faults.len(), got.out.records.len()), (1, 1), "{:?}", got.tally.table_faults);
+    assert!(got.tally.table_faults.is_empty(), "{:?}", got.tally.table_faults);
+    assert_eq!((got.tally.row_faults.len(), got.out.records.len()), (1, 3), "{:?}", got.tally.row_faults);
 }
 
 #[test]
@@ -245,7 +251,7 @@ fn value(logical: LogicalType, value: Val, changed: &dyn Fn(&mut DebeziumOptions
     schema.columns[0].tinyint1 = options.tinyint1 == TinyInt1::Boolean;
     let builder = Builder::new().table(&Arc::new(schema)).maria_txn(1).event(1).row(Op::Insert, &[], &[value]);
     let got = encode(&mut encoder(options), builder);
-    if let Some((_, fault)) = got.tally.table_faults.first() {
+    if let Some((_, fault)) = got.tally.row_faults.first() {
         return Err(fault.code());
     }
     let line = &got.short_lines()[0];

@@ -93,20 +93,6 @@ fn unknown_and_missing_keys_name_the_nearest() {
             ],
         ),
         (
-            "on-row-error: halt-table\n",
-            "",
-            &[
-                "1:1 NOT_IN_THIS_VERSION `on-row-error` is left out, and its default `park-key` is not in this version | write `on-row-error: halt-table`",
-            ],
-        ),
-        (
-            "on-row-error: halt-table",
-            "on-row-error:",
-            &[
-                "27:1 NOT_IN_THIS_VERSION `on-row-error` is left out, and its default `park-key` is not in this version | write `on-row-error: halt-table`",
-            ],
-        ),
-        (
             "level: info",
             "levle: info",
             &["30:11 CONFIG_UNKNOWN_KEY `telemetry.logs.levle` is not a key of this file | did you mean `level`?"],
@@ -374,13 +360,6 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
             ],
         ),
         (
-            "on-row-error: halt-table",
-            "on-row-error: park-key",
-            &[
-                "27:15 NOT_IN_THIS_VERSION `on-row-error` is \"park-key\", which is not in this version | write `on-row-error: halt-table`",
-            ],
-        ),
-        (
             "format: debezium-json",
             "format: avro",
             &[
@@ -601,8 +580,6 @@ telemetry:
     let expected = [
         "1:1 CONFIG_UNKNOWN_KEY `nam` is not a key of this file | did you mean `name`?",
         "1:1 CONFIG_MISSING_KEY `name` is missing | add `name`, a text",
-        "1:1 NOT_IN_THIS_VERSION `on-row-error` is left out, and its default `park-key` is not in this version | write \
-         `on-row-error: halt-table`",
         "2:1 CONFIG_MISSING_KEY `source.tables` is missing | add `tables`, a list of texts",
         "4:8 CONFIG_WRONG_TYPE `source.url` must be a URL, not a number",
         "5:3 CONFIG_UNKNOWN_KEY `source.tabels` is not a key of this file | did you mean `tables`?",

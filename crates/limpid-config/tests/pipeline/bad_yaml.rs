@@ -105,8 +105,6 @@ fn a_file_that_is_no_pipeline_says_so() {
         "1:1 CONFIG_MISSING_KEY `name` is missing | add `name`, a text",
         "1:1 CONFIG_MISSING_KEY `source` is missing | add `source`, a table of keys",
         "1:1 CONFIG_MISSING_KEY `sink` is missing | add `sink`, a table of keys",
-        "1:1 NOT_IN_THIS_VERSION `on-row-error` is left out, and its default `park-key` is not in this version | write \
-         `on-row-error: halt-table`",
     ];
     assert_eq!(told("{}"), nothing.join("\n"));
 }

@@ -34,7 +34,7 @@ fn the_schema_and_the_reader_agree() {
         ("\"60s\"", "60"),
         ("\"60s\"", "\"60sec\""),
         ("\"transforms\": []", "\"transforms\": [{}]"),
-        ("\"halt-table\"", "\"park-key\""),
+        ("\"halt-table\"", "\"park-row\""),
         ("\"type\": \"mysql\"", "\"type\": \"oracle\""),
         ("\"type\": \"kafka\"", "\"type\": \"stdout\""),
         ("\"tables\": [\"shop.*\"]", "\"tables\": []"),

@@ -88,6 +88,7 @@ impl Driven {
             match self.sink.write(batch)? {
                 Accepted::Taken => return Ok(()),
                 Accepted::Full(back) => batch = back,
+                Accepted::Refused(_, why) => return Err(Broken::new(format!("a good record is taken: {why:?}"))),
             }
             holds(!patience.is_over(), "a sink that is polled has room again", || "not in 30 s".to_owned())?;
             self.poll()?;
@@ -208,6 +209,7 @@ fn keeps_its_bound(
                 full = Some(back);
                 break;
             }
+            Accepted::Refused(_, why) => return Err(Broken::new(format!("a good record is taken: {why:?}"))),
         }
     }
     let Some(back) = full else { return Err(Broken::new("a sink that is not polled is full at some time: never")) };

@@ -78,6 +78,8 @@ pub(crate) struct Start {
     asked: Asked,
     stage: Stage,
     accepted: Option<Refusal>,
+    /// The change number of what is gone on from.
+    passed: ChangeNumber,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +95,8 @@ enum Stage {
 impl Start {
     /// `keeps_record`: the sink has a place for the record. One that has none knows nothing, and refuses nothing.
     pub(crate) fn new(local: Local, keeps_record: bool, life: Life, asked: Asked) -> (Self, Effect) {
-        let start = Self { local, keeps_record, life, asked, stage: Stage::Reading, accepted: None };
+        let (stage, passed) = (Stage::Reading, ChangeNumber(0));
+        let mut start = Self { local, keeps_record, life, asked, stage, accepted: None, passed };
         if keeps_record {
             return (start, Effect::ReadRecord);
         }
@@ -113,6 +116,12 @@ impl Start {
     /// What the operator had accepted although it does not fit.
     pub(crate) fn accepted(&self) -> Option<FaultCode> {
         self.accepted.map(Refusal::code)
+    }
+
+    /// What the state had remembered where it goes on from: whatever it remembers beyond is read again. Known once the
+    /// epoch is to be raised.
+    pub(crate) fn passed(&self) -> ChangeNumber {
+        self.passed
     }
 
     /// # Errors
@@ -176,7 +185,8 @@ impl Start {
     }
 
     /// What the record says from now on: the position of `from`, our own identity, an epoch above both.
-    fn begin_from(&self, from: Option<PositionRecord>, epoch: Epoch) -> PositionRecord {
+    fn begin_from(&mut self, from: Option<PositionRecord>, epoch: Epoch) -> PositionRecord {
+        self.passed = from.as_ref().map_or(ChangeNumber(0), |record| record.change);
         let local = &self.local;
         let (id, epoch, change) = (local.id, Epoch(epoch.0 + 1), local.change);
         match from {

@@ -1,9 +1,12 @@
 //! The delivery thread: order restored, the sink fed, acknowledgements gathered, positions saved.
 //!
-//! Owns: the window, halted tables, the rows a restart skips. Does not own: the sink's own queue, the store (`saver`).
+//! Owns: the window, halted tables, the rows a restart skips. Does not own: the sink's own queue, the store (`saver`),
+//! rows that are not delivered (`parking`).
 //!
 //! Invariant: batches reach the sink in the order they were read. A position is saved only once everything at or
 //! below it is durable, and after whatever the state must remember of it.
+
+mod kept;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName, TxnI
 use super::{Made, Shared};
 use crate::copy::Mark;
 use crate::failpoint::{Point, pass};
+use crate::parking::Parking;
 use crate::saver::{Covered, Saver};
 use crate::window::Window;
 
@@ -37,12 +41,17 @@ pub(crate) struct Resume {
 pub(super) struct Delivery<'a> {
     sink: &'a mut dyn Sink,
     saver: &'a mut Saver,
+    parking: Parking,
     shared: &'a Shared,
     resume: Option<Resume>,
     halted: HashSet<TableName>,
     /// Batches that came before their turn.
     early: BTreeMap<u64, Made>,
     next: u64,
+    /// The number of the next batch for the sink: pieces of a replay go between those that were read.
+    order: u64,
+    /// The batch in hand is a piece of a replay.
+    is_piece: bool,
     window: Window<Covered>,
     version: u32,
     /// What is copied behind the last batch, as the record keeps it.
@@ -55,6 +64,8 @@ pub(super) struct Delivery<'a> {
     /// The transaction that the last batch ended inside, and its rows so far.
     inside: Option<(TxnId, u64)>,
     last_end: Position,
+    /// The position behind the batch before the one in hand.
+    before: Position,
     drain_max: Duration,
     sink_events: Vec<SinkEvent>,
 }
@@ -62,7 +73,7 @@ pub(super) struct Delivery<'a> {
 impl<'a> Delivery<'a> {
     pub(super) fn new(
         sink: &'a mut dyn Sink,
-        saver: &'a mut Saver,
+        (saver, parking): (&'a mut Saver, Parking),
         shared: &'a Shared,
         resume: Option<Resume>,
         opened_at: Position,
@@ -74,11 +85,14 @@ impl<'a> Delivery<'a> {
         Self {
             sink,
             saver,
+            parking,
             shared,
             resume,
             halted: halted.into_iter().collect(),
             early: BTreeMap::new(),
             next: 0,
+            order: 0,
+            is_piece: false,
             window: Window::new(0),
             version,
             cursors,
@@ -86,6 +100,7 @@ impl<'a> Delivery<'a> {
             taken_bytes: 0,
             waiting: None,
             inside: None,
+            before: opened_at.clone(),
             last_end: opened_at,
             drain_max,
             sink_events: Vec::new(),
@@ -93,6 +108,7 @@ impl<'a> Delivery<'a> {
     }
 
     pub(super) fn run(mut self, made: &Receiver<Made>) -> Result<(), Fault> {
+        self.parking.tell(&*self.shared.observer);
         while self.step(made)? {}
         pass(Point::BeforeDrain);
         self.drain()?;
@@ -119,22 +135,31 @@ impl<'a> Delivery<'a> {
         }
         self.feed()?;
         self.listen(Duration::ZERO)?;
-        self.take_copy_requests();
+        self.take_copy_requests()?;
+        self.replay()?;
         self.save()?;
         Ok(true)
     }
 
     /// What an operator asked for is in the record as soon as nothing is out, and with the next batch else.
-    fn take_copy_requests(&mut self) {
-        let Some(copying) = &self.shared.copying else { return };
+    fn take_copy_requests(&mut self) -> Result<(), Fault> {
+        let Some(copying) = &self.shared.copying else { return Ok(()) };
         if !copying.take_requests() {
-            return;
+            return Ok(());
         }
         self.cursors = copying.cursors();
         if self.window.is_empty() {
-            let cursors = Arc::clone(&self.cursors);
-            self.saver.changed(Covered { position: self.last_end.clone(), version: self.version, cursors });
+            let covered = self.completes(self.last_end.clone())?;
+            self.saver.changed(covered);
         }
+        Ok(())
+    }
+
+    /// What a batch that ends at the position completes, as far as it is known now.
+    fn completes(&mut self, position: Position) -> Result<Covered, Fault> {
+        let (undecided, change) = self.saver.held_at(&position)?;
+        let cursors = Arc::clone(&self.cursors);
+        Ok(Covered { position, version: self.version, cursors, undecided, change })
     }
 
     fn save(&mut self) -> Result<(), Fault> {
@@ -169,6 +194,7 @@ impl<'a> Delivery<'a> {
     /// A batch whose turn has come: what happened before it, its place in its transactions, halted tables.
     fn prepare(&mut self, made: Made) -> Result<(), Fault> {
         let Made { mut encoded, events, decoded, encoding, taken, mark } = made;
+        self.before = self.last_end.clone();
         self.shared.observer.tallies(&encoded, &decoded, &encoding);
         let end = match &mark {
             Some(mark) => self.prepare_copied(mark, &mut encoded),
@@ -177,17 +203,29 @@ impl<'a> Delivery<'a> {
         for event in events {
             self.stream_event(event, &end)?;
         }
+        if !(encoding.row_faults.is_empty() && self.parking.is_idle()) {
+            self.parking.count(&encoded);
+            self.divert(&mut encoded, encoding.row_faults, &end)?;
+        }
         for (table, fault) in decoded.table_faults.into_iter().chain(encoding.table_faults) {
             let name = encoded.batch.tables[table as usize].name.clone();
             self.halt(name, fault)?;
         }
         self.last_end = end.clone();
-        let covered = Covered { position: end, version: self.version, cursors: Arc::clone(&self.cursors) };
+        self.open(&mut encoded, end, taken)?;
+        pass(Point::BeforeWrite);
+        self.write(encoded)
+    }
+
+    /// Gives a batch its number and its place in the window.
+    fn open(&mut self, encoded: &mut EncodedBatch, end: Position, taken: u64) -> Result<(), Fault> {
+        encoded.batch.seq = self.order;
+        self.order += 1;
+        let covered = self.completes(end)?;
         self.window.open(encoded.batch.seq, covered);
         self.taken.insert(encoded.batch.seq, taken);
         self.taken_bytes += taken;
-        pass(Point::BeforeWrite);
-        self.write(encoded)
+        Ok(())
     }
 
     /// Rows of a table that was read: they stand behind the batch before them and complete no position of their own.
@@ -299,7 +337,7 @@ impl<'a> Delivery<'a> {
     /// A table's rows end here, durably so before any later position is saved.
     fn halt(&mut self, table: TableName, fault: Fault) -> Result<(), Fault> {
         if self.halted.insert(table.clone()) {
-            self.saver.halt_table(&table, &fault, &self.last_end, self.shared)?;
+            self.saver.halt_table(&table, &fault, &self.before, self.shared)?;
             self.shared.observer.table_halted(&table, &fault);
             if let Some(copying) = &self.shared.copying {
                 copying.halted(&table);
@@ -314,16 +352,32 @@ impl<'a> Delivery<'a> {
             self.shared.observer.submitted(&encoded);
         }
         encoded.batch.times.sent = self.shared.clock.nanos();
-        let has_rows = !encoded.records.is_empty();
-        match self.sink.write(encoded)? {
-            Accepted::Taken => {
-                // Batches are written in the order in which they are opened.
-                let covered = self.window.newest().expect("a batch is opened before it is written");
-                self.saver.handed_in(covered, has_rows);
-                pass(Point::AfterWrite);
+        let seq = encoded.batch.seq;
+        loop {
+            let has_rows = !encoded.records.is_empty();
+            match self.sink.write(encoded)? {
+                Accepted::Taken => return self.handed_in(seq, has_rows),
+                Accepted::Full(batch) => {
+                    self.waiting = Some(batch);
+                    return Ok(());
+                }
+                Accepted::Refused(batch, faults) => encoded = self.without(batch, faults)?,
             }
-            Accepted::Full(batch) => self.waiting = Some(batch),
         }
+    }
+
+    fn handed_in(&mut self, seq: u64, has_rows: bool) -> Result<(), Fault> {
+        if std::mem::take(&mut self.is_piece)
+            && let Some(change) = self.parking.handed_out(seq)?
+        {
+            self.saver.raised(change);
+        }
+        let change = self.saver.change();
+        // Batches are written in the order in which they are opened.
+        let covered = self.window.newest_mut().expect("a batch is opened before it is written");
+        covered.change = change;
+        self.saver.handed_in(covered, has_rows);
+        pass(Point::AfterWrite);
         Ok(())
     }
 
@@ -356,6 +410,7 @@ impl<'a> Delivery<'a> {
                 let taken = self.taken.remove(&seq).expect("only batches that were written come back");
                 self.taken_bytes -= taken;
                 self.shared.recycle(batch, taken);
+                self.parking.durable(seq, &*self.shared.observer)?;
                 if let Some(covered) = self.window.close(seq) {
                     pass(Point::AfterWindow);
                     self.shared.cover(&covered.position);

@@ -6,14 +6,13 @@
 //! its bytes: they are lent to librdkafka, and only `&EncodedBatch` is given out.
 
 use limpid_connector::{Delivered, EncodedBatch, RecordSpan};
-use limpid_model::TableName;
 
 /// Where the records of one table version go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A topic by its number in the producer, and the most bytes a record may have there.
     Topic { topic: u16, record_bytes_max: u64 },
-    /// The table is given up, or has no record in the batch.
+    /// The table has no record in the batch.
     Nowhere,
 }
 
@@ -105,15 +104,6 @@ impl Slot {
         self.targets.get(record.table as usize).copied().unwrap_or(Target::Nowhere)
     }
 
-    /// Drops what is still to be sent of this table, whatever its version.
-    fn give_up(&mut self, name: &TableName) {
-        for (schema, target) in self.batch.batch.tables.iter().zip(&mut self.targets) {
-            if schema.name == *name {
-                *target = Target::Nowhere;
-            }
-        }
-    }
-
     fn is_done(&self) -> bool {
         self.unacked == 0 && self.next >= self.batch.records.len()
     }
@@ -180,13 +170,6 @@ impl Flight {
         self.slots.get_mut(number as usize).and_then(Option::as_mut).expect("a ticket is of a batch under way")
     }
 
-    /// No more of this table.
-    pub fn give_up(&mut self, name: &TableName) {
-        if let Some(number) = self.sending {
-            self.slot(number).give_up(name);
-        }
-    }
-
     /// Everything of the batch was given to librdkafka; it comes back at once if all of that is acknowledged, or if
     /// there was nothing to give.
     pub fn sent(&mut self, number: u16) -> Option<Whole> {
@@ -201,8 +184,7 @@ impl Flight {
         self.account(number, run.records)
     }
 
-    /// Counts records as never to be delivered: their table was given up.
-    pub fn account(&mut self, number: u16, records: u32) -> Option<Whole> {
+    fn account(&mut self, number: u16, records: u32) -> Option<Whole> {
         let slot = self.slot(number);
         slot.unacked = slot.unacked.checked_sub(records).expect("each record is reported once");
         if self.sending == Some(number) { None } else { self.take_done(number) }

@@ -8,7 +8,6 @@ use std::ffi::c_void;
 use std::ptr;
 
 use limpid_connector::{EncodedBatch, RecordSpan, Span};
-use limpid_model::FaultCode;
 use rdkafka_sys as rd;
 
 use super::client::{Client, Code};
@@ -57,10 +56,6 @@ impl Producer {
             let handed = match slot.target(&record) {
                 Target::Nowhere => {
                     slot.mark(first);
-                    Handed::All
-                }
-                Target::Topic { record_bytes_max, .. } if is_over(slot.batch(), &record, record_bytes_max) => {
-                    self.over_limit(number, &record, Some(record_bytes_max), out);
                     Handed::All
                 }
                 Target::Topic { topic, .. } if record.headers.1 > 0 => {
@@ -145,23 +140,20 @@ impl Producer {
 
     /// librdkafka itself refused a record.
     fn not_taken(&mut self, number: u16, index: usize, topic: u16, code: Code, out: &mut Outcome) {
-        let record = self.flight.slot(number).batch().records.get(index).copied();
-        match (code, record) {
-            (Code::MSG_SIZE_TOO_LARGE, Some(record)) => self.over_limit(number, &record, None, out),
-            (code, _) => {
-                out.fatal = out.fatal.take().or_else(|| self.client.fatal());
-                let name = &self.topics[topic as usize].1;
-                out.broken.get_or_insert_with(|| faults::of_delivery(name, code));
-            }
-        }
-    }
-
-    fn over_limit(&mut self, number: u16, record: &RecordSpan, limit: Option<u64>, out: &mut Outcome) {
         let batch = self.flight.slot(number).batch();
-        let topic = batch.topics.get(record.table as usize).and_then(Option::as_deref).unwrap_or_default();
-        let fault = faults::too_large(topic, wire_bytes(batch, record), limit);
-        debug_assert_eq!(fault.code(), FaultCode::RecordTooLarge);
-        self.give_up(number, record.table, fault, out);
+        let bytes = batch.records.get(index).map_or(0, |record| wire_bytes(batch, record));
+        let name = &self.topics[topic as usize].1;
+        let fault = match code {
+            Code::MSG_SIZE_TOO_LARGE => {
+                out.too_large.get_or_insert_with(|| (name.clone(), bytes));
+                faults::refused_as_too_large(name, bytes)
+            }
+            code => {
+                out.fatal = out.fatal.take().or_else(|| self.client.fatal());
+                faults::of_delivery(name, code)
+            }
+        };
+        out.broken.get_or_insert(fault);
     }
 }
 
@@ -172,8 +164,8 @@ fn fill(messages: &mut Vec<rd::rd_kafka_message_t>, slot: &Slot, number: u16, to
     messages.reserve(WINDOW);
     for (index, record) in slot.pending(first) {
         match slot.target(record) {
-            Target::Topic { topic: other, record_bytes_max } if other == topic => {
-                if record.headers.1 > 0 || is_over(batch, record, record_bytes_max) {
+            Target::Topic { topic: other, .. } if other == topic => {
+                if record.headers.1 > 0 {
                     break;
                 }
             }
@@ -276,7 +268,7 @@ const OVERHEAD_MAX: u64 = 61 + 36;
 /// whether a table can be delivered must not hang on how well one of its values compresses; the Java producer counts
 /// so too.
 #[inline]
-fn is_over(batch: &EncodedBatch, record: &RecordSpan, max: u64) -> bool {
+pub(crate) fn is_over(batch: &EncodedBatch, record: &RecordSpan, max: u64) -> bool {
     let length = |span: Span| if span.is_null() { 0 } else { u64::from(span.len) };
     let sure = record.headers.1 == 0 && length(record.key) + length(record.value) + OVERHEAD_MAX <= max;
     !sure && wire_bytes(batch, record) > max
@@ -284,7 +276,7 @@ fn is_over(batch: &EncodedBatch, record: &RecordSpan, max: u64) -> bool {
 
 /// The size of a record batch of version 2 with this record alone and uncompressed
 /// (<https://kafka.apache.org/documentation/#recordbatch>): what a broker compares with `max.message.bytes`.
-pub(super) fn wire_bytes(batch: &EncodedBatch, record: &RecordSpan) -> u64 {
+pub(crate) fn wire_bytes(batch: &EncodedBatch, record: &RecordSpan) -> u64 {
     const BATCH_HEADER: u64 = 61;
     let field = |span: Span| match span.is_null() {
         true => 1,

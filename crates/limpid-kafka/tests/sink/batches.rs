@@ -72,7 +72,8 @@ impl Builder {
 pub struct Driver {
     pub sink: KafkaSink,
     pub durable: Vec<(u64, Vec<Delivered>)>,
-    pub table_faults: Vec<(TableName, Fault)>,
+    /// Rows that the sink refused, each with its table.
+    pub row_faults: Vec<(TableName, Fault)>,
     pub health: Vec<bool>,
     /// Records that were reported as saved.
     pub saved: usize,
@@ -83,7 +84,7 @@ impl Driver {
     /// The options are wrong.
     pub fn new(options: KafkaOptions, pipeline: &str) -> Self {
         let sink = KafkaSink::new(options, PipelineName::parse(pipeline).unwrap(), Clock::system()).unwrap();
-        Self { sink, durable: Vec::new(), table_faults: Vec::new(), health: Vec::new(), saved: 0 }
+        Self { sink, durable: Vec::new(), row_faults: Vec::new(), health: Vec::new(), saved: 0 }
     }
 
     pub fn open(options: KafkaOptions) -> Self {
@@ -114,7 +115,7 @@ impl Driver {
         for event in events {
             match event {
                 SinkEvent::Durable { batch, delivered } => self.durable.push((batch.batch.seq, delivered)),
-                SinkEvent::TableFault { table, fault } => self.table_faults.push((table, fault)),
+                SinkEvent::TableFault { table, fault } => panic!("{table}: {}", chain(&fault)),
                 SinkEvent::Health { healthy, .. } => self.health.push(healthy),
                 SinkEvent::RecordSaved => self.saved += 1,
             }
@@ -122,7 +123,7 @@ impl Driver {
         polled
     }
 
-    /// Hands a batch in, polling while the sink is full.
+    /// Hands a batch in, polling while the sink is full, and leaving out what it refuses.
     pub fn write(&mut self, batch: Box<EncodedBatch>) -> Result<(), Fault> {
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut batch = batch;
@@ -130,6 +131,17 @@ impl Driver {
             match self.sink.write(batch)? {
                 Accepted::Taken => return Ok(()),
                 Accepted::Full(back) => batch = back,
+                Accepted::Refused(mut back, faults) => {
+                    let rows: Vec<u32> = faults.iter().map(|(row, _)| *row).collect();
+                    let table = |row| back.records.iter().find(|record| record.row == row).map(|record| record.table);
+                    for (row, fault) in faults {
+                        let table = table(row).expect("what is refused is in the batch");
+                        self.row_faults.push((back.batch.tables[usize::from(table)].name.clone(), fault));
+                    }
+                    back.records.retain(|record| !rows.contains(&record.row));
+                    batch = back;
+                    continue;
+                }
             }
             assert!(Instant::now() < deadline, "the sink is full for a minute");
             self.poll(Duration::from_millis(20))?;

@@ -31,20 +31,13 @@ fn a_record_over_the_topics_limit_is_known_before_it_is_sent_and_others_go_on() 
         driver.write(batch.build()).unwrap();
     }
     driver.until_durable(3).unwrap();
-    let [(table, fault)] = driver.table_faults.as_slice() else { panic!("{:?}", driver.table_faults) };
+    let [(table, fault)] = driver.row_faults.as_slice() else { panic!("{:?}", driver.row_faults) };
     assert_eq!((table, fault.code()), (&TableName::new("d", "large"), FaultCode::RecordTooLarge));
     assert_eq!(fault.to_string(), "a record of 2071 bytes is over the topic's limit of 2000");
     let records = server.consume("limited", Isolation::ReadCommitted).unwrap();
     let keys: String = records.iter().map(|record| String::from_utf8(record.key.clone().unwrap()).unwrap()).collect();
-    assert_eq!(keys, "ababbb", "two before it, none of the table after it, all of the other");
-    assert_eq!(driver.records(), 6);
-    driver.sink.open().unwrap();
-    let mut batch = Builder::new(9);
-    let table = batch.table("large", "limited");
-    batch.record(table, Some(b"a"), Some(b"once more"));
-    driver.write(batch.build()).unwrap();
-    driver.until_durable(4).unwrap();
-    assert_eq!(driver.records(), 7, "a sink that is opened anew takes the table again");
+    assert_eq!(keys, "abababab", "all but the one");
+    assert_eq!(driver.records(), 8);
 }
 
 /// The limit is the broker's to enforce: what we let through at the last byte it must take, and one byte more not.
@@ -70,7 +63,7 @@ fn the_size_that_is_compared_with_the_limit_is_the_brokers() {
         }
         assert!(smallest_refused < 100, "the range holds the edge");
         assert_eq!(largest_taken + 1, smallest_refused);
-        let told: Vec<String> = driver.table_faults.iter().map(|(_, fault)| fault.to_string()).collect();
+        let told: Vec<String> = driver.row_faults.iter().map(|(_, fault)| fault.to_string()).collect();
         assert!(told.iter().all(|told| told.contains("over the topic's limit of 5000")), "all known before: {told:?}");
         assert_eq!(told[0], "a record of 5001 bytes is over the topic's limit of 5000");
     }
@@ -97,12 +90,12 @@ fn the_size_told_of_a_record_is_its_size_in_the_brokers_log() {
         let log = server.dir().join(format!("data/{topic}-0/00000000000000000000.log"));
         let weighed = std::fs::metadata(log).unwrap().len();
         let told = format!("a record of {weighed} bytes is over the topic's limit of 60");
-        assert_eq!(driver.table_faults[0].1.to_string(), told);
+        assert_eq!(driver.row_faults[0].1.to_string(), told);
     }
 }
 
 #[test]
-fn a_record_that_only_the_broker_finds_too_large_is_the_same_fault() {
+fn a_record_that_only_the_broker_finds_too_large_ends_the_attempt_and_is_known_to_the_next() {
     let Some(server) = shared() else { return };
     let mut driver = Driver::open(uncompressed(server.bootstrap()));
     let mut batch = Builder::new(0);
@@ -113,22 +106,62 @@ fn a_record_that_only_the_broker_finds_too_large_is_the_same_fault() {
     driver.write(batch.build()).unwrap();
     driver.until_durable(1).unwrap();
     alter(&server, "lowered", "max.message.bytes=1000");
-    let mut batch = Builder::new(1);
-    let [large, _] = [batch.table("large", "lowered"), batch.table("small", "lowered")];
-    batch.record(large, Some(b"k"), Some(&[b'x'; 3000]));
-    driver.write(batch.build()).unwrap();
+    let large_batch = || {
+        let mut batch = Builder::new(1);
+        let [large, small] = [batch.table("large", "lowered"), batch.table("small", "lowered")];
+        batch.record(large, Some(b"k"), Some(&[b'x'; 3000]));
+        batch.record(small, Some(b"k"), Some(b"beside it"));
+        batch.build()
+    };
+    driver.write(large_batch()).unwrap();
+    let fault = driver.until_durable(2).unwrap_err();
+    // Two records together, or one by itself: only the latter tells which.
+    assert!(matches!(fault.code(), FaultCode::RecordRefused | FaultCode::SinkSettingInvalid), "{}", chain(&fault));
+    assert_eq!(driver.durable.len(), 1);
+    // Opened anew it knows the limit, and says beforehand which row it is.
+    driver.sink.open().unwrap();
+    driver.write(large_batch()).unwrap();
     driver.until_durable(2).unwrap();
-    let [(table, fault)] = driver.table_faults.as_slice() else { panic!("{:?}", driver.table_faults) };
+    let [(table, fault)] = driver.row_faults.as_slice() else { panic!("{:?}", driver.row_faults) };
     assert_eq!((&*table.table, fault.code()), ("large", FaultCode::RecordTooLarge));
-    assert_eq!(fault.to_string(), "Kafka refused a record of 3071 bytes as too large");
-    // The producer has a gap in its sequence now and must get over it.
-    let mut batch = Builder::new(2);
-    let [large, small] = [batch.table("large", "lowered"), batch.table("small", "lowered")];
-    batch.record(large, Some(b"k"), Some(b"dropped")).record(small, Some(b"k"), Some(b"delivered"));
-    driver.write(batch.build()).unwrap();
-    driver.until_durable(3).unwrap();
-    assert_eq!(driver.records(), 3);
+    assert_eq!(fault.to_string(), "a record of 3071 bytes is over the topic's limit of 1000");
     assert_eq!(server.count("lowered", Isolation::ReadCommitted).unwrap(), 3);
+    // A limit that was raised is seen once it is asked for.
+    alter(&server, "lowered", "max.message.bytes=10000");
+    driver.sink.refresh();
+    driver.write(large_batch()).unwrap();
+    driver.until_durable(3).unwrap();
+    assert_eq!(driver.row_faults.len(), 1);
+    assert_eq!(server.count("lowered", Isolation::ReadCommitted).unwrap(), 5);
+}
+
+/// Nobody tells us the limit (here: it was lowered behind our back), and the record is alone: the next attempt knows.
+#[test]
+fn a_record_that_was_refused_is_known_to_the_next_attempt() {
+    let Some(server) = shared() else { return };
+    let mut driver = Driver::open(uncompressed(server.bootstrap()));
+    let batch_of = |value: &[u8]| {
+        let mut batch = Builder::new(0);
+        let table = batch.table("t", "lowered-3");
+        batch.record(table, Some(b"k"), Some(value));
+        batch.build()
+    };
+    driver.write(batch_of(b"fits")).unwrap();
+    driver.until_durable(1).unwrap();
+    alter(&server, "lowered-3", "max.message.bytes=1000");
+    driver.write(batch_of(&[b'x'; 3000])).unwrap();
+    let fault = driver.until_durable(2).unwrap_err();
+    assert_eq!(fault.code(), FaultCode::RecordRefused, "{}", chain(&fault));
+    // The broker is right again, which the sink does not know: what was refused tells the limit.
+    alter(&server, "lowered-3", "max.message.bytes=10000");
+    driver.sink.open().unwrap();
+    driver.write(batch_of(&[b'x'; 3000])).unwrap();
+    driver.until_durable(2).unwrap();
+    assert_eq!(driver.row_faults[0].1.to_string(), "a record of 3071 bytes is over the topic's limit of 3070");
+    driver.sink.refresh();
+    driver.write(batch_of(&[b'x'; 3000])).unwrap();
+    driver.until_durable(3).unwrap();
+    assert_eq!((driver.row_faults.len(), driver.records()), (1, 2));
 }
 
 #[test]
@@ -178,7 +211,7 @@ fn batches_are_made_small_enough_for_a_topic_with_a_small_limit() {
         driver.write(batch.build()).unwrap();
     }
     driver.until_durable(20).unwrap();
-    assert!(driver.table_faults.is_empty(), "{:?}", driver.table_faults);
+    assert!(driver.row_faults.is_empty(), "{:?}", driver.row_faults);
     for topic in ["roomy", "tiny"] {
         let records = server.consume(topic, Isolation::ReadCommitted).unwrap();
         let numbers: Vec<(u64, u64)> = records
@@ -195,7 +228,7 @@ fn batches_are_made_small_enough_for_a_topic_with_a_small_limit() {
 }
 
 #[test]
-fn a_record_over_the_clients_own_limit_is_a_fault_of_its_table() {
+fn a_record_over_the_clients_own_limit_is_a_fault_of_its_row() {
     let Some(server) = shared() else { return };
     server.create_topic("unlimited", 1, &[("max.message.bytes", "10000000")]).unwrap();
     let own = vec![("message.max.bytes".to_owned(), Secret::new("100000"))];
@@ -205,7 +238,7 @@ fn a_record_over_the_clients_own_limit_is_a_fault_of_its_table() {
     batch.record(table, Some(b"k"), Some(&vec![b'x'; 99_000])).record(table, Some(b"k"), Some(&vec![b'x'; 100_000]));
     driver.write(batch.build()).unwrap();
     driver.until_durable(1).unwrap();
-    assert_eq!((driver.records(), driver.table_faults.len()), (1, 1));
+    assert_eq!((driver.records(), driver.row_faults.len()), (1, 1));
     // Without that setting, a topic that allows it takes large records.
     let mut driver = Driver::open(KafkaOptions::plain([server.bootstrap()]));
     let mut batch = Builder::new(0);

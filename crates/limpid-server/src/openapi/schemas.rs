@@ -41,6 +41,35 @@ pub(super) fn all() -> Value {
             ("confirm", text("To be sent back, once")),
             ("stands_seconds", count("For how long")),
         ]),
+        "Parked": object(&[("entries", list("ParkedEntry")), ("outcomes", list("ParkedOutcome"))]),
+        "ParkedEntry": parked_entry(),
+        "ParkedOutcome": object(&[
+            ("number", count("Of the call")),
+            ("done", count("Rows delivered or dropped")),
+            ("refused", list("ParkedRefusal")),
+            ("interrupted", json!({"type": "boolean", "description": "The pipeline restarted before it was done"})),
+        ]),
+        "ParkedRefusal": object(&[("id", count("The row that stays")), ("reason", text("Why"))]),
+        "ParkedAsk": object(&[("number", count("Finds the outcome in the list"))]),
+        "ParkedBody": object(&[
+            ("entry", reference("ParkedEntry")),
+            ("topic", maybe(text("Where its records go"))),
+            ("records", list("ParkedRecord")),
+            ("columns", list("ParkedColumn")),
+        ]),
+        "ParkedRecord": object(&[
+            ("key_bytes", maybe(count("Length of the key"))),
+            ("value_bytes", maybe(count("Length of the value"))),
+            ("headers", count("How many it has")),
+            ("key", maybe(text("Text, or digits behind 0x"))),
+            ("value", maybe(text("Text, or digits behind 0x"))),
+        ]),
+        "ParkedColumn": object(&[
+            ("image", words(&["before", "after"])),
+            ("column", text("Its name")),
+            ("bytes", maybe(count("Length of the value"))),
+            ("value", maybe(text("Text, or digits behind 0x"))),
+        ]),
         "Error": object(&[("error", object(&[
             ("code", reference("FaultCode")),
             ("message", text("What went wrong")),
@@ -66,11 +95,28 @@ fn pipeline() -> Value {
         ("rows_read", count("Since the process began")),
         ("rows_delivered", count("Since the process began")),
         ("rows_filtered", count("Since the process began")),
-        ("rows_parked", count("Since the process began")),
-        ("rows_dead", count("Since the process began")),
+        ("rows_parked", count("Kept now: rows that wait with parked keys")),
+        ("rows_dead", count("Kept now: dead letters")),
         ("rows_per_second", number("Delivered, over the last 10 whole seconds")),
         ("tables", list("Table")),
         ("fault", maybe(reference("Fault"))),
+    ])
+}
+
+fn parked_entry() -> Value {
+    object(&[
+        ("id", count("Never used twice")),
+        ("kind", words(&["parked", "dead_letter"])),
+        ("schema", text("For MySQL the database")),
+        ("table", text("Its name")),
+        ("key_hash", maybe(text("The row's key, hashed"))),
+        ("operation", words(&["insert", "update", "delete", "truncate", "read"])),
+        ("position", text("Behind the row")),
+        ("at", time("When it was kept")),
+        ("error_code", maybe(reference("FaultCode"))),
+        ("message", maybe(text("The fault's sentence; null for a row that waits behind another"))),
+        ("superseded", json!({"type": "boolean", "description": "A later version of its key was delivered"})),
+        ("bytes", count("Of what is kept of it")),
     ])
 }
 

@@ -52,10 +52,10 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
         lag_transactions: None,
         rows_read: totals.rows_read,
         rows_delivered: totals.rows_delivered,
-        // Filters, parking and dead letters are of a later version: here nothing is filtered, parked or dead.
+        // Filters are of a later version: here nothing is filtered.
         rows_filtered: 0,
-        rows_parked: 0,
-        rows_dead: 0,
+        rows_parked: status.parked.rows,
+        rows_dead: status.parked.dead_letters,
         rows_per_second: totals.rows_per_second,
         tables,
         fault: status.fault.as_ref().map(fault),

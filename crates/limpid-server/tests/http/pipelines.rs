@@ -11,7 +11,7 @@ use limpid_connector::{
     Accepted, Admission, ChangeStream, Chunk, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Saved,
     Sink, SinkEvent, Source, StartPoint, Stop, StreamEvent, TableReader, Until,
 };
-use limpid_engine::{CopyOptions, Handle, Misfit, Parts, Phase, Unobserved};
+use limpid_engine::{CopyOptions, Handle, Misfit, OnRowError, Parts, Phase, Unobserved};
 use limpid_model::{
     Batch, Component, Fault, FaultCode, Op, PipelineName, Position, PositionValue, TableName, TableSchema, TxnId,
 };
@@ -189,6 +189,7 @@ fn parts(name: &PipelineName, fate: Fate, store: &Arc<Store>, clock: &Clock) -> 
         until_copied: false,
         selection: 1,
         misfit: Misfit::Refuse,
+        on_row_error: OnRowError::HaltTable,
     }
 }
 

@@ -67,6 +67,10 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     meter.chunk_read(100, 0.02);
     meter.chunk_stale();
     meter.copying(0.25, Some(90.0));
+    meter.parked(1, 3, 2, 5000);
+    meter.row_kept(FaultCode::RecordTooLarge);
+    meter.rows_replayed(4);
+    meter.rows_given_up(1);
 }
 
 fn batch(now: Moment) -> Batch {
