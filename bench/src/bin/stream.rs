@@ -25,6 +25,7 @@ fn main() -> anyhow::Result<()> {
     let mut source = MySqlSource::new(MySqlOptions {
         connect,
         others: Vec::new(),
+        snapshot_from: None,
         selection: Selection::default(),
         accept_partial_images: false,
         server_id: 777,

@@ -94,6 +94,15 @@ pub trait TableReader: Send {
     /// As [`TableReader::tables`].
     fn split(&mut self, table: &TableName, pieces: u32) -> Result<Vec<KeyRange>, Fault>;
 
+    /// Whether what is read lags behind what the stream may have yielded by now; then nothing may be read yet. Asked after
+    /// the caller began to watch the stream, and before each chunk.
+    ///
+    /// # Errors
+    /// As [`TableReader::tables`].
+    fn is_behind(&mut self) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     /// Reads one chunk. Changes that are committed before the call may be in it or not; the caller has begun to watch
     /// the stream for keys of this table before.
     ///

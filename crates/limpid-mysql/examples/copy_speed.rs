@@ -26,6 +26,7 @@ fn main() {
             connect_timeout: Duration::from_secs(5),
         },
         others: Vec::new(),
+        snapshot_from: None,
         selection: Selection { tables: vec![table.to_string()], columns: Vec::new() },
         accept_partial_images: false,
         server_id: 1,

@@ -50,10 +50,7 @@ impl Holds {
             Flavor::MySql => GtidSet::parse_mysql(&text).map(Holds::MySql),
             Flavor::MariaDb => parse_state(&text).map(Holds::MariaDb),
         };
-        holds.ok_or_else(|| {
-            let text = "the server's set of transactions cannot be read";
-            Fault::new(FaultCode::SourceQueryFailed, Component::Input, text).about(client.endpoint())
-        })
+        holds.ok_or_else(|| unreadable(client.endpoint()))
     }
 
     /// What of `wanted` the server lacks; `None` where it holds all of it. On MariaDB a transaction is held if a later
@@ -78,22 +75,25 @@ impl Holds {
         (!set.is_empty()).then_some(Lacking { set, diverged })
     }
 
-    /// The transactions that this server wrote itself and that are not in `known`.
-    pub fn own_beyond(&self, facts: &ServerFacts, known: &GtidSet) -> Option<GtidSet> {
-        let own = match (self, known) {
-            (Holds::MySql(held), GtidSet::MySql(_)) => {
-                let own = parse_uuid(&facts.uuid)?;
-                let GtidSet::MySql(beyond) = held.minus(known) else { return None };
-                GtidSet::MySql(beyond.into_iter().filter(|((sid, _), _)| *sid == own).collect())
+    /// The transactions that this server wrote itself.
+    pub fn own(&self, facts: &ServerFacts) -> GtidSet {
+        match self {
+            Holds::MySql(held) => {
+                let uuid = parse_uuid(&facts.uuid);
+                let GtidSet::MySql(held) = held else { return held.clone() };
+                let own = held.iter().filter(|((sid, _), _)| Some(*sid) == uuid);
+                GtidSet::MySql(own.map(|(sid, intervals)| (sid.clone(), intervals.clone())).collect())
             }
-            (Holds::MariaDb(state), GtidSet::MariaDb(known)) => {
-                let is_known = |domain: u32, seq: u64| known.get(&domain).is_some_and(|(_, reached)| *reached >= seq);
+            Holds::MariaDb(state) => {
                 let own = state.iter().filter(|((_, server), _)| *server == facts.server_id);
-                let own = own.filter(|((domain, _), seq)| !is_known(*domain, **seq));
                 GtidSet::MariaDb(own.map(|((domain, server), seq)| (*domain, (*server, *seq))).collect())
             }
-            _ => return None,
-        };
+        }
+    }
+
+    /// The transactions that this server wrote itself and that are not in `known`.
+    pub fn own_beyond(&self, facts: &ServerFacts, known: &GtidSet) -> Option<GtidSet> {
+        let own = self.own(facts).minus(known);
         (!own.is_empty()).then_some(own)
     }
 
@@ -135,6 +135,63 @@ fn parse_state(text: &str) -> Option<State> {
         }
     }
     Some(state)
+}
+
+/// What is committed at a MySQL, or visible of what is being committed: a transaction is visible, and in the log, before it
+/// counts as executed, but until then somebody owns it. Owned ones first, so that none falls between the two questions.
+///
+/// # Errors
+/// Those of a query.
+pub fn owned_and_executed(client: &mut Client) -> Result<GtidSet, Fault> {
+    let what = "read the transactions of the server";
+    let owned = value(client, what, "SELECT @@global.gtid_owned")?;
+    let executed = value(client, what, "SELECT @@global.gtid_executed")?;
+    let all = format!("{executed},{}", without_owners(&owned));
+    GtidSet::parse_mysql(&all).ok_or_else(|| unreadable(client.endpoint()))
+}
+
+/// `uuid:7#30:8#31` is `uuid:7:8`, each owned by a session.
+fn without_owners(owned: &str) -> String {
+    let mut out = String::with_capacity(owned.len());
+    let mut is_owner = false;
+    for c in owned.chars() {
+        is_owner = c == '#' || (is_owner && c.is_ascii_digit());
+        if !is_owner {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The last transaction of each domain in a MariaDB's log; it is there before anybody sees what it changes.
+///
+/// # Errors
+/// Those of a query.
+pub fn logged(client: &mut Client) -> Result<GtidSet, Fault> {
+    let text = value(client, "read the transactions of the server", "SELECT @@global.gtid_binlog_pos")?;
+    GtidSet::parse_mariadb(&text).ok_or_else(|| unreadable(client.endpoint()))
+}
+
+fn unreadable(endpoint: &str) -> Fault {
+    let text = "the server's set of transactions cannot be read";
+    Fault::new(FaultCode::SourceQueryFailed, Component::Input, text).about(endpoint)
+}
+
+/// Whether a server replicates another one, and all of it; false where that may not be asked.
+///
+/// # Errors
+/// The connection broke.
+pub fn follows_whole(client: &mut Client, facts: &ServerFacts) -> Result<bool, Fault> {
+    let (names, rows) = match client.query_named(status_query(facts)) {
+        Ok(answer) => answer,
+        Err(QueryError::Server(_)) => return Ok(false),
+        Err(error) => return Err(error.into_fault("see what the server replicates", client.endpoint())),
+    };
+    let filters: Vec<usize> = (0..names.len()).filter(|at| names[*at].starts_with("replicate_")).collect();
+    let is_whole = |row: &Vec<Option<Vec<u8>>>| {
+        filters.iter().all(|at| row.get(*at).and_then(Option::as_ref).is_none_or(Vec::is_empty))
+    };
+    Ok(!rows.is_empty() && !filters.is_empty() && rows.iter().all(is_whole))
 }
 
 /// What a server says of its own replication.
@@ -299,6 +356,13 @@ mod tests {
         let of = |known: &str| holds.own_beyond(&facts(Flavor::MariaDb), &maria(known));
         assert_eq!(of("0-1-9"), Some(maria("0-2-10,7-2-1")));
         assert_eq!(of("0-2-10,7-2-1"), None);
+    }
+
+    #[test]
+    fn what_is_owned_is_read_without_its_owners() {
+        assert_eq!(without_owners(""), "");
+        assert_eq!(without_owners(&format!("{A}:7#30")), format!("{A}:7"));
+        assert_eq!(without_owners(&format!("{A}:7#30:8#31,\n{B}:1#2")), format!("{A}:7:8,\n{B}:1"));
     }
 
     #[test]

@@ -38,8 +38,13 @@ pub const KEYS: &[Key] = &[
     Key::texts("columns", 0).doc("Which columns are captured: globs of schema.table.column; ! excludes."),
     Key::uint("server-id", 1, u32::MAX as u64)
         .doc("Our number among the server's replicas; made from the pipeline's name where left out."),
+    Key::url("snapshot-from")
+        .optional()
+        .doc("A replica that tables are copied from: mysql://[USER[:PASSWORD]@]HOST[:PORT]; the account is the source's where left out."),
     Key::section("tls", TLS_PREFERRED).doc("How the connection is protected."),
 ];
+
+const FORM: &str = "is no address of the form mysql://HOST:PORT";
 
 /// Reads the section. `pipeline` seeds the server id.
 ///
@@ -49,7 +54,7 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
     section.read(|keys| {
         let url = keys.url("url");
         let Some(address) = Address::parse(url.reveal()) else {
-            return keys.refuse("url", Complaint::bad_value("is no address of the form mysql://HOST:PORT"));
+            return keys.refuse("url", Complaint::bad_value(FORM));
         };
         let Address { hosts, user, password } = address;
         let user = keys.optional_text("user").or(user);
@@ -65,10 +70,27 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
             let (user, password, tls) = (user.clone(), password.clone(), tls.clone());
             ConnectOptions { host, port, user, password, tls, connect_timeout }
         });
+        let snapshot_from = match keys.optional_url("snapshot-from") {
+            None => None,
+            Some(url) => {
+                let Some(Address { hosts, user: own, password: theirs }) = Address::parse(url.reveal()) else {
+                    return keys.refuse("snapshot-from", Complaint::bad_value(FORM));
+                };
+                let [(host, port)] = &hosts[..] else {
+                    return keys.refuse("snapshot-from", Complaint::bad_value("names more than one server"));
+                };
+                // A password belongs to its user.
+                let password = if own.is_some() { theirs } else { Some(password.clone()) };
+                let (user, tls) = (own.unwrap_or_else(|| user.clone()), tls.clone());
+                let (host, port, password) = (host.clone(), *port, password.unwrap_or_default());
+                Some(ConnectOptions { host, port, user, password, tls, connect_timeout })
+            }
+        };
         let mut connects = connects.collect::<Vec<_>>().into_iter();
         Some(MySqlOptions {
             connect: connects.next()?,
             others: connects.collect(),
+            snapshot_from,
             selection: Selection { tables: keys.texts("tables"), columns: keys.texts("columns") },
             accept_partial_images: keys.choice::<RowImage>("row-image") == RowImage::Accept,
             server_id,

@@ -7,6 +7,7 @@
 //! Invariant: whatever goes wrong, the connection is given up, and with it every lock and snapshot.
 
 mod cells;
+mod elsewhere;
 mod fence;
 mod keys;
 mod known;
@@ -31,6 +32,7 @@ use crate::history::TableDefinition;
 use crate::position::LogPosition;
 use crate::server;
 use crate::stream::MySqlOptions;
+pub use elsewhere::ElsewhereReader;
 use fence::{Nearness, Opened};
 use known::Known;
 use link::Link;
@@ -83,6 +85,8 @@ pub struct MySqlTableReader {
     /// Bytes of a row of each table, as the last chunk had them.
     row_bytes: HashMap<TableName, u64>,
     whole: Option<Whole>,
+    /// Of the fences of chunks.
+    nearness: Nearness,
 }
 
 impl MySqlTableReader {
@@ -94,7 +98,8 @@ impl MySqlTableReader {
         let link = Some(Link::open(&options.connect)?);
         let clock = Clock::system();
         let (side, known, row_bytes, whole) = (None, HashMap::new(), HashMap::new(), None);
-        Ok(Self { options, clock, link, side, known, row_bytes, whole })
+        let nearness = Nearness::Behind;
+        Ok(Self { options, clock, link, side, known, row_bytes, whole, nearness })
     }
 
     /// The connection, for one call; whoever ends well puts it back. A table read whole is given up.
@@ -129,7 +134,7 @@ impl MySqlTableReader {
         let Some(known) = self.known(link, ask.table)? else { return Ok(Attempt::Gone) };
         let Some(key) = &known.key else { return Err(keyless(ask.table)) };
         let range = key.range(ask.table, ask.range)?;
-        let fence = match fence::open(link, &known, Nearness::Behind)? {
+        let fence = match fence::open(link, &known, self.nearness)? {
             Opened::At(fence) => fence,
             Opened::Changed => return self.again(link, ask.table, None),
             Opened::Again => return Ok(Attempt::Again(link.restless(ask.table))),

@@ -73,6 +73,9 @@ fn examine_one(options: &MySqlOptions, clock: &Clock) -> Examined {
     asked.server_id();
     asked.prepared();
     asked.clock(clock);
+    if let Some(replica) = &options.snapshot_from {
+        asked.out.findings.push(company::snapshot_from(options, replica));
+    }
     asked.out
 }
 

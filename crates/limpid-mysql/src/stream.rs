@@ -39,6 +39,8 @@ pub struct MySqlOptions {
     pub connect: ConnectOptions,
     /// Servers that may take over by GTID, in the order they are tried: the same account and TLS.
     pub others: Vec<ConnectOptions>,
+    /// The replica that tables are read from; `None`: the server that the log is read from.
+    pub snapshot_from: Option<ConnectOptions>,
     pub selection: Selection,
     /// Less than full row images are accepted: absent columns are left out.
     pub accept_partial_images: bool,

@@ -38,6 +38,7 @@ impl SourceRig for Site {
         Box::new(MySqlSource::new(MySqlOptions {
             connect,
             others: Vec::new(),
+            snapshot_from: None,
             selection: Selection { tables: vec!["contract.*".to_owned()], columns: Vec::new() },
             accept_partial_images: false,
             server_id: 4_713,

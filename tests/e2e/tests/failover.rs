@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld_minimal};
 use limpid_e2e::{
-    Case, Db, Ended, Limpid, Pipeline, Spec, Writer, check_exactly_once, check_nothing_lost, limpid, seen_in,
+    Case, Db, Ended, Limpid, Pair, Pipeline, Spec, Writer, check_exactly_once, check_nothing_lost, limpid, seen_in,
     wait_until,
 };
 use limpid_stack::kafka::Isolation;
@@ -20,97 +20,6 @@ use limpid_stack::{mariadb, mysql, ports, require};
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
 const BIG: &str = "create table t (id bigint primary key, v bigint, pad longtext)";
 const WAIT: Duration = Duration::from_secs(60);
-
-/// Two servers, the second a replica of the first.
-enum Pair {
-    Maria(mariadb::Server, mariadb::Server),
-    MySql(mysql::Server, mysql::Server),
-}
-
-impl Pair {
-    fn maria() -> Result<Option<Self>> {
-        let start = |server_id| mariadb::start(&mariadb::Options { server_id, ..mariadb::Options::default() });
-        let Some(first) = require(start(1)) else { return Ok(None) };
-        let Some(second) = require(start(2)) else { return Ok(None) };
-        Ok(Some(Pair::Maria(first, second).follows()?))
-    }
-
-    fn mysql() -> Result<Option<Self>> {
-        let start = |server_id| mysql::start(&mysql::Options { server_id, ..mysql::Options::default() });
-        let Some(first) = require(start(11)) else { return Ok(None) };
-        let Some(second) = require(start(12)) else { return Ok(None) };
-        Ok(Some(Pair::MySql(first, second).follows()?))
-    }
-
-    fn both() -> Result<Vec<Self>> {
-        Ok([Self::maria()?, Self::mysql()?].into_iter().flatten().collect())
-    }
-
-    fn follows(self) -> Result<Self> {
-        let how = if self.first().is_maria() { "master_use_gtid=slave_pos" } else { "master_auto_position=1" };
-        self.second().sql(&format!(
-            "change master to master_host='127.0.0.1', master_port={}, master_user='root', master_connect_retry=1, {how}; \
-             start slave",
-            self.first().port()
-        ))?;
-        Ok(self)
-    }
-
-    fn first(&self) -> Db<'_> {
-        match self {
-            Pair::Maria(first, _) => Db::Maria(first),
-            Pair::MySql(first, _) => Db::MySql(first),
-        }
-    }
-
-    fn second(&self) -> Db<'_> {
-        match self {
-            Pair::Maria(_, second) => Db::Maria(second),
-            Pair::MySql(_, second) => Db::MySql(second),
-        }
-    }
-
-    fn kill_first(&self) -> Result<()> {
-        match self {
-            Pair::Maria(first, _) => first.kill(),
-            Pair::MySql(first, _) => first.kill(),
-        }
-    }
-
-    fn restart_first(&self) -> Result<()> {
-        match self {
-            Pair::Maria(first, _) => first.restart(),
-            Pair::MySql(first, _) => first.restart(),
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("url: mysql://127.0.0.1:{},127.0.0.1:{}", self.first().port(), self.second().port())
-    }
-
-    /// Waits until the second has what the first has now.
-    fn settle(&self) -> Result<()> {
-        let gtids = self.first().gtids()?;
-        let gtids = gtids.trim_start_matches("gtid:");
-        let ask = if self.first().is_maria() {
-            format!("select master_gtid_wait('{gtids}', 60)")
-        } else {
-            format!("select wait_for_executed_gtid_set('{gtids}', 60)")
-        };
-        let answer = self.second().sql(&ask)?;
-        ensure!(answer.trim() == "0", "the replica did not get {gtids}: {answer}");
-        Ok(())
-    }
-
-    /// Makes a server of its own of the second.
-    fn promote(&self) -> Result<()> {
-        self.second().sql("stop slave; reset slave all").map(drop)
-    }
-
-    fn endpoints(&self) -> [String; 2] {
-        [self.first(), self.second()].map(|db| format!("127.0.0.1:{}", db.port()))
-    }
-}
 
 fn running(pipeline: &Pipeline, arguments: &[&str]) -> Result<Limpid> {
     let limpid = pipeline.run(arguments)?;

@@ -12,6 +12,7 @@ use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableFound, TableReade
 use limpid_model::{Component, Fault, FaultCode, FaultKind, TableName};
 
 use super::plan::{ChunkId, Work};
+use super::touched::WindowId;
 use super::{CHUNK_BYTES, Copying, LOOK_UP, Offer, Standing};
 use crate::failpoint::{Point, pass};
 
@@ -97,10 +98,7 @@ impl CopierParts<'_> {
         asked: Option<String>,
     ) -> Result<(), Fault> {
         let copying = self.copying;
-        if !self.hold_pace(reader)? || !copying.wait_for_room() {
-            return Ok(());
-        }
-        let window = copying.touched.open(&id.table);
+        let Some(window) = self.watch(reader, &id.table)? else { return Ok(()) };
         let ask = ChunkAsk {
             table: &id.table,
             range,
@@ -126,6 +124,30 @@ impl CopierParts<'_> {
         copying.offer(Offer::Chunk { chunk, id, window });
         copying.rest(rest);
         Ok(())
+    }
+
+    /// Begins to watch the stream for keys of the table, once a chunk of it may be read. `None`: everybody leaves.
+    fn watch(&self, reader: &mut dyn TableReader, table: &TableName) -> Result<Option<WindowId>, Fault> {
+        let copying = self.copying;
+        let mut is_told = false;
+        loop {
+            if !self.hold_pace(reader)? || !copying.wait_for_room() {
+                return Ok(None);
+            }
+            let window = copying.touched.open(table);
+            let behind = reader.is_behind();
+            if matches!(behind, Ok(false)) {
+                return Ok(Some(window));
+            }
+            copying.touched.close(window);
+            behind?;
+            if !std::mem::replace(&mut is_told, true) {
+                copying
+                    .observer
+                    .chunk_stale(table, "the replica it is to be read from has not got as far as the stream");
+            }
+            copying.stop.wait(LOOK_UP);
+        }
     }
 
     /// A table without a key: the stream stands still, so that no change of it is in the table and in the stream both.

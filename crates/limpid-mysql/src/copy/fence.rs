@@ -17,16 +17,21 @@
 //!   log: the end asked for after the snapshot was opened is at or behind everything visible, with GTIDs or without.
 //!   `gtid_executed` would not do: a visible transaction may still be missing in it. Exactness, which a table that is
 //!   read whole needs, costs a `LOCK TABLES .. READ` of another session while the snapshot is opened.
+//! - At a replica the place is one by GTID: MariaDB, the last transaction of each domain in `mysql.gtid_slave_pos` inside
+//!   the snapshot; MySQL, all that is executed or owned right after it. `copy::elsewhere` says why.
 //! - Other engines: `LOCK TABLES .. READ` while the rows are read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use limpid_model::{Component, Fault, FaultCode, TableName};
 
 use super::known::Known;
 use super::link::Link;
 use crate::client::{ConnectOptions, QueryError};
+use crate::company;
 use crate::ddl::Xid;
+use crate::gtid::GtidSet;
 use crate::position::{Flavor, LogPosition};
 use crate::server;
 use crate::stream::prepared_now;
@@ -37,6 +42,8 @@ pub enum Nearness {
     /// The fence may be behind the moment.
     Behind,
     Same,
+    /// The fence is by GTID: the rows are read at a replica.
+    Replica,
 }
 
 /// What opening a moment led to.
@@ -63,7 +70,7 @@ pub fn open(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Opened
         lock(link, known)?;
         server::place(&mut link.client, &link.facts, &link.connect)?
     };
-    if fence.file.is_empty() {
+    if fence.file.is_empty() && fence.gtids.is_none() {
         let text = "the server writes no binary log";
         return Err(Fault::new(FaultCode::SourceLogOff, Component::Input, text).about(link.connect.endpoint()));
     }
@@ -104,22 +111,31 @@ fn snapshot(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Option
             link.run("open a snapshot", OPEN)?;
             snapshot_place(link).map(Some)
         }
-        (Flavor::MariaDb, Nearness::Same) => {
+        (Flavor::MariaDb, Nearness::Same | Nearness::Replica) => {
             let before = prepared(link)?;
             link.run("open a snapshot", OPEN)?;
-            let fence = snapshot_place(link)?;
+            let fence = match nearness {
+                Nearness::Replica => by_gtid(applied(link)?),
+                Nearness::Behind | Nearness::Same => snapshot_place(link)?,
+            };
             let same = before == prepared(link)?;
             if !same {
                 close(link)?;
             }
-            // Keys say nothing of such a table: no commit of these may be below the moment at all.
-            link.prepared = Some((fence.clone(), before));
+            if nearness == Nearness::Same {
+                // Keys say nothing of such a table: no commit of these may be below the moment at all.
+                link.prepared = Some((fence.clone(), before));
+            }
             Ok(same.then_some(fence))
         }
         (Flavor::MySql, Nearness::Behind) => {
             note_prepared(link)?;
             link.run("open a snapshot", OPEN)?;
             server::place(&mut link.client, &link.facts, &link.connect).map(Some)
+        }
+        (Flavor::MySql, Nearness::Replica) => {
+            link.run("open a snapshot", OPEN)?;
+            company::owned_and_executed(&mut link.client).map(by_gtid).map(Some)
         }
         (Flavor::MySql, Nearness::Same) => {
             let mut locker = Link::open(&link.connect)?;
@@ -130,6 +146,35 @@ fn snapshot(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Option
             Ok(Some(fence))
         }
     }
+}
+
+fn by_gtid(set: GtidSet) -> LogPosition {
+    LogPosition { gtids: Some(Arc::new(set)), file: "".into(), offset: 0, inside: None, undecided: None }
+}
+
+/// Whether a MariaDB keeps what it has applied in one table that its own transactions write.
+pub fn has_exact_position(link: &mut Link) -> Result<bool, Fault> {
+    let sql = "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA='mysql' \
+               AND TABLE_NAME LIKE 'gtid\\_slave\\_pos%'";
+    let rows = link.ask("see where the replica keeps its position", sql)?;
+    let engines: Vec<&[u8]> = rows.iter().filter_map(|row| row.first()?.as_deref()).collect();
+    Ok(engines == [&b"InnoDB"[..]])
+}
+
+/// What a replica of MariaDB had applied when the snapshot was opened: of each domain the row that was written last.
+fn applied(link: &mut Link) -> Result<GtidSet, Fault> {
+    let sql = "SELECT domain_id, server_id, seq_no, sub_id FROM mysql.gtid_slave_pos";
+    let mut last: BTreeMap<u32, (u64, (u32, u64))> = BTreeMap::new();
+    for row in link.ask("read what the replica has applied", sql)? {
+        let number =
+            |index: usize| -> Option<u64> { std::str::from_utf8(row.get(index)?.as_deref()?).ok()?.parse().ok() };
+        let read = || Some((number(0)? as u32, number(3)?, (number(1)? as u32, number(2)?)));
+        let Some((domain, order, gtid)) = read() else { continue };
+        if last.get(&domain).is_none_or(|(known, _)| order > *known) {
+            last.insert(domain, (order, gtid));
+        }
+    }
+    Ok(GtidSet::MariaDb(last.into_iter().map(|(domain, (_, gtid))| (domain, gtid)).collect()))
 }
 
 /// The place in the log of the snapshot just opened.

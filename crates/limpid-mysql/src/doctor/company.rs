@@ -9,8 +9,9 @@ use limpid_model::{Fault, FaultCode, TableName};
 
 use super::rights::Need;
 use super::{Asked, Examined, MySqlOptions};
-use crate::client::Client;
+use crate::client::{Client, ConnectOptions};
 use crate::company::{self, Holds, Replication};
+use crate::copy::ElsewhereReader;
 use crate::gtid::GtidSet;
 use crate::server::ServerFacts;
 
@@ -18,6 +19,15 @@ use crate::server::ServerFacts;
 pub(super) fn each(options: &MySqlOptions) -> Vec<MySqlOptions> {
     let all = std::iter::once(&options.connect).chain(&options.others);
     all.map(|connect| MySqlOptions { connect: connect.clone(), others: Vec::new(), ..options.clone() }).collect()
+}
+
+/// Whether tables can be read from a replica.
+pub(super) fn snapshot_from(options: &MySqlOptions, replica: &ConnectOptions) -> Finding {
+    const NAME: &str = "source.snapshot-from";
+    match ElsewhereReader::open(options.clone(), replica.clone()) {
+        Ok(_) => Finding::pass(NAME, format!("{} is a whole replica of the source", replica.endpoint())),
+        Err(fault) => Finding::of_fault(NAME, &fault),
+    }
 }
 
 /// Asks each server. `tables` are those that are captured.

@@ -22,12 +22,12 @@ impl MySqlStream {
         let Some(proof) = chunk.proof.downcast_ref::<Proof>() else {
             return Admission::Stale("it was not read from this source");
         };
-        if proof.server != self.server {
-            return Admission::Stale("it was read from another server than the stream's");
-        }
         let Some(fence) = chunk.fence.downcast::<LogPosition>() else {
             return Admission::Stale("its fence is no place in this source's log");
         };
+        if fence.gtids.is_none() && proof.server != self.server {
+            return Admission::Stale("it was read from another server than the stream's");
+        }
         if !self.assembler.has_passed(fence) || self.assembler.has_news() {
             return Admission::NotYet;
         }
@@ -62,6 +62,9 @@ impl MySqlStream {
 impl Assembler {
     /// True once everything before `fence` is settled, whether or not events of ours were there.
     pub fn has_passed(&self, fence: &LogPosition) -> bool {
+        if let Some(wanted) = &fence.gtids {
+            return self.position().gtids.is_some_and(|settled| wanted.is_subset(&settled));
+        }
         let passed = |(file, offset): (&str, u64)| {
             let place = log_number(file).map(|number| (number, offset));
             place.is_some() && place >= log_number(&fence.file).map(|number| (number, fence.offset))

@@ -19,7 +19,7 @@ use super::{HEARTBEAT, MySqlOptions, MySqlStream, SILENCE_MAX, StopAt};
 use crate::assemble::Assembler;
 use crate::client::{Client, ConnectOptions};
 use crate::company::{self, Holds};
-use crate::copy::{MySqlTableReader, ServerMark};
+use crate::copy::{ElsewhereReader, MySqlTableReader, ServerMark};
 use crate::dump::{self, DumpOptions};
 use crate::head::LogHead;
 use crate::held::{Held, Looks};
@@ -36,12 +36,14 @@ pub struct MySqlSource {
     servers: Servers,
     /// Between the stream and the head that were opened last.
     looks: Arc<Looks>,
+    /// The stream that was opened last goes by GTIDs.
+    by_gtid: bool,
 }
 
 impl MySqlSource {
     pub fn new(options: MySqlOptions) -> Self {
         let servers = Servers::new(&options.connect, &options.others);
-        Self { options, servers, looks: Arc::default() }
+        Self { options, servers, looks: Arc::default(), by_gtid: false }
     }
 
     /// Opens the stream at one server of the list.
@@ -226,6 +228,7 @@ impl Source for MySqlSource {
             match self.open_at(nth, &ask) {
                 Ok(stream) => {
                     self.servers.took(nth, refused);
+                    self.by_gtid = stream.assembler.position().gtids.is_some();
                     return Ok(Box::new(stream));
                 }
                 Err(fault) => refused.push((nth, fault)),
@@ -252,7 +255,16 @@ impl Source for MySqlSource {
 
     fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault> {
         let connect = self.servers.in_use().clone();
-        Ok(Box::new(MySqlTableReader::open(MySqlOptions { connect, ..self.options.clone() })?))
+        let options = MySqlOptions { connect, ..self.options.clone() };
+        let Some(replica) = options.snapshot_from.clone() else {
+            return Ok(Box::new(MySqlTableReader::open(options)?));
+        };
+        if !self.by_gtid {
+            let text = "tables cannot be read from a replica while the stream goes by places in files";
+            let fault = Fault::new(FaultCode::PositionInvalid, Component::Input, text).about(replica.endpoint());
+            return Err(fault.help("use GTIDs (gtid_mode=ON, a start by GTID), or leave source.snapshot-from out"));
+        }
+        Ok(Box::new(ElsewhereReader::open(options, replica)?))
     }
 
     fn endpoint(&self) -> String {

@@ -63,6 +63,7 @@ impl<'a> Site<'a> {
         MySqlSource::new(MySqlOptions {
             connect,
             others: Vec::new(),
+            snapshot_from: None,
             selection: Selection { tables: vec![format!("{SCHEMA}.*")], columns: Vec::new() },
             accept_partial_images: false,
             server_id: 4_712,

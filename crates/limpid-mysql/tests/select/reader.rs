@@ -63,6 +63,7 @@ pub fn read_while(
     let mut source = MySqlSource::new(MySqlOptions {
         connect,
         others: Vec::new(),
+        snapshot_from: None,
         selection: Selection { tables: vec![format!("{schema}.*")], columns: Vec::new() },
         accept_partial_images: false,
         server_id: 4_711,
