@@ -143,11 +143,34 @@ fn parse_state(text: &str) -> Option<State> {
 /// # Errors
 /// Those of a query.
 pub fn owned_and_executed(client: &mut Client) -> Result<GtidSet, Fault> {
-    let what = "read the transactions of the server";
-    let owned = value(client, what, "SELECT @@global.gtid_owned")?;
-    let executed = value(client, what, "SELECT @@global.gtid_executed")?;
-    let all = format!("{executed},{}", without_owners(&owned));
+    let owned = owned(client)?;
+    let executed = value(client, "read the transactions of the server", "SELECT @@global.gtid_executed")?;
+    let all = format!("{executed},{owned}");
     GtidSet::parse_mysql(&all).ok_or_else(|| unreadable(client.endpoint()))
+}
+
+/// The transactions of a MySQL that sessions own: in the log perhaps, and not executed.
+///
+/// # Errors
+/// Those of a query.
+pub fn owned(client: &mut Client) -> Result<GtidSet, Fault> {
+    let owned = value(client, "read the transactions of the server", "SELECT @@global.gtid_owned")?;
+    GtidSet::parse_mysql(&without_owners(&owned)).ok_or_else(|| unreadable(client.endpoint()))
+}
+
+/// One wait for transactions: short beside a drain, long beside a question.
+const WAIT_SECONDS: u32 = 1;
+
+/// Waits a little for a server to have all of `set`; false where it has not.
+///
+/// # Errors
+/// Those of a query.
+pub fn wait_for(client: &mut Client, flavor: Flavor, set: &GtidSet) -> Result<bool, Fault> {
+    let sql = match flavor {
+        Flavor::MySql => format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{set}', {WAIT_SECONDS})"),
+        Flavor::MariaDb => format!("SELECT MASTER_GTID_WAIT('{set}', {WAIT_SECONDS})"),
+    };
+    Ok(value(client, "wait for transactions to be there", &sql)? == "0")
 }
 
 /// `uuid:7#30:8#31` is `uuid:7:8`, each owned by a session.

@@ -116,5 +116,8 @@ fn chunks_of_mariadb_pass_only_at_their_place() {
 
 #[test]
 fn chunks_of_mysql_pass_only_at_their_place() {
-    on_mysql(&[], moments::check);
+    on_mysql(&[], |site| {
+        moments::check(site);
+        moments::check_owned(site);
+    });
 }

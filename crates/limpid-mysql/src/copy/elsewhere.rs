@@ -25,16 +25,12 @@ use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use super::MySqlTableReader;
 use super::fence::{self, Nearness};
-use super::link::Link;
 use crate::client::{Client, ConnectOptions};
 use crate::company::{self, Holds};
 use crate::gtid::GtidSet;
 use crate::position::Flavor;
 use crate::server::ServerFacts;
 use crate::stream::MySqlOptions;
-
-/// One wait for a replica: short beside a drain, long beside a question.
-const WAIT_SECONDS: u32 = 1;
 
 /// Reads tables of one server at another one.
 pub struct ElsewhereReader {
@@ -151,7 +147,7 @@ impl TableReader for ElsewhereReader {
         let head = may_be_yielded(&mut source, &facts)?;
         self.head = Some((source, facts));
         let mut link = self.replica.take_link()?;
-        let held = wait(&mut link, &head)?;
+        let held = company::wait_for(&mut link.client, link.facts.flavor, &head)?;
         let own = Holds::read(&mut link.client, &link.facts)?.own(&link.facts);
         if own != self.own {
             let text = "the replica that tables are read from has begun to write transactions of its own";
@@ -185,14 +181,4 @@ fn may_be_yielded(client: &mut Client, facts: &ServerFacts) -> Result<GtidSet, F
         Flavor::MySql => company::owned_and_executed(client),
         Flavor::MariaDb => company::logged(client),
     }
-}
-
-/// Waits a little for the replica to have applied `head`; false where it has not.
-fn wait(link: &mut Link, head: &GtidSet) -> Result<bool, Fault> {
-    let sql = match link.facts.flavor {
-        Flavor::MySql => format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{head}', {WAIT_SECONDS})"),
-        Flavor::MariaDb => format!("SELECT MASTER_GTID_WAIT('{head}', {WAIT_SECONDS})"),
-    };
-    let answer = link.ask("wait for the replica", &sql)?;
-    Ok(answer.first().and_then(|row| row.first()?.as_deref().map(|text| text == b"0")).unwrap_or(false))
 }

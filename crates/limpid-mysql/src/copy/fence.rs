@@ -15,7 +15,9 @@
 //!   list the same before and after, and none of those be committed below the fence.
 //! - MySQL, InnoDB: a transaction (and an `XA COMMIT`) is in the log before it is visible, and the log's end is told under the lock of the
 //!   log: the end asked for after the snapshot was opened is at or behind everything visible, with GTIDs or without.
-//!   `gtid_executed` would not do: a visible transaction may still be missing in it. Exactness, which a table that is
+//!   `gtid_executed` would not do: a visible transaction may still be missing in it. What the stream told before the
+//!   chunk's keys were watched must be visible: until it is, its session owns its GTID, so that what is owned is waited
+//!   for first. Without GTIDs nobody can tell, and a row told in that instant may come once more as it was. Exactness, which a table that is
 //!   read whole needs, costs a `LOCK TABLES .. READ` of another session while the snapshot is opened.
 //! - At a replica the place is one by GTID: MariaDB, the last transaction of each domain in `mysql.gtid_slave_pos` inside
 //!   the snapshot; MySQL, all that is executed or owned right after it. `copy::elsewhere` says why.
@@ -130,6 +132,9 @@ fn snapshot(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Option
         }
         (Flavor::MySql, Nearness::Behind) => {
             note_prepared(link)?;
+            if link.facts.gtids && !told_is_visible(link)? {
+                return Ok(None);
+            }
             link.run("open a snapshot", OPEN)?;
             server::place(&mut link.client, &link.facts, &link.connect).map(Some)
         }
@@ -175,6 +180,14 @@ fn applied(link: &mut Link) -> Result<GtidSet, Fault> {
         }
     }
     Ok(GtidSet::MariaDb(last.into_iter().map(|(domain, (_, gtid))| (domain, gtid)).collect()))
+}
+
+/// Waits a little for what is in the log and not visible yet; false where it is not even then.
+fn told_is_visible(link: &mut Link) -> Result<bool, Fault> {
+    match company::owned(&mut link.client)? {
+        owned if owned.is_empty() => Ok(true),
+        owned => company::wait_for(&mut link.client, link.facts.flavor, &owned),
+    }
 }
 
 /// The place in the log of the snapshot just opened.

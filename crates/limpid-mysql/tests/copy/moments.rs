@@ -16,6 +16,32 @@ pub fn check(site: &mut Site) {
     grants(site);
 }
 
+/// A transaction that is in the log counts only once it is visible: until then its session owns its GTID.
+#[expect(clippy::disallowed_methods, reason = "the reader must wait while the session that it waits for goes on")]
+pub fn check_owned(site: &mut Site) {
+    site.run("CREATE TABLE owned (id INT PRIMARY KEY, v INT)");
+    site.run("INSERT INTO owned VALUES (1, 1)");
+    let mut committing = site.another();
+    for statement in ["SET gtid_next='3e11fa47-71ca-11e1-9e33-c80aa9429562:1'", "BEGIN", "UPDATE owned SET v=2"] {
+        committing.exec(statement).unwrap();
+    }
+    let mut reader = site.reader();
+    let reading = std::thread::spawn(move || {
+        let (name, range) = (name("owned"), KeyRange::default());
+        let ask = ChunkAsk { table: &name, range: &range, predicate: None, rows_max: 10, bytes_max: 1 << 20 };
+        reader.read(&ask).unwrap().unwrap()
+    });
+    let waits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT WAIT_FOR_EXECUTED%'";
+    while site.run(waits).trim() != "1" {
+        assert!(!reading.is_finished(), "the chunk was read while a commit was under way");
+        std::thread::yield_now();
+    }
+    committing.exec("COMMIT").unwrap();
+    let chunk = reading.join().unwrap();
+    let batch = &chunk.batches[0];
+    assert_eq!(batch.image(batch.rows[0].after, 2)[1].as_i64(), 2);
+}
+
 fn read(site: &Site, table: &str) -> Option<Chunk> {
     let (name, range) = (name(table), KeyRange::default());
     let ask = ChunkAsk { table: &name, range: &range, predicate: None, rows_max: 10, bytes_max: 1 << 20 };
