@@ -110,7 +110,7 @@ fn the_same_where_the_log_names_no_columns_and_mysql_has_no_gtids() -> Result<()
 }
 
 /// So many of the places are tried in one run, others in the next; `make soak` tries all.
-const PLACES_A_RUN: usize = 6;
+const PLACES_A_RUN: usize = 4;
 
 /// The places that a copy passes, each killed in its turn, and a second life that is killed on its way back.
 fn killed_everywhere(db: Db, name: &str, delivery: &str) -> Result<()> {

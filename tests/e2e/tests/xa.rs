@@ -267,7 +267,7 @@ fn a_state_rebuilt_from_the_sink_says_that_held_rows_are_not_there() -> Result<(
 }
 
 /// So many of the places are tried in one run, others in the next; `make soak` tries all.
-const PLACES_A_RUN: usize = 5;
+const PLACES_A_RUN: usize = 2;
 
 /// The places that a restart and a stream pass where nothing is copied and no definition changes.
 fn places() -> Vec<&'static str> {
