@@ -75,7 +75,7 @@ fn flows_at_its_commit(db: Db) -> Result<()> {
     ensure!(held(&case)?.len() == 1, "{:?}", held(&case));
     let (_, exported) = case.pipeline.state("export", &[])?;
     let exported: serde_json::Value = serde_json::from_str(&exported.stdout())?;
-    ensure!(exported.to_string().contains("X'63',X'',1@") && exported["change"] == 1, "{exported}");
+    ensure!(exported.to_string().contains("X'63',X'',1@") && exported["change"].as_u64() >= Some(1), "{exported}");
     case.seen.clear();
     case.sql("insert into t values (5, 1, '')")?;
     session.exec("xa commit 'c'")?;

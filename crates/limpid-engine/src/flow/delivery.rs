@@ -67,6 +67,8 @@ pub(super) struct Delivery<'a> {
     /// The position behind the batch before the one in hand.
     before: Position,
     drain_max: Duration,
+    /// When the operator's stop was seen first.
+    stopping_since: Option<u64>,
     sink_events: Vec<SinkEvent>,
 }
 
@@ -103,6 +105,7 @@ impl<'a> Delivery<'a> {
             before: opened_at.clone(),
             last_end: opened_at,
             drain_max,
+            stopping_since: None,
             sink_events: Vec::new(),
         }
     }
@@ -131,6 +134,8 @@ impl<'a> Delivery<'a> {
                 Err(TryRecvError::Disconnected) => return Ok(false),
             }
         } else {
+            // A sink that is full keeps what was read from coming here, and so the end of it too.
+            self.keep_to_the_drain()?;
             self.listen(LISTEN)?;
         }
         self.feed()?;
@@ -429,9 +434,7 @@ impl<'a> Delivery<'a> {
 
     /// Nothing further comes: wait for what is out, and save what that covers.
     fn drain(&mut self) -> Result<(), Fault> {
-        // What keeps us longer than is left is not begun.
-        let left = self.drain_max.saturating_sub(self.saver.takes_max());
-        let deadline = self.shared.clock.nanos() + left.as_nanos() as u64;
+        self.stopping_since.get_or_insert(self.shared.clock.nanos());
         loop {
             let is_delivered = self.window.is_empty() || self.failed();
             if is_delivered && self.saver.is_done() {
@@ -444,11 +447,22 @@ impl<'a> Delivery<'a> {
             } else {
                 self.save()?;
             }
-            if self.shared.clock.nanos() > deadline {
-                let text = format!("{} batches were not acknowledged in time", self.window.len());
-                return Err(Fault::new(FaultCode::DrainTimedOut, Component::Output, text));
-            }
+            self.keep_to_the_drain()?;
         }
+    }
+
+    /// A stop is answered in time. What keeps us longer than is left is not begun.
+    fn keep_to_the_drain(&mut self) -> Result<(), Fault> {
+        let now = self.shared.clock.nanos();
+        if self.stopping_since.is_none() && self.shared.stop.is_raised() {
+            self.stopping_since = Some(now);
+        }
+        let left = self.drain_max.saturating_sub(self.saver.takes_max()).as_nanos() as u64;
+        if self.stopping_since.is_some_and(|since| now > since + left) {
+            let text = format!("{} batches were not acknowledged in time", self.window.len());
+            return Err(Fault::new(FaultCode::DrainTimedOut, Component::Output, text));
+        }
+        Ok(())
     }
 
     fn failed(&self) -> bool {
