@@ -123,6 +123,8 @@ impl<'a> Delivery<'a> {
         if self.shared.abort.is_raised() {
             return Ok(false);
         }
+        // A sink that takes or acknowledges nothing keeps what was read from coming here, and so the end of it too.
+        self.keep_to_the_drain()?;
         if self.waiting.is_none() {
             let is_quiet = self.window.is_empty() && !self.saver.is_busy();
             let received = if is_quiet { self.rest(made) } else { made.try_recv() };
@@ -134,8 +136,6 @@ impl<'a> Delivery<'a> {
                 Err(TryRecvError::Disconnected) => return Ok(false),
             }
         } else {
-            // A sink that is full keeps what was read from coming here, and so the end of it too.
-            self.keep_to_the_drain()?;
             self.listen(LISTEN)?;
         }
         self.feed()?;
