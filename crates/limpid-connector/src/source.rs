@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use limpid_model::{Batch, Fault, FaultCode, Position, TableName};
 
-use crate::copy::{Admission, Chunk, TableReader};
+use crate::copy::{Admission, Chunk, TableFound, TableReader};
 
 /// Where to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,12 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// As [`Source::open`]; what the server tells only while it sends its log is not found.
     fn foresee(&self, from: &StartPoint) -> Result<Position, Fault>;
+
+    /// The captured tables, asked for without opening anything.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    fn tables(&self) -> Result<Vec<TableFound>, Fault>;
 
     /// A second connection that watches the end of the log.
     ///

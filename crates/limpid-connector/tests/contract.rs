@@ -12,7 +12,7 @@ use limpid_connector::testkit::{
 };
 use limpid_connector::{
     Accepted, Admission, ChangeStream, Chunk, Decode, EncodedBatch, Fenced, Head, Keeping, Next, Saved, Sink,
-    SinkEvent, Source, StartPoint, StreamEvent, TableReader, Until,
+    SinkEvent, Source, StartPoint, StreamEvent, TableFound, TableReader, Until,
 };
 use limpid_model::{Batch, Fault, Position, TableName};
 
@@ -178,6 +178,7 @@ enum SourceFlaw {
     GoesOnWithHaltedTables,
     RefusesEveryChunk,
     LosesARowOfAChunk,
+    InventsARowOfAChunk,
     TakesAnyPosition,
 }
 
@@ -208,6 +209,10 @@ impl Source for FlawedSource {
         self.inner.foresee(from)
     }
 
+    fn tables(&self) -> Result<Vec<TableFound>, Fault> {
+        self.inner.tables()
+    }
+
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
         self.inner.head()
     }
@@ -217,6 +222,11 @@ impl Source for FlawedSource {
             // As if one row had not been committed.
             let fewer: Vec<Vec<u64>> = self.log.lock().unwrap().iter().skip(1).cloned().collect();
             return MemorySource::new(Arc::new(Mutex::new(fewer))).table_reader();
+        }
+        if self.flaw == SourceFlaw::InventsARowOfAChunk {
+            let mut more = self.log.lock().unwrap().clone();
+            more[0].push(77_777_777);
+            return MemorySource::new(Arc::new(Mutex::new(more))).table_reader();
         }
         self.inner.table_reader()
     }
@@ -332,6 +342,7 @@ fn each_flaw_of_a_source_is_named() {
         (SourceFlaw::GoesOnWithHaltedTables, "no row of a halted table comes"),
         (SourceFlaw::RefusesEveryChunk, "a chunk of a table at rest is of use"),
         (SourceFlaw::LosesARowOfAChunk, "a copy has each row that was there"),
+        (SourceFlaw::InventsARowOfAChunk, "a copy has no row that was never there"),
         (SourceFlaw::TakesAnyPosition, "what is no position is refused for good"),
     ] {
         let broken = source_with(flaw).expect_err("a flaw is found").0;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use limpid_codec::cursor::{self, Cursors};
 use limpid_connector::{ChangeStream, Clock, Head, Saved, Sink, Source, StartPoint, StreamEvent, Until};
-use limpid_model::{Component, Fault, FaultCode, FaultKind, PipelineName, Position, Response, TableName};
+use limpid_model::{Component, Fault, FaultCode, PipelineName, Position, Response, TableName};
 use limpid_state::Store;
 
 use crate::backoff::Backoff;
@@ -70,6 +70,9 @@ pub enum Outcome {
 
 /// Runs a pipeline to its end on the calling thread. One that has halted may be run again.
 pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
+    handle.board().phase(Phase::Starting);
+    // What was wished of an earlier life is done by this one.
+    handle.copy_control().take_again();
     let inner = Arc::clone(&parts.observer);
     parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: Arc::clone(&inner) });
     handle.asks().begin(&parts.store, &parts.name);
@@ -100,8 +103,12 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
             && let Some(started) = begun.as_mut().filter(|started| !started.saver.record().delivered.is_empty())
         {
             // What lies between cannot be had: everything is copied anew from where the log is now.
-            parts.observer.fault(&fault, Some(0));
+            let pause = backoff.pause();
+            parts.observer.fault(&fault, Some(pause.as_millis() as u64));
             started.forget_position();
+            if handle.stop_signal().wait(pause) {
+                return Outcome::Stopped;
+            }
             continue;
         }
         handle.board().phase(Phase::Starting);
@@ -158,9 +165,7 @@ impl Started {
             true => self.saver.record().cursors.clone(),
             false => cursor::encode(&Cursors { all: copies, tables: Vec::new() }),
         };
-        if is_moved {
-            observer.moved(&self.saver.record().delivered, &position.text());
-        }
+        let before = self.saver.record().delivered.clone();
         // What the state has is of another reading of the log.
         if is_moved || self.is_forgotten {
             self.saver.begin_anew(position, cursors, history, sink, observer)?;
@@ -168,6 +173,9 @@ impl Started {
             self.saver.begin_at(position, cursors, history, sink, observer)?;
         }
         (self.counted_under, self.is_forgotten) = (Some(self.saver.selection()), false);
+        if is_moved {
+            observer.moved(&before, &position.text());
+        }
         Ok(())
     }
 
@@ -276,9 +284,8 @@ fn open_source(
     let opened = parts.source.open(&from, until, goes_on.then_some(Saved { history, undecided }));
     let passed_over = parts.source.passed_over();
     passed_over.iter().for_each(|(endpoint, fault)| parts.observer.passed_over(endpoint, fault));
-    if let (Some(target), Err(fault)) = (target, &opened)
-        && fault.kind() == FaultKind::Definite
-    {
+    // Tried once, whatever kept it: until it is given up nothing is read.
+    if let (Some(target), Err(fault)) = (target, &opened) {
         parts.observer.move_refused(target, fault);
         handle.copy_control().moved(target);
         return Ok(None);
@@ -290,11 +297,15 @@ fn open_source(
     let mut stream = opened?;
     let head = parts.source.head()?;
     if !goes_on {
-        // Before the first event a stream has nothing else to tell.
-        let history = stream.take_events().into_iter().find_map(|event| match event {
-            StreamEvent::History { version, snapshot } => Some((version, snapshot)),
-            StreamEvent::TableFault { .. } | StreamEvent::Doubt { .. } => None,
-        });
+        let mut history = None;
+        for event in stream.take_events() {
+            match event {
+                StreamEvent::History { version, snapshot } => history = Some((version, snapshot)),
+                StreamEvent::Doubt { code, object } => parts.observer.doubt(code, &object),
+                // Before the first event there is no row that a table could halt at.
+                StreamEvent::TableFault { .. } => {}
+            }
+        }
         let at = stream.opened_at();
         started.begin_at(&at, history, (*copies, *is_resumed), &mut *parts.sink, &*parts.observer)?;
     }

@@ -129,7 +129,9 @@ impl Saver {
     /// There is no schema history that the record's version could be of.
     pub(crate) fn forget_history(&mut self) -> Result<(), Fault> {
         self.record.schema_version = 0;
-        self.store.forget_history(&self.record.pipeline)
+        // Rows of a transaction in progress stay counted under what they were counted under.
+        let selection = self.record.selection.unwrap_or(self.selection);
+        self.store.begin_anew(&self.record.pipeline, &self.record, selection)
     }
 
     /// As [`Saver::begin_at`] for a pipeline that had another position before. The record at the sink first: were the
@@ -163,8 +165,12 @@ impl Saver {
         self.store.begin_anew(&self.record.pipeline, &self.record, self.selection)?;
         if let Some((version, snapshot)) = history {
             self.save_history(version, &snapshot, position)?;
+            // At once: a source that stands still saves nothing for hours, and a start would find none in force.
             self.record.schema_version = version;
-            self.is_stored = false;
+            if self.keeping != Keeping::Nowhere {
+                commit::save_and_wait(sink, &self.record)?;
+            }
+            self.store.save_checkpoint(&self.record.pipeline, &self.record, self.selection)?;
         }
         observer.saved(&self.record.delivered, 0);
         Ok(())

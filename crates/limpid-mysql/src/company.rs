@@ -21,7 +21,7 @@ type State = BTreeMap<(u32, u32), u64>;
 /// The transactions a server holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// `gtid_executed`.
+    /// `gtid_executed`, and what sessions own.
     MySql(GtidSet),
     /// `gtid_binlog_state` and `gtid_slave_pos` together: of each server and domain the last one.
     MariaDb(State),
@@ -41,16 +41,13 @@ impl Holds {
     /// # Errors
     /// Those of a query.
     pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<Self, Fault> {
-        let sql = match facts.flavor {
-            Flavor::MySql => "SELECT @@global.gtid_executed",
-            Flavor::MariaDb => "SELECT CONCAT(@@global.gtid_binlog_state, ',', @@global.gtid_slave_pos)",
-        };
+        if facts.flavor == Flavor::MySql {
+            // A row may be delivered while its commit is still under way: the server's own check counts these too.
+            return owned_and_executed(client).map(Holds::MySql);
+        }
+        let sql = "SELECT CONCAT(@@global.gtid_binlog_state, ',', @@global.gtid_slave_pos)";
         let text = value(client, "read the transactions that the server holds", sql)?;
-        let holds = match facts.flavor {
-            Flavor::MySql => GtidSet::parse_mysql(&text).map(Holds::MySql),
-            Flavor::MariaDb => parse_state(&text).map(Holds::MariaDb),
-        };
-        holds.ok_or_else(|| unreadable(client.endpoint()))
+        parse_state(&text).map(Holds::MariaDb).ok_or_else(|| unreadable(client.endpoint()))
     }
 
     /// What of `wanted` the server lacks; `None` where it holds all of it. On MariaDB a transaction is held if a later

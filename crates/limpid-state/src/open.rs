@@ -39,6 +39,28 @@ pub(crate) fn open(path: &Path, layouts: &[&str]) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
+/// Opens the database that is there, as it is.
+pub(crate) fn look(path: &Path, layouts: &[&str]) -> Result<Connection, Fault> {
+    if !exists(path)? {
+        return Err(faults::fault(FaultCode::StateEmpty, "there is no state in this directory", path));
+    }
+    let mut connection = connect(path)?;
+    check(&connection, path)?;
+    let found = layout::number(&connection).map_err(|error| faults::of_sqlite(error, "look at the state", path))?;
+    let known = i64::try_from(layouts.len()).unwrap_or(i64::MAX);
+    if found > known {
+        let sentence = format!("the state has layout {found}; this release reads up to {known}");
+        return Err(faults::fault(FaultCode::StateNewer, sentence, path));
+    }
+    if found < known {
+        let sentence =
+            format!("the state has layout {found}, which a start brings to {known}, with a copy of it before");
+        return Err(faults::fault(FaultCode::NotInThisVersion, sentence, path));
+    }
+    verify::verify(&mut connection, path).map_err(|error| error.into_fault("check the state", path))?;
+    Ok(connection)
+}
+
 /// Whether there is a state; half of one is damage.
 fn exists(path: &Path) -> Result<bool, Fault> {
     let log = beside(path, "-wal");

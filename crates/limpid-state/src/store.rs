@@ -53,6 +53,20 @@ impl Store {
         Err(faults::fault(limpid_model::FaultCode::StateEmpty, "there is no state in this directory", dir))
     }
 
+    /// As [`Store::open_existing`], to look and not to go on from: neither migrated nor given what later layouts have.
+    ///
+    /// # Errors
+    /// As [`Store::open_existing`]; `NOT_IN_THIS_VERSION` for an older layout, which only a start migrates.
+    pub fn look(dir: &Path) -> Result<Self, Fault> {
+        let path = dir.join("limpid.db");
+        if !path.exists() && !dir.join("limpid.db-wal").exists() {
+            return Self::open_existing(dir);
+        }
+        let lock = DirLock::take(dir)?;
+        let connection = open::look(&path, LAYOUTS)?;
+        Ok(Self { connection: Mutex::new(connection), path, _lock: lock })
+    }
+
     /// As [`Store::open`], for a release that knows these layouts.
     pub(crate) fn open_as(dir: &Path, layouts: &[&str]) -> Result<Self, Fault> {
         // Rows that wait to be delivered will be kept here: nobody else's to read.
@@ -177,8 +191,8 @@ impl Store {
         })
     }
 
-    /// Replaces the checkpoint by one whose position has nothing to do with the earlier one's, and drops the schema
-    /// history: it is of a reading that ended elsewhere. The record's `schema_version` is that of none.
+    /// Replaces the checkpoint by one at which no definitions are in force, and drops the schema history: it is of a reading
+    /// that ended elsewhere. The record's `schema_version` is that of none.
     ///
     /// # Errors
     /// As [`Store::save_checkpoint`].
@@ -192,14 +206,6 @@ impl Store {
         })?;
         self.fold();
         Ok(())
-    }
-
-    /// Drops the schema history: none of it is in force where the sink's record says that the pipeline is.
-    ///
-    /// # Errors
-    /// As [`Store::save_checkpoint`].
-    pub fn forget_history(&self, name: &PipelineName) -> Result<(), Fault> {
-        self.transact("drop the schema history", |transaction| history::forget(transaction, name))
     }
 
     /// The history in force where `schema_version` was: what a start from the sink's own record needs, which may be a

@@ -50,7 +50,7 @@ pub fn doctor(arguments: &DoctorArguments) -> u8 {
                 faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
                 return 2;
             }
-            Err(Unmade::Sink(fault)) => {
+            Err(Unmade::Fault(fault)) => {
                 eprintln!("{}", report::fault(&fault));
                 return 2;
             }

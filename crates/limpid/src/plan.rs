@@ -14,7 +14,7 @@ use limpid_codec::cursor::{self, Cursors};
 use limpid_codec::record;
 use limpid_config::{PipelineSpec, Process, SnapshotMode};
 use limpid_connector::{Clock, Keeping, Source, StartPoint, TableFound};
-use limpid_model::{Component, Fault, FaultCode, PositionRecord, TableName};
+use limpid_model::{Component, Fault, FaultCode, FaultKind, PositionRecord, TableName};
 use limpid_state::{PipelineState, Store};
 
 use crate::cli::{Form, PlanArguments};
@@ -60,6 +60,8 @@ enum Begins {
     At(String),
     /// The position is gone, and the file says that everything is copied anew then.
     Anew(FaultCode),
+    /// It would be tried until this is over.
+    Waits(Fault),
     /// It would halt at once, or not start at all.
     Refused(Fault),
 }
@@ -99,7 +101,7 @@ pub fn plan(arguments: &PlanArguments) -> u8 {
             faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
             2
         }
-        Err(Unmade::Sink(fault)) => {
+        Err(Unmade::Fault(fault)) => {
             eprintln!("{}", report::fault(&fault));
             match fault.code() {
                 FaultCode::SourceUnreachable | FaultCode::SinkUnreachable => 3,
@@ -112,7 +114,7 @@ pub fn plan(arguments: &PlanArguments) -> u8 {
 fn made(spec: &PipelineSpec, data_dir: &Path) -> Result<Plan, Unmade> {
     let clock = Clock::system();
     let mut made = registry::make(spec, None, &clock)?;
-    let found = made.source.table_reader().and_then(|mut reader| reader.tables()).map_err(Unmade::Sink)?;
+    let found = made.source.tables().map_err(Unmade::Fault)?;
     let names: Vec<TableName> = found.iter().map(|table| table.name.clone()).collect();
     let destinations = registry::destinations(spec, &names, &clock)?;
     let state = stored(spec, data_dir);
@@ -129,7 +131,7 @@ fn made(spec: &PipelineSpec, data_dir: &Path) -> Result<Plan, Unmade> {
     let (state, record) = match weighed {
         Ok((state, record)) => (state, record.filter(|record| !record.delivered.is_empty())),
         // What cannot be asked leaves everything open; what is refused is the answer.
-        Err(fault) if fault.code() == FaultCode::SinkUnreachable => return Err(Unmade::Sink(fault)),
+        Err(fault) if fault.code() == FaultCode::SinkUnreachable => return Err(Unmade::Fault(fault)),
         Err(fault) => {
             plan.begins = Begins::Refused(fault);
             (None, None)
@@ -166,7 +168,7 @@ fn made(spec: &PipelineSpec, data_dir: &Path) -> Result<Plan, Unmade> {
 
 fn unreadable() -> Unmade {
     let text = "the cursors of copied tables in the position record cannot be read";
-    Unmade::Sink(Fault::new(FaultCode::PositionTopicInvalid, Component::State, text))
+    Unmade::Fault(Fault::new(FaultCode::PositionTopicInvalid, Component::State, text))
 }
 
 fn work(table: &TableName, cursors: &Cursors) -> Work {
@@ -180,7 +182,7 @@ fn work(table: &TableName, cursors: &Cursors) -> Work {
 
 /// What the state directory holds of the pipeline. It is not made where it is not there.
 fn stored(spec: &PipelineSpec, data_dir: &Path) -> Result<Option<PipelineState>, Fault> {
-    match Store::open_existing(data_dir) {
+    match Store::look(data_dir) {
         Ok(store) => store.find(&spec.name),
         Err(fault) if fault.code() == FaultCode::StateEmpty => Ok(None),
         Err(fault) => Err(fault),
@@ -216,7 +218,7 @@ fn begins(
     match source.foresee(&from) {
         Ok(position) if record.is_some() => Ok(Begins::At(position.text())),
         Ok(position) => Ok(Begins::First(position.text())),
-        Err(fault) if fault.code() == FaultCode::SourceUnreachable => Err(Unmade::Sink(fault)),
+        Err(fault) if fault.code() == FaultCode::SourceUnreachable => Err(Unmade::Fault(fault)),
         Err(fault)
             if record.is_some()
                 && mode == SnapshotMode::WhenNeeded
@@ -224,6 +226,7 @@ fn begins(
         {
             Ok(Begins::Anew(fault.code()))
         }
+        Err(fault) if fault.kind() == FaultKind::Transient => Ok(Begins::Waits(fault)),
         Err(fault) => Ok(Begins::Refused(fault)),
     }
 }

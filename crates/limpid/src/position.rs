@@ -64,7 +64,7 @@ fn set(arguments: &PositionSetArguments) -> Result<u8, Fault> {
         return Ok(0);
     }
     if !is_confirmed(arguments, &asked)? {
-        println!("nothing was done");
+        eprintln!("nothing was done");
         return Ok(2);
     }
     client.confirm_move(&asked)?;
@@ -88,8 +88,8 @@ fn answer(question: &str) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| {
         Fault::new(FaultCode::UsageInvalid, Component::Server, "the answer cannot be read").because(error)
     };
-    print!("{question}");
-    std::io::stdout().flush().map_err(unreadable)?;
+    eprint!("{question}");
+    std::io::stderr().flush().map_err(unreadable)?;
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(unreadable)?;
     Ok(line.trim().to_owned())
@@ -115,7 +115,7 @@ fn follow(client: &Client, asked: &MoveDocument) -> Result<u8, Fault> {
                 return Ok(1);
             }
             (Some(_), _) if clock.nanos() > end => {
-                println!("not there yet; limpid position show {} tells", asked.pipeline);
+                eprintln!("not there yet; limpid position show {} tells", asked.pipeline);
                 return Ok(12);
             }
             (Some(_), _) => clock.sleep(LOOK_EVERY),

@@ -88,7 +88,8 @@ pub struct Made {
 #[derive(Debug)]
 pub enum Unmade {
     Config(Vec<ConfigFault>),
-    Sink(Fault),
+    /// A system that cannot be asked, or refuses.
+    Fault(Fault),
 }
 
 impl From<Vec<ConfigFault>> for Unmade {
@@ -110,7 +111,7 @@ pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Resu
         "kafka" => {
             let (mut options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
             options.delivery = spec.sink.delivery;
-            let sink = KafkaSink::new(options, spec.name.clone(), clock.clone()).map_err(Unmade::Sink)?;
+            let sink = KafkaSink::new(options, spec.name.clone(), clock.clone()).map_err(Unmade::Fault)?;
             (Box::new(sink), topic)
         }
         "file" => {
@@ -187,7 +188,7 @@ pub fn destinations(spec: &PipelineSpec, tables: &[TableName], clock: &Clock) ->
         tables.iter().map(|table| registry.resolve(&spec.name, table).map(|topic| topic.to_string())).collect();
     let legal: Vec<String> = topics.iter().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
     let there = limpid_kafka::doctor::are_there(&options, spec.name.as_str(), &legal, clock);
-    let mut there = there.map_err(Unmade::Sink)?.into_iter();
+    let mut there = there.map_err(Unmade::Fault)?.into_iter();
     let of = |topic: Result<String, Fault>| {
         let is_there = if topic.is_ok() { there.next().flatten() } else { None };
         Destination { topic: Some(topic), is_there }

@@ -158,7 +158,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
     let Common { arguments, clock, .. } = common;
     let made = registry::make(spec, Some(&arguments.data_dir), clock).map_err(|unmade| match unmade {
         Unmade::Config(faults) => config(&faults),
-        Unmade::Sink(fault) => {
+        Unmade::Fault(fault) => {
             eprintln!("{}", report::fault(&fault));
             2
         }

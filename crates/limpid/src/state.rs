@@ -169,7 +169,7 @@ fn at_sink(spec: &PipelineSpec) -> Result<PositionRecord, Failed> {
             faults.iter().for_each(|fault| eprintln!("{}", report::config_fault(fault)));
             Failed::Told(2)
         }
-        Unmade::Sink(fault) => Failed::Fault(fault),
+        Unmade::Fault(fault) => Failed::Fault(fault),
     })?;
     if made.sink.keeping() == Keeping::Nowhere {
         let text = format!("a `{}` sink keeps no position record", spec.sink.kind);

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use limpid_e2e::servers::{Db, both, broker, maria};
-use limpid_e2e::{Case, Ended, Limpid, call, wait_until};
+use limpid_e2e::{Case, Ended, Limpid, call, limpid, wait_until};
 use limpid_stack::kafka::Isolation;
-use limpid_stack::{mariadb, require};
+use limpid_stack::{mariadb, ports, require};
 
 const WAIT: Duration = Duration::from_secs(30);
 const TABLE: &str = "create table t (id int primary key)";
@@ -172,6 +172,30 @@ fn a_halted_pipeline_goes_on_when_it_is_resumed_or_its_position_is_set() -> Resu
     case.sql("insert into t values (4)")?;
     arrives(&running, 4, 1)?;
     ensure!(times(&running, 3) == 0, "a row before the position came");
+    ends_well(running)?;
+    Ok(())
+}
+
+/// A server of the list that is away is no reason to keep trying what the one in use has refused.
+#[test]
+fn a_position_that_is_none_is_refused_at_once_though_another_server_of_the_list_is_away() -> Result<()> {
+    let extra_args = vec!["--log-slave-updates".to_owned()];
+    let Some(server) = require(mariadb::start(&mariadb::Options { extra_args, ..Default::default() })) else {
+        return Ok(());
+    };
+    let (db, nowhere) = (Db::Maria(&server), ports::lease()?);
+    let (here, away) = (format!("127.0.0.1:{}", db.port()), format!("127.0.0.1:{}", nowhere.port()));
+    let case = Case::unstarted(db, "listed", TABLE, |spec| spec.source(&format!("url: mysql://{away},{here}")))?;
+    let (file, data) = (case.pipeline.file.display().to_string(), case.pipeline.data_dir.display().to_string());
+    let mut plan = limpid(&["plan", &file, "--data-dir", &data])?;
+    ensure!(plan.wait(WAIT)? == Ended::Code(0) && plan.stdout().contains("a first start"), "{}", plan.stderr());
+    let (running, name) = (started(&case)?, case.name.clone());
+    case.sql("insert into t values (1)")?;
+    arrives(&running, 1, 1)?;
+    let (ended, said) = set(&running, &name, "gtid:nonsense")?;
+    ensure!(ended == Ended::Code(1), "{ended:?} {said}");
+    case.sql("insert into t values (2)")?;
+    arrives(&running, 2, 1)?;
     ends_well(running)?;
     Ok(())
 }

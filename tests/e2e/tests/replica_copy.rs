@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::broker;
-use limpid_e2e::{Case, Db, Ended, Pair, Spec, Writer, check_copied, seen_in, wait_until};
+use limpid_e2e::{Case, Db, Ended, Pair, Spec, Writer, check_copied, limpid, seen_in, wait_until};
 use limpid_stack::kafka::Isolation;
 
 const WAIT: Duration = Duration::from_secs(60);
@@ -44,6 +44,9 @@ fn copied(pair: &Pair) -> Result<()> {
     let half = ROWS / 2;
     let start = |first| Writer::start_over(pair.first().session()?, &case.name, first, vec![1; half as usize]);
     let writers = vec![start(0)?, start(half)?];
+    let (file, data) = (case.pipeline.file.display().to_string(), case.pipeline.data_dir.display().to_string());
+    let mut plan = limpid(&["plan", &file, "--data-dir", &data])?;
+    ensure!(plan.wait(WAIT)? == Ended::Code(0), "{}", plan.stderr());
     let mut limpid = case.pipeline.run(&[])?;
     limpid.wait_for("the pipeline is running", WAIT)?;
     // In the middle of the copy the replica stands still, and the stream goes on.
@@ -78,8 +81,9 @@ fn copied(pair: &Pair) -> Result<()> {
 }
 
 fn halted(pair: &Pair, name: &str, code: &str, what: &str) -> Result<()> {
-    let mut case =
-        Case::unstarted(pair.first(), name, "create table t (id int primary key)", |spec| from_replica(pair, spec))?;
+    // Even where a position that is gone would be given up: this one is not.
+    let change = |spec: Spec| from_replica(pair, spec).snapshot("{ mode: when-needed, parallel: 2 }");
+    let mut case = Case::unstarted(pair.first(), name, "create table t (id int primary key)", change)?;
     case.sql("insert into t values (1)")?;
     if name != "alone" {
         pair.settle()?;
@@ -94,9 +98,9 @@ fn halted(pair: &Pair, name: &str, code: &str, what: &str) -> Result<()> {
 fn refused(pair: &Pair) -> Result<()> {
     let domain = if pair.first().is_maria() { "set gtid_domain_id=77;" } else { "" };
     pair.second().sql(&format!("{domain} create database stray"))?;
-    halted(pair, "stray", "SOURCE_CHANGED", "the source never had")?;
+    halted(pair, "stray", "SOURCE_REPLICA_UNFIT", "the source never had")?;
     pair.promote()?;
-    halted(pair, "alone", "SOURCE_CHANGED", "no replica")
+    halted(pair, "alone", "SOURCE_REPLICA_UNFIT", "no replica")
 }
 
 #[test]

@@ -226,6 +226,10 @@ impl Source for MemorySource {
         }))
     }
 
+    fn tables(&self) -> Result<Vec<TableFound>, Fault> {
+        MemoryReader(Arc::clone(&self.log)).tables()
+    }
+
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
         Ok(Box::new(MemoryHead(Arc::clone(&self.log))))
     }

@@ -5,6 +5,7 @@
 //! Invariant: everything happens in one captured table whose first column is its key, a 64-bit integer.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use limpid_model::{Batch, FaultKind, NONE, Op, Position, TableName};
@@ -225,7 +226,7 @@ fn copies(rig: &mut dyn SourceRig, source: &mut dyn Source) -> Result<(), Broken
     let table = rig.table();
     let listed = reader.tables()?.into_iter().find(|found| found.name == table);
     holds(listed.is_some_and(|found| found.has_key), "captured tables are listed", || table.to_string())?;
-    let (mut copied, mut rest, mut chunks) = (Vec::new(), Some(KeyRange::default()), 0);
+    let (mut copied, mut rest, mut chunks) = (Vec::<u64>::new(), Some(KeyRange::default()), 0);
     while let Some(range) = rest.take() {
         let ask = ChunkAsk { table: &table, range: &range, predicate: None, rows_max: 6_000, bytes_max: 1 << 20 };
         let Some(mut chunk) = reader.read(&ask)? else { return Err(Broken::new("a table that is there is read")) };
@@ -235,10 +236,12 @@ fn copies(rig: &mut dyn SourceRig, source: &mut dyn Source) -> Result<(), Broken
         }
         (rest, chunks) = (chunk.rest, chunks + 1);
     }
-    let there = rig.keys();
-    // What the waiting wrote meanwhile is the stream's.
-    copied.retain(|key| there.contains(key));
-    let missing = there.iter().filter(|key| **key < MARKS && !copied.contains(key)).count();
+    let there: HashSet<u64> = rig.keys().into_iter().collect();
+    let found: HashSet<u64> = copied.iter().copied().collect();
+    let strange = found.difference(&there).count();
+    holds(strange == 0, "a copy has no row that was never there", || format!("{strange} are strange"))?;
+    // Marks that were written later are the stream's.
+    let missing = there.difference(&found).filter(|key| **key < MARKS).count();
     holds(missing == 0, "a copy has each row that was there", || format!("{missing} are missing"))?;
     let is_ordered = copied.windows(2).all(|pair| pair[0] < pair[1]);
     holds(is_ordered, "chunks are in the key's order and do not meet", || format!("{} rows", copied.len()))?;

@@ -75,7 +75,9 @@ impl Control {
 
     /// The stream is to go on at this position.
     pub(crate) fn move_to(&self, target: String) {
-        *self.target.lock().expect("never held across a panic") = Some(target);
+        let mut asked = self.target.lock().expect("never held across a panic");
+        *asked = Some(target);
+        // Under the lock: cleared with the target, it must not outlive it.
         self.is_moving.store(true, Ordering::Release);
     }
 

@@ -46,7 +46,7 @@ impl ElsewhereReader {
     /// Connects to both, and refuses a replica that cannot be read in place of its source.
     ///
     /// # Errors
-    /// Those of connecting; `POSITION_INVALID` without GTIDs; `SOURCE_CHANGED` for a server that is no whole replica of the
+    /// Those of connecting; `POSITION_INVALID` without GTIDs; `SOURCE_REPLICA_UNFIT` for a server that is no whole replica of the
     /// source.
     pub fn open(options: MySqlOptions, replica: ConnectOptions) -> Result<Self, Fault> {
         let at_replica = MySqlOptions { connect: replica, others: Vec::new(), ..options.clone() };
@@ -71,7 +71,7 @@ impl ElsewhereReader {
         };
         if facts.flavor != link.facts.flavor {
             let text = "tables cannot be read from a server of the other kind than the source";
-            return refused(FaultCode::SourceChanged, text, "set source.snapshot-from to a replica of source.url");
+            return refused(FaultCode::SourceReplicaUnfit, text, "set source.snapshot-from to a replica of source.url");
         }
         if !facts.gtids || !link.facts.gtids {
             let text = "tables can be read from a replica only where both have GTIDs";
@@ -85,8 +85,8 @@ impl ElsewhereReader {
             let text =
                 "what is to be read from is no replica, or one that filters what it replicates, or may not be asked";
             let right = if facts.flavor == Flavor::MariaDb { "REPLICA MONITOR" } else { "REPLICATION CLIENT" };
-            let help = format!("GRANT {right} ON *.* TO '{}'@'...' there; see SOURCE_CHANGED", link.connect.user);
-            return refused(FaultCode::SourceChanged, text, &help);
+            let help = format!("GRANT {right} ON *.* TO '{}'@'...' there", link.connect.user);
+            return refused(FaultCode::SourceReplicaUnfit, text, &help);
         }
         if facts.flavor == Flavor::MariaDb && !fence::has_exact_position(&mut link)? {
             let text = "the replica's position is not in one table of InnoDB's, or may not be read";
@@ -101,7 +101,11 @@ impl ElsewhereReader {
                 "the replica holds transactions that the source never had: {}",
                 company::cut(&lacking.set.to_string())
             );
-            return refused(FaultCode::SourceChanged, &text, "set source.snapshot-from to a replica of source.url");
+            return refused(
+                FaultCode::SourceReplicaUnfit,
+                &text,
+                "set source.snapshot-from to a replica of source.url",
+            );
         }
         self.own = theirs.own(&link.facts);
         self.replica.link = Some(link);
@@ -151,7 +155,8 @@ impl TableReader for ElsewhereReader {
         let own = Holds::read(&mut link.client, &link.facts)?.own(&link.facts);
         if own != self.own {
             let text = "the replica that tables are read from has begun to write transactions of its own";
-            let fault = Fault::new(FaultCode::SourceChanged, Component::Input, text).about(link.connect.endpoint());
+            let fault =
+                Fault::new(FaultCode::SourceReplicaUnfit, Component::Input, text).about(link.connect.endpoint());
             return Err(fault.help("leave source.snapshot-from out, or set it to a replica that nobody writes to"));
         }
         self.replica.link = Some(link);

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{ChangeStream, Clock, Head, Saved, Source, StartPoint, TableReader, Until};
+use limpid_connector::{ChangeStream, Clock, Head, Saved, Source, StartPoint, TableFound, TableReader, Until};
 use limpid_model::{Component, Fault, FaultCode, Position};
 
 use super::prepared::Prepared;
@@ -231,6 +231,7 @@ impl Source for MySqlSource {
                     self.by_gtid = stream.assembler.position().gtids.is_some();
                     return Ok(Box::new(stream));
                 }
+                Err(fault) if is_ours(fault.code()) => return Err(fault),
                 Err(fault) => refused.push((nth, fault)),
             }
         }
@@ -242,6 +243,19 @@ impl Source for MySqlSource {
         for nth in self.servers.order() {
             match self.foresee_at(nth, from) {
                 Ok(position) => return Ok(Position::new(position)),
+                Err(fault) if self.servers.role(nth) == Role::Only => return Err(fault),
+                Err(fault) => refused.push((nth, fault)),
+            }
+        }
+        Err(self.servers.conclude(&refused))
+    }
+
+    fn tables(&self) -> Result<Vec<TableFound>, Fault> {
+        let mut refused = Vec::new();
+        for nth in self.servers.order() {
+            let options = MySqlOptions { connect: self.servers.connect(nth).clone(), ..self.options.clone() };
+            match MySqlTableReader::open(options).and_then(|mut reader| reader.tables()) {
+                Ok(found) => return Ok(found),
                 Err(fault) if self.servers.role(nth) == Role::Only => return Err(fault),
                 Err(fault) => refused.push((nth, fault)),
             }
@@ -274,6 +288,12 @@ impl Source for MySqlSource {
     fn passed_over(&mut self) -> Vec<(String, Fault)> {
         self.servers.take_passed_over()
     }
+}
+
+/// True for what is wrong on our own side, which no other server mends.
+const fn is_ours(code: FaultCode) -> bool {
+    use FaultCode as C;
+    matches!(code, C::XaRowsLost | C::StateDiskFull | C::StateUnwritable | C::StateCorrupt)
 }
 
 /// The end that was asked for, which must be of a kind that the stream will meet.

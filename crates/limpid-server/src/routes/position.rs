@@ -8,6 +8,7 @@
 use std::sync::Mutex;
 
 use hyper::StatusCode;
+use limpid_model::FaultCode;
 
 use super::Asked;
 use super::status::{fault, unknown};
@@ -91,7 +92,8 @@ pub(super) fn set(site: &Site, asked: &Asked<'_>) -> Answer {
     let (pipeline, now) = (&shown.view.name, site.now().nanos);
     let Some(word) = word else {
         let Some(confirm) = site.questions.ask(pipeline, &to, now) else {
-            return Answer::bad_request("this machine has no random numbers to ask with");
+            let text = "this machine has no random numbers to ask with";
+            return Answer::error(StatusCode::INTERNAL_SERVER_ERROR, FaultCode::HttpAnswerFailed, text);
         };
         let from = shown.status().position;
         let document = MoveDocument {

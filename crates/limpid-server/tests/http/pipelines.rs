@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use limpid_connector::{
     Accepted, Admission, ChangeStream, Chunk, Clock, Decode, DecodeTally, EncodedBatch, Head, HeadSeen, Next, Saved,
-    Sink, SinkEvent, Source, StartPoint, Stop, StreamEvent, TableReader, Until,
+    Sink, SinkEvent, Source, StartPoint, Stop, StreamEvent, TableFound, TableReader, Until,
 };
 use limpid_engine::{CopyOptions, Handle, Misfit, OnRowError, Parts, Phase, Unobserved};
 use limpid_model::{
@@ -231,6 +231,10 @@ impl Source for MemorySource {
     }
 
     fn foresee(&self, _: &StartPoint) -> Result<Position, Fault> {
+        unreachable!("nobody plans here")
+    }
+
+    fn tables(&self) -> Result<Vec<TableFound>, Fault> {
         unreachable!("nobody plans here")
     }
 

@@ -33,8 +33,10 @@ pub(super) fn text(plan: &Plan) -> String {
         Begins::Anew(code) => {
             line(format_args!("  start      the position is gone ({code}): everything is copied anew"));
         }
-        Begins::Refused(fault) => {
-            line(format_args!("  start      REFUSED"));
+        Begins::Waits(fault) | Begins::Refused(fault) => {
+            let word =
+                if matches!(plan.begins, Begins::Waits(_)) { "tried again until this is over" } else { "REFUSED" };
+            line(format_args!("  start      {word}"));
             report::fault(fault).lines().for_each(|text| line(format_args!("             {text}")));
         }
     }
@@ -89,6 +91,7 @@ pub(super) fn document(plan: &Plan) -> Value {
         Begins::First(position) => ("first", Some(position), None),
         Begins::At(position) => ("resume", Some(position), None),
         Begins::Anew(code) => ("anew", None, Some(*code)),
+        Begins::Waits(fault) => ("waits", None, Some(fault.code())),
         Begins::Refused(fault) => ("refused", None, Some(fault.code())),
     };
     let (tables, rows, bytes, chunks) = work(plan);

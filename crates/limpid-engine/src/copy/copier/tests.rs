@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use limpid_codec::cursor::{Cursors, encode};
-use limpid_connector::{
-    Admission, ChangeStream, Chunk, Decode, Head, Next, Saved, SourceLoad, StartPoint, Stop, StreamEvent, Until,
-};
+use limpid_connector::testkit::{MemoryLog, MemorySource};
+use limpid_connector::{Admission, ChangeStream, Chunk, Decode, Next, SourceLoad, Stop, StreamEvent};
 use limpid_model::{Batch, Position, PositionValue, TxnId};
 
 use super::*;
@@ -114,27 +113,6 @@ impl ChangeStream for Stream {
     }
 }
 
-struct NoSource;
-
-impl Source for NoSource {
-    fn open(&mut self, _: &StartPoint, _: &Until, _: Option<Saved>) -> Result<Box<dyn ChangeStream>, Fault> {
-        unreachable!("only tables are read here")
-    }
-    fn foresee(&self, _: &StartPoint) -> Result<Position, Fault> {
-        unreachable!("nobody plans here")
-    }
-
-    fn head(&self) -> Result<Box<dyn Head>, Fault> {
-        unreachable!("only tables are read here")
-    }
-    fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault> {
-        unreachable!("the reader is given")
-    }
-    fn endpoint(&self) -> String {
-        String::new()
-    }
-}
-
 /// Reads the table whole beside a reader thread's part; what passed, how the stream was held, and how reading ended.
 fn read_whole(fails: bool) -> (Vec<Mark>, Vec<bool>, Result<(), Fault>, Work) {
     let (stop, abort, clock) = (Stop::new(), Stop::new(), Clock::system());
@@ -150,7 +128,9 @@ fn read_whole(fails: bool) -> (Vec<Mark>, Vec<bool>, Result<(), Fault>, Work) {
         Arc::new(Unobserved),
     );
     let copying = copying.unwrap();
-    let parts = CopierParts { source: &NoSource, clock: &clock, copying: &copying };
+    // The reader is given: nobody asks it for one.
+    let source = MemorySource::new(MemoryLog::default());
+    let parts = CopierParts { source: &source, clock: &clock, copying: &copying };
     let mut reader = Reader { pieces: 2, fails };
     let work = copying.plan().next();
     parts.work(&mut reader, work).unwrap();
