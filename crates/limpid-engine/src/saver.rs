@@ -6,6 +6,7 @@
 //! it. Beside the rows a record is saved only for a position that is covered; in their transaction it is that of the
 //! last batch handed in, and whatever was handed in before it becomes durable with it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,7 +181,11 @@ impl Saver {
     /// has named are here alone: a state without them must be told from ours.
     pub(crate) fn held_at(&mut self, position: &Position) -> Result<(Vec<String>, ChangeNumber), Fault> {
         let undecided = position.undecided();
-        let is_new = undecided.iter().any(|name| !self.held.contains(name));
+        if undecided == self.held {
+            return Ok((undecided, self.change));
+        }
+        let known: HashSet<&String> = self.held.iter().collect();
+        let is_new = undecided.iter().any(|name| !known.contains(name));
         let change = match is_new {
             true => self.store.raise_change(&self.record.pipeline)?,
             false => self.change,
