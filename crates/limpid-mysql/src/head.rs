@@ -10,6 +10,7 @@ use limpid_connector::{Head, HeadSeen};
 use limpid_model::{Fault, Position};
 
 use crate::client::{Client, ConnectOptions};
+use crate::copy::ServerMark;
 use crate::held::Looks;
 use crate::position::LogPosition;
 use crate::server::{self, ServerFacts};
@@ -36,7 +37,7 @@ impl Head for LogHead {
             Some(link) => link,
             None => link(&self.connect)?,
         };
-        let is_missing = self.may_ask && self.looks.is_holding() && self.misses(&mut client)?;
+        let is_missing = self.may_ask && self.looks.is_holding() && self.misses(&mut client, &facts)?;
         let head = server::look(&mut client, &facts, &self.connect)?;
         if is_missing {
             self.looks.ends_at(&head);
@@ -64,9 +65,10 @@ impl LogHead {
         Ok(Self { link: Some(link(connect)?), connect: connect.clone(), looks, unasked: 0, may_ask: true })
     }
 
-    /// True if the server has forgotten a transaction that is held.
+    /// True if the server has forgotten a transaction that is held. After a failure it may be another server than the
+    /// stream's.
     #[cold]
-    fn misses(&mut self, client: &mut Client) -> Result<bool, Fault> {
+    fn misses(&mut self, client: &mut Client, facts: &ServerFacts) -> Result<bool, Fault> {
         self.unasked += 1;
         if self.unasked < ASK_EVERY {
             return Ok(false);
@@ -77,7 +79,7 @@ impl LogHead {
             self.looks.refused();
             return Ok(false);
         };
-        Ok(self.looks.listed(&listed))
+        Ok(self.looks.listed(&ServerMark::of(facts), &listed))
     }
 }
 

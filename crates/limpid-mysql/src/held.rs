@@ -57,6 +57,9 @@ pub struct Held {
     undecided: Option<Arc<Undecided>>,
     /// Something changed since the last [`Held::persist`].
     moved: bool,
+    /// Something could not be kept. Nobody knows what of it is on disk, so no position of this stream may pass any more:
+    /// the next one reads the log again, and writes anew.
+    failed: Option<FaultCode>,
     /// What is committed now lies before our start.
     pub passes_over: bool,
     /// Files of another place in the log, to be cleared once a position of this stream is saved.
@@ -67,7 +70,7 @@ pub struct Held {
 struct Item {
     identity: Identity,
     body: Body,
-    /// It counts as rolled back, though nobody said so. Its rows are kept as long as we run all the same.
+    /// It counts as rolled back, though nobody said so. Its rows are kept as long as this stream all the same.
     presumed: bool,
 }
 
@@ -112,8 +115,9 @@ impl Held {
                 held.sweep(dir)?;
             }
         }
-        (held.dir, held.moved) = (dir, true);
+        held.dir = dir;
         held.tell();
+        held.moved = true;
         Ok(held)
     }
 
@@ -212,15 +216,13 @@ impl Held {
         }
     }
 
-    /// The transaction that is being read was prepared at `place`; it has rows of ours.
+    /// The transaction that is being read was prepared at `place`; it has rows of ours. As [`Held::prepare_nothing`].
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn prepare(&mut self, xid: Xid, place: &str, undone: Vec<(u64, u64)>) -> Result<(), Fault> {
-        let Some(gathering) = self.gathering.take() else { return Ok(()) };
+    pub fn prepare(&mut self, xid: Xid, place: &str, undone: Vec<(u64, u64)>) -> Result<Option<String>, Fault> {
+        let Some(gathering) = self.gathering.take() else { return Ok(None) };
         let identity = Identity { name: format!("{xid}@{place}"), xid, undone };
-        // One of the same id was decided without a word: the server has no two.
-        self.forget(&identity.xid.clone());
         let body = match (gathering.writer.finish(&identity)?, &self.dir) {
             (Written::File(file), Some(dir)) => {
                 let path = path_of(dir, &identity.name);
@@ -231,21 +233,28 @@ impl Held {
             (Written::Memory(bytes), _) => Body::Memory(bytes),
             (Written::File(_), None) => unreachable!("a file is written where there is a folder"),
         };
+        let older = self.prepare_nothing(&identity.xid);
         self.items.push(Item { identity, body, presumed: false });
-        self.tell();
-        Ok(())
+        self.moved = true;
+        Ok(older)
     }
 
-    /// The log says more of an id that is listed: what it was listed for is over.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn decided_elsewhere(&mut self, xid: &Xid) -> Result<(), Fault> {
+    /// A transaction without rows of ours was prepared. One of the same id that is held was decided without a word, since
+    /// a server has no two; returns its name, unless it was given up before.
+    pub fn prepare_nothing(&mut self, xid: &Xid) -> Option<String> {
+        let older = self.forget(xid);
+        self.leave_list(xid);
+        older.filter(|older| !older.presumed).map(|older| older.identity.name)
+    }
+
+    /// The log says more of an id that is listed: what it was listed for is over. On disk it stays until a position
+    /// beyond this place is saved: a restart before it meets the same again.
+    fn leave_list(&mut self, xid: &Xid) {
         if self.listed.why(xid).is_some() {
-            self.listed.remove(xid);
-            self.listed.save()?;
+            self.decided += 1;
+            self.listed.leave(xid, self.decided);
+            self.moved = true;
         }
-        Ok(())
     }
 
     /// The rows of a prepared transaction; `None` if it is not held.
@@ -274,25 +283,25 @@ impl Held {
 
     /// A transaction was decided, and all of its rows have left if it was committed.
     pub fn decide(&mut self, xid: &Xid) {
-        if self.forget(xid) {
-            self.tell();
-        }
+        self.forget(xid);
+        self.leave_list(xid);
     }
 
-    fn forget(&mut self, xid: &Xid) -> bool {
-        let Some(found) = self.items.iter().position(|item| item.identity.xid == *xid) else { return false };
+    fn forget(&mut self, xid: &Xid) -> Option<Item> {
+        let found = self.items.iter().position(|item| item.identity.xid == *xid)?;
         let item = self.items.remove(found);
         self.decided += 1;
         if let Some(path) = item.path() {
             self.gone.push_back((self.decided, path.to_owned()));
         }
-        true
+        self.moved = true;
+        Some(item)
     }
 
-    /// What is held is on disk from here on.
+    /// What is held is on disk from here on, and said by positions from here on.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Those of the disk, and then for ever.
     #[inline]
     pub fn persist(&mut self) -> Result<(), Fault> {
         if self.moved { self.persist_now() } else { Ok(()) }
@@ -300,8 +309,30 @@ impl Held {
 
     #[cold]
     fn persist_now(&mut self) -> Result<(), Fault> {
+        self.check()?;
+        self.write_out().map_err(|fault| self.fail(fault))?;
+        self.tell();
         self.moved = false;
-        self.looks.hold(self.items.iter().filter(|item| !item.presumed).map(|item| &item.identity));
+        Ok(())
+    }
+
+    fn fail(&mut self, fault: Fault) -> Fault {
+        (self.failed, self.moved) = (Some(fault.code()), true);
+        fault
+    }
+
+    /// # Errors
+    /// Something could not be kept before.
+    #[inline]
+    pub fn check(&self) -> Result<(), Fault> {
+        self.failed.map_or(Ok(()), |code| {
+            let text = "a prepared XA transaction could not be kept, so that no position may pass it";
+            Err(Fault::new(code, Component::State, text))
+        })
+    }
+
+    fn write_out(&mut self) -> Result<(), Fault> {
+        self.looks.hold(self.items.iter().map(|item| &item.identity));
         let Some(dir) = &self.dir else { return Ok(()) };
         let mut is_new = false;
         for item in &mut self.items {
@@ -333,40 +364,52 @@ impl Held {
         }
         let decided = position.undecided.as_ref().map_or(0, |undecided| undecided.decided);
         while self.gone.front().is_some_and(|(number, _)| *number <= decided) {
-            if let Some((_, path)) = self.gone.pop_front() {
+            if let Some((_, path)) = self.gone.pop_front()
+                && !self.items.iter().any(|item| item.path() == Some(&*path))
+            {
                 // What stays is cleared at the next start.
                 let _ = fs::remove_file(path);
             }
         }
+        if self.listed.drop_left(decided) {
+            // An id that stays in the file leaves it with its next PREPARE, without which there is no commit.
+            let _ = self.listed.save();
+        }
     }
 
-    /// Those that the server has forgotten and whose decision would lie before this place count as rolled back;
-    /// returns their names.
+    /// Those that the server has forgotten and whose decision would lie before this place count as rolled back, until it
+    /// lists them again. Returns the names of those given up; `None` where nothing changed.
     ///
     /// # Errors
     /// Those of the disk.
     #[inline]
-    pub fn presume(&mut self, position: &LogPosition) -> Result<Vec<String>, Fault> {
-        if self.looks.has_verdicts() { self.presume_now(position) } else { Ok(Vec::new()) }
+    pub fn presume(&mut self, position: &LogPosition) -> Result<Option<Vec<String>>, Fault> {
+        if self.looks.has_verdicts() { self.presume_now(position) } else { Ok(None) }
     }
 
     #[cold]
-    fn presume_now(&mut self, position: &LogPosition) -> Result<Vec<String>, Fault> {
-        let forgotten = self.looks.take_verdicts(|head| position.reaches(head));
-        let mut names = Vec::new();
+    fn presume_now(&mut self, position: &LogPosition) -> Result<Option<Vec<String>>, Fault> {
+        let verdicts = self.looks.take_verdicts(|head| position.reaches(head));
+        let (mut names, mut back) = (Vec::new(), Vec::new());
         for item in &mut self.items {
-            if !item.presumed && forgotten.contains(&item.identity.name) {
+            let Identity { name, xid, .. } = &item.identity;
+            if !item.presumed && verdicts.forgotten.contains(name) {
                 item.presumed = true;
-                self.listed.add(item.identity.xid.clone(), Why::RolledBackUnseen);
-                names.push(item.identity.name.clone());
+                self.listed.add(xid.clone(), Why::RolledBackUnseen);
+                names.push(name.clone());
+            } else if item.presumed && verdicts.back.contains(name) {
+                item.presumed = false;
+                back.push(xid.clone());
             }
         }
         if !names.is_empty() {
             // Before a position passes that no longer says that it is held.
-            self.listed.save()?;
-            self.tell();
+            self.listed.save().map_err(|fault| self.fail(fault))?;
         }
-        Ok(names)
+        back.iter().for_each(|xid| self.leave_list(xid));
+        let is_changed = !names.is_empty() || !back.is_empty();
+        self.moved |= is_changed;
+        Ok(is_changed.then_some(names))
     }
 
     /// True while something is held.
@@ -380,14 +423,13 @@ impl Held {
         self.looks.take_refusal()
     }
 
-    /// What a position says.
+    /// What a position says, as of the last [`Held::persist`].
     #[inline]
     pub fn undecided(&self) -> Option<Arc<Undecided>> {
         self.undecided.clone()
     }
 
     fn tell(&mut self) {
-        self.moved = true;
         let held = self.items.iter().filter(|item| !item.presumed);
         let names: Vec<String> = held.map(|item| item.identity.name.clone()).collect();
         let is_anything = !names.is_empty() || self.decided > 0;

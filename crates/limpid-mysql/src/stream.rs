@@ -12,6 +12,8 @@ mod prepared;
 mod reach;
 mod refusal;
 mod servers;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,9 +91,11 @@ impl ChangeStream for MySqlStream {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
+        self.assembler.held.check()?;
         match self.advance(batch, wait) {
-            // Whole transactions that were read before it still go out, so that a halt is at the place of its fault.
-            Err(fault) if self.assembler.has_news() => {
+            // Whole transactions that were read before it still go out, so that a halt is at the place of its fault; but
+            // not past what could not be kept.
+            Err(fault) if self.assembler.has_news() && self.assembler.held.check().is_ok() => {
                 self.fault = Some(fault);
                 self.assembler.give_up_group();
                 self.take(batch)?;

@@ -110,3 +110,20 @@ fn vectors_are_read_from_fixture() {
     assert_eq!(read.last_types, ["Int { bits: 32, signed: true }", "Vector { dimensions: 3 }"]);
     assert_eq!(read.last_bytes, [1.5f32, -2.0, 0.25].map(f32::to_le_bytes).concat());
 }
+
+/// As servers would write one that also changed a table outside transactions.
+#[test]
+fn rows_of_an_xa_group_that_ends_in_a_rollback_are_dropped_from_fixture() {
+    for end in ["XA ROLLBACK X'61',X'',1", "XA COMMIT X'61',X'',1"] {
+        let mut log = Log::new("8.0.36", true);
+        log.push(number::GTID, 0, &fixture::gtid(1)).push(number::QUERY, 0, &fixture::query("XA START X'61',X'',1"));
+        log.push(number::TABLE_MAP, 0, &fixture::table_map(1)).push(kind::WRITE_V2, 0, &fixture::rows(1, [1]));
+        log.push(number::QUERY, 0, &fixture::query("XA END X'61',X'',1"));
+        log.push(number::QUERY, 0, &fixture::query(end)).transaction(2, 2);
+        let read = log.read(Flavor::MySql);
+        assert!(read.fault.is_none(), "{:?}", read.fault);
+        let expected = if end.starts_with("XA ROLLBACK") { vec![2] } else { vec![1, 2] };
+        assert_eq!(read.ids(), expected, "{end}");
+        assert_eq!(read.rows.last().map(|(_, gno, _)| *gno), Some(2));
+    }
+}

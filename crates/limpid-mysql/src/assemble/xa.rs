@@ -64,10 +64,9 @@ impl Assembler {
             return self.end_group(Ending::Committed);
         }
         let xid = prepared_xid(body).ok_or_else(|| self.malformed("XA PREPARE", at))?;
-        self.held.decided_elsewhere(&xid)?;
         self.schemas.forget_prepared(&xid);
         let bytes = self.held.gathered_bytes();
-        match &mut self.group {
+        let older = match &mut self.group {
             Some(group) if bytes > 0 => {
                 let undone = std::mem::take(&mut group.marks).into_undone();
                 let place = match group.id {
@@ -75,14 +74,19 @@ impl Assembler {
                     id => txn_text(&NamedTxn { id, tag: group.tag.clone().unwrap_or_default() }),
                 };
                 self.held.course.note(&xid, Step::Prepared, &self.file, at);
-                self.held.prepare(xid, &place, undone)?;
                 // What is small waits in memory for the batch to be taken.
                 self.settled_bytes += bytes;
+                self.held.prepare(xid, &place, undone)?
             }
             _ => {
                 self.held.discard();
+                let older = self.held.prepare_nothing(&xid);
                 self.schemas.remember_prepared(xid);
+                older
             }
+        };
+        if let Some(name) = older {
+            self.schemas.doubt(FaultCode::XaRolledBackUnseen, name);
         }
         self.end_group(Ending::Prepared)
     }
@@ -112,7 +116,6 @@ impl Assembler {
         }
         if let Some((reader, undone)) = self.held.read(&xid)? {
             self.held.course.note(&xid, Step::Committed, &self.file, at);
-            self.held.decided_elsewhere(&xid)?;
             let EventHead { kind, seconds, server, .. } = *head;
             self.replay = Some(Replay { reader, commit: Some(RowsHead { kind, seconds, server, at }) });
             let group = self.group_at(at);
@@ -121,7 +124,7 @@ impl Assembler {
             return Ok(Fed::Replay);
         }
         if self.held.passes_over {
-            self.held.decided_elsewhere(&xid)?;
+            self.group_at(at).decides = Some(xid);
             return self.end_group(Ending::Committed);
         }
         let place = format!("{xid}, committed at {}:{at}", self.file);
@@ -140,13 +143,12 @@ impl Assembler {
         self.end_group(Ending::Committed)
     }
 
-    /// XA ROLLBACK of a transaction that was prepared before.
+    /// XA ROLLBACK of a transaction that was prepared before, or of one whose rows stand before it in the same group.
     #[cold]
     pub(super) fn xa_rollback(&mut self, at: u64, xid: Xid) -> Result<Fed, Fault> {
         self.schemas.forget_prepared(&xid);
-        self.held.decided_elsewhere(&xid)?;
         self.group_at(at).decides = Some(xid);
-        self.end_group(Ending::Committed)
+        self.end_group(Ending::RolledBack)
     }
 
     /// True while rows are to be read back before the next event.
@@ -251,8 +253,8 @@ impl Assembler {
             return Ok(());
         }
         let position = self.position();
-        for name in self.held.presume(&position)? {
-            self.schemas.doubt(FaultCode::XaRolledBackUnseen, name);
+        if let Some(names) = self.held.presume(&position)? {
+            names.into_iter().for_each(|name| self.schemas.doubt(FaultCode::XaRolledBackUnseen, name));
             self.moved = true;
         }
         if self.held.is_blind() {

@@ -3,7 +3,9 @@
 //! Owns: the last few places of each id. Does not own: what is held.
 //!
 //! Invariant: a chunk that may lack rows of a commit, though its fence is behind that commit and the stream had told
-//! them before the chunk was asked for, is known to.
+//! them before the chunk was asked for, is known to, as far as this very stream read that commit. Of one that an earlier
+//! stream read, and that became visible only after this one began, nothing is known: an id that is listed and unknown may
+//! stay prepared for days, and no chunk could pass meanwhile.
 //!
 //! The hazard: both servers write `XA COMMIT` into the log first, and make its rows visible later. Whatever the stream
 //! meets after a chunk was begun is dropped from the chunk anyway, key by key. What is left are commits below the end of

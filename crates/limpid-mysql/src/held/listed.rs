@@ -2,14 +2,15 @@
 //!
 //! Owns: the list and its file. Does not own: asking the server (`looks`), what a commit leads to (`assemble`).
 //!
-//! Invariant: the file is whole or not there. One that is damaged, or of another selection of tables, is made anew
-//! from what the server lists now.
+//! Invariant: the file is whole or not there. One that is damaged is made anew from what the server lists now; to one of
+//! another selection of tables that is added. An id leaves the file only once a position beyond what ended it is saved.
 //!
 //! Form: text. A line with the form's version and the selection, a line for each id, a line with XXH3-64 of all before.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use limpid_model::Fault;
@@ -37,24 +38,31 @@ pub struct Listed {
     path: Option<PathBuf>,
     selection: u64,
     ids: HashMap<Xid, Why>,
+    /// No longer listed, but still in the file: until so many decisions are saved.
+    leaving: Vec<(u64, Xid, Why)>,
 }
 
 impl Listed {
     /// An empty list to be kept in `dir`.
     pub fn new(dir: Option<&Path>, selection: u64) -> Self {
-        Self { path: dir.map(|dir| dir.join(FILE)), selection, ids: HashMap::new() }
+        Self { path: dir.map(|dir| dir.join(FILE)), selection, ..Self::default() }
     }
 
-    /// The list kept in `dir` for this selection. `Err` with those that were given up, where it must be made anew.
-    pub fn load(dir: Option<&Path>, selection: u64) -> Result<Self, Self> {
-        let mut fresh = Self::new(dir, selection);
-        let text = fresh.path.as_ref().and_then(|path| fs::read_to_string(path).ok());
-        let Some((of, ids)) = text.as_deref().and_then(parse) else { return Err(fresh) };
-        if of == selection {
-            return Ok(Self { ids, ..fresh });
-        }
-        fresh.ids = ids.into_iter().filter(|(_, why)| *why == Why::RolledBackUnseen).collect();
-        Err(fresh)
+    /// The list kept in `dir`, and whether it was made for this selection. Else what the server lists is to be added: a
+    /// transaction that was prepared before the start stays so whatever is captured.
+    ///
+    /// # Errors
+    /// Those of the disk. A file that is not there or damaged is none: the list is empty then.
+    pub fn load(dir: Option<&Path>, selection: u64) -> Result<(Self, bool), Fault> {
+        let fresh = Self::new(dir, selection);
+        let Some(path) = &fresh.path else { return Ok((fresh, false)) };
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok((fresh, false)),
+            Err(error) => return Err(of_io(error, "read the list of XA transactions", Some(path))),
+        };
+        let Some((of, ids)) = std::str::from_utf8(&bytes).ok().and_then(parse) else { return Ok((fresh, false)) };
+        Ok((Self { ids, ..fresh }, of == selection))
     }
 
     pub fn add(&mut self, xid: Xid, why: Why) {
@@ -63,6 +71,20 @@ impl Listed {
 
     pub fn remove(&mut self, xid: &Xid) {
         self.ids.remove(xid);
+    }
+
+    /// It is not listed any more; the file follows once decision `number` is saved.
+    pub fn leave(&mut self, xid: &Xid, number: u64) {
+        if let Some((xid, why)) = self.ids.remove_entry(xid) {
+            self.leaving.push((number, xid, why));
+        }
+    }
+
+    /// So many decisions are saved. True if there is something to be taken out of the file.
+    pub fn drop_left(&mut self, decided: u64) -> bool {
+        let before = self.leaving.len();
+        self.leaving.retain(|(number, ..)| *number > decided);
+        self.leaving.len() < before
     }
 
     pub fn has_any_before_start(&self) -> bool {
@@ -84,7 +106,9 @@ impl Listed {
 
     fn text(&self) -> String {
         let mut text = format!("limpid-xa 1 {:016x}\n", self.selection);
-        for (xid, why) in &self.ids {
+        // Of two lines of an id the later one counts.
+        let leaving = self.leaving.iter().map(|(_, xid, why)| (xid, why));
+        for (xid, why) in leaving.chain(&self.ids) {
             let why = match why {
                 Why::BeforeStart => 'b',
                 Why::RolledBackUnseen => 'r',

@@ -3,9 +3,10 @@
 //! Owns: the board between the two, reading `XA RECOVER`. Does not own: the connection (`head`), what a verdict leads
 //! to (`held`).
 //!
-//! Invariant: a transaction is given up only after two looks in a row did not list it, at the end of the log that was
-//! taken after the second. Both servers list a transaction until its decision is in the log, so a decision that
-//! somebody made is below that end.
+//! Invariant: a transaction is given up only after two looks in a row at the stream's own server did not list it, at the
+//! end of the log that was taken after the second. Both servers list a transaction until its decision is in the log, so a
+//! decision that somebody made is below that end. One that was not listed yet (a server may wait for a replica between
+//! its log and its list) is taken back when it is.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::spool::Identity;
 use crate::client::TextRows;
+use crate::copy::ServerMark;
 use crate::ddl::Xid;
 use crate::position::LogPosition;
 
@@ -28,6 +30,8 @@ pub struct Looks {
 
 #[derive(Debug, Default)]
 struct Board {
+    /// The server that the stream reads. What another one lists says nothing.
+    server: Option<ServerMark>,
     held: HashMap<String, Watched>,
 }
 
@@ -38,15 +42,31 @@ struct Watched {
     missed: u32,
     /// The end of the log after the second of them.
     verdict: Option<LogPosition>,
+    is_given_up: bool,
+    /// The server lists it again, or at last.
+    is_back: bool,
+}
+
+/// What looks led to, by name.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    pub forgotten: HashSet<String>,
+    pub back: HashSet<String>,
 }
 
 impl Looks {
+    /// From the stream: the server that it reads.
+    pub fn belong_to(&self, server: ServerMark) {
+        self.board().server = Some(server);
+    }
+
     /// From the stream: what is held now.
     pub(super) fn hold<'a>(&self, held: impl Iterator<Item = &'a Identity>) {
         let mut board = self.board();
         let mut before = std::mem::take(&mut board.held);
         for identity in held {
-            let fresh = || Watched { xid: identity.xid.clone(), missed: 0, verdict: None };
+            let xid = || identity.xid.clone();
+            let fresh = || Watched { xid: xid(), missed: 0, verdict: None, is_given_up: false, is_back: false };
             let watched = before.remove(&identity.name).unwrap_or_else(fresh);
             board.held.insert(identity.name.clone(), watched);
         }
@@ -58,11 +78,21 @@ impl Looks {
         self.is_holding.load(Ordering::Relaxed)
     }
 
-    /// From the head: what the server lists. True if something was missing twice, and the end of the log is asked for.
-    pub fn listed(&self, listed: &HashSet<Xid>) -> bool {
+    /// From the head: what a server lists. True if something was missing twice, and the end of the log is asked for.
+    pub fn listed(&self, server: &ServerMark, listed: &HashSet<Xid>) -> bool {
         let mut board = self.board();
+        if board.server.as_ref() != Some(server) {
+            return false;
+        }
         let mut is_missing = false;
         for watched in board.held.values_mut() {
+            if watched.is_given_up {
+                if listed.contains(&watched.xid) {
+                    watched.is_back = true;
+                    self.has_verdicts.store(true, Ordering::Release);
+                }
+                continue;
+            }
             watched.missed = if listed.contains(&watched.xid) { 0 } else { watched.missed + 1 };
             if watched.missed == 0 {
                 watched.verdict = None;
@@ -75,7 +105,7 @@ impl Looks {
     /// From the head: the end of the log, taken after the last [`Looks::listed`].
     pub fn ends_at(&self, head: &LogPosition) {
         for watched in self.board().held.values_mut() {
-            if watched.missed >= 2 && watched.verdict.is_none() {
+            if watched.missed >= 2 && watched.verdict.is_none() && !watched.is_given_up {
                 watched.verdict = Some(head.clone());
                 self.has_verdicts.store(true, Ordering::Release);
             }
@@ -87,22 +117,28 @@ impl Looks {
         self.is_refused.store(true, Ordering::Relaxed);
     }
 
-    /// From the stream: something is to be given up once a place is reached.
+    /// From the stream: something is to be given up once a place is reached, or to be taken back.
     #[inline]
     pub(super) fn has_verdicts(&self) -> bool {
         self.has_verdicts.load(Ordering::Acquire)
     }
 
-    /// From the stream: the names of those whose place is reached.
-    pub(super) fn take_verdicts(&self, is_reached: impl Fn(&LogPosition) -> bool) -> HashSet<String> {
+    /// From the stream: those whose place is reached, and those that are back. Both are watched on.
+    pub(super) fn take_verdicts(&self, is_reached: impl Fn(&LogPosition) -> bool) -> Verdicts {
         let mut board = self.board();
-        let reached = |watched: &Watched| watched.verdict.as_ref().is_some_and(&is_reached);
-        let names: HashSet<String> =
-            board.held.iter().filter(|(_, watched)| reached(watched)).map(|(name, _)| name.clone()).collect();
-        board.held.retain(|name, _| !names.contains(name));
-        let is_waiting = board.held.values().any(|watched| watched.verdict.is_some());
+        let (mut verdicts, mut is_waiting) = (Verdicts::default(), false);
+        for (name, watched) in &mut board.held {
+            if watched.is_back {
+                (watched.is_back, watched.is_given_up, watched.missed) = (false, false, 0);
+                verdicts.back.insert(name.clone());
+            } else if watched.verdict.as_ref().is_some_and(&is_reached) {
+                (watched.verdict, watched.is_given_up) = (None, true);
+                verdicts.forgotten.insert(name.clone());
+            }
+            is_waiting |= watched.verdict.is_some();
+        }
         self.has_verdicts.store(is_waiting, Ordering::Relaxed);
-        names
+        verdicts
     }
 
     pub(super) fn take_refusal(&self) -> bool {

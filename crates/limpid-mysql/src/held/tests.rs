@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::spool::SPILL_BYTES;
 use super::*;
+use crate::copy::ServerMark;
 use crate::position::Flavor;
 
 /// A folder that goes with its test.
@@ -112,6 +113,7 @@ fn a_file_stays_until_a_position_beyond_the_decision_is_saved() {
     held.persist().unwrap();
     let between = at(&held);
     held.decide(&xid("a"));
+    held.persist().unwrap();
     assert_eq!((names(&held).len(), folder.files().len()), (0, 2));
     held.saved(&before);
     assert_eq!(folder.files().len(), 2);
@@ -185,48 +187,176 @@ fn a_file_that_is_cut_off_or_changed_anywhere_is_a_fault() {
     open(&folder, &names).unwrap();
 }
 
-#[test]
-fn a_transaction_that_was_forgotten_twice_is_given_up_once_the_end_of_the_log_is_reached() {
-    let (folder, looks) = (Folder::new(), Arc::new(Looks::default()));
+fn server(id: u32) -> ServerMark {
+    ServerMark { id, uuid: String::new() }
+}
+
+fn at(gtid: &str) -> LogPosition {
+    LogPosition::parse(gtid, Flavor::MariaDb).unwrap()
+}
+
+/// A place, with what is held there.
+fn told(held: &Held, gtid: &str) -> LogPosition {
+    LogPosition { undecided: held.undecided(), ..at(gtid) }
+}
+
+fn ids<const N: usize>(names: [&str; N]) -> HashSet<Xid> {
+    names.map(xid).into()
+}
+
+/// Server 1 is the stream's; `a` and `b` are held.
+fn watched(folder: &Folder) -> (Held, Arc<Looks>) {
+    let looks = Arc::new(Looks::default());
+    looks.belong_to(server(1));
     let mut held = Held::open(Some(folder.0.clone()), Some(&[]), Arc::clone(&looks)).unwrap();
-    let at = |gtid: &str| LogPosition::parse(gtid, Flavor::MariaDb).unwrap();
     held.list(Listed::new(Some(&folder.0), 0)).unwrap();
     assert!(!looks.is_holding());
     prepare(&mut held, "a", "0-1-5", b"x");
     prepare(&mut held, "b", "0-1-6", b"y");
     held.persist().unwrap();
     assert!(looks.is_holding());
-    let (both, b): (HashSet<Xid>, HashSet<Xid>) = ([xid("a"), xid("b")].into(), [xid("b")].into());
-    assert!(!looks.listed(&b));
-    assert!(!looks.listed(&both), "listed again: it was none");
-    assert!(!looks.listed(&b));
-    assert!(looks.listed(&b));
+    (held, looks)
+}
+
+/// `a` was given up at the end of the log.
+fn given_up(folder: &Folder) -> (Held, Arc<Looks>) {
+    let (mut held, looks) = watched(folder);
+    assert!(!looks.listed(&server(1), &ids(["b"])));
+    assert!(looks.listed(&server(1), &ids(["b"])));
     looks.ends_at(&at("gtid:0-1-20"));
-    assert_eq!(held.presume(&at("gtid:0-1-19")).unwrap(), Vec::<String>::new());
-    assert_eq!(held.presume(&at("gtid:0-1-20")).unwrap(), ["X'61',X'0062',1@0-1-5"]);
-    assert_eq!(names(&held), ["X'62',X'0062',1@0-1-6"]);
-    // A commit that comes all the same finds the rows; after a restart it is a fault.
-    assert!(held.read(&xid("a")).unwrap().is_some());
-    let listed = Listed::load(Some(&folder.0), 0).unwrap();
-    assert_eq!((listed.why(&xid("a")), listed.why(&xid("b"))), (Some(Why::RolledBackUnseen), None));
+    assert_eq!(held.presume(&at("gtid:0-1-20")).unwrap().unwrap(), ["X'61',X'0062',1@0-1-5"]);
+    held.persist().unwrap();
+    (held, looks)
+}
+
+fn on_disk(folder: &Folder, name: &str) -> Option<Why> {
+    Listed::load(Some(&folder.0), 0).unwrap().0.why(&xid(name))
 }
 
 #[test]
-fn a_list_is_made_anew_for_other_tables_but_for_what_was_given_up() {
+fn a_transaction_that_was_forgotten_twice_is_given_up_once_the_end_of_the_log_is_reached() {
     let folder = Folder::new();
+    let (mut held, looks) = watched(&folder);
+    assert!(!looks.listed(&server(1), &ids(["b"])));
+    assert!(!looks.listed(&server(1), &ids(["a", "b"])), "listed again: it was none");
+    assert!(!looks.listed(&server(1), &ids(["b"])));
+    assert!(looks.listed(&server(1), &ids(["b"])));
+    looks.ends_at(&at("gtid:0-1-20"));
+    assert_eq!(held.presume(&at("gtid:0-1-19")).unwrap(), None);
+    assert_eq!(held.presume(&at("gtid:0-1-20")).unwrap().unwrap(), ["X'61',X'0062',1@0-1-5"]);
+    held.persist().unwrap();
+    assert_eq!(names(&held), ["X'62',X'0062',1@0-1-6"]);
+    // A commit that comes all the same finds the rows; after a restart it is a fault.
+    assert!(held.read(&xid("a")).unwrap().is_some());
+    assert_eq!((on_disk(&folder, "a"), on_disk(&folder, "b")), (Some(Why::RolledBackUnseen), None));
+}
+
+#[test]
+fn what_another_server_lists_says_nothing() {
+    let folder = Folder::new();
+    let (mut held, looks) = watched(&folder);
+    for _ in 0..3 {
+        assert!(!looks.listed(&server(2), &ids([])));
+    }
+    looks.ends_at(&at("gtid:0-1-20"));
+    assert_eq!(held.presume(&at("gtid:0-1-20")).unwrap(), None);
+    assert_eq!(names(&held).len(), 2);
+}
+
+#[test]
+fn what_was_given_up_too_early_is_held_again_once_it_is_listed() {
+    let folder = Folder::new();
+    let (mut held, looks) = given_up(&folder);
+    assert!(!looks.listed(&server(1), &ids(["a", "b"])));
+    assert_eq!(held.presume(&at("gtid:0-1-21")).unwrap().unwrap(), Vec::<String>::new());
+    held.persist().unwrap();
+    let names = names(&held);
+    assert_eq!(names.len(), 2);
+    held.saved(&told(&held, "gtid:0-1-21"));
+    assert_eq!((held.listed(&xid("a")), on_disk(&folder, "a")), (None, None));
+    assert_eq!(entries(&open(&folder, &names).unwrap(), "a").len(), 3, "after a restart");
+    // It may be forgotten once more.
+    assert!(!looks.listed(&server(1), &ids(["b"])));
+    assert!(looks.listed(&server(1), &ids(["b"])));
+    looks.ends_at(&at("gtid:0-1-30"));
+    assert_eq!(held.presume(&at("gtid:0-1-30")).unwrap().unwrap().len(), 1);
+}
+
+/// A kill between the commit and the next record: the start after it meets the commit again, without the rows.
+#[test]
+fn an_id_that_was_given_up_stays_listed_until_a_position_beyond_its_commit_is_saved() {
+    let folder = Folder::new();
+    let (mut held, _looks) = given_up(&folder);
+    let before = told(&held, "gtid:0-1-20");
+    held.decide(&xid("a"));
+    held.persist().unwrap();
+    assert_eq!((held.listed(&xid("a")), on_disk(&folder, "a")), (None, Some(Why::RolledBackUnseen)));
+    held.saved(&before);
+    assert_eq!(on_disk(&folder, "a"), Some(Why::RolledBackUnseen));
+    // Whatever else is saved meanwhile.
+    held.listed.save().unwrap();
+    assert_eq!(on_disk(&folder, "a"), Some(Why::RolledBackUnseen));
+    held.saved(&told(&held, "gtid:0-1-21"));
+    assert_eq!(on_disk(&folder, "a"), None);
+}
+
+#[test]
+fn one_of_an_id_that_is_prepared_again_was_decided_without_a_word() {
+    let folder = Folder::new();
+    let mut held = open(&folder, &[]).unwrap();
+    prepare(&mut held, "a", "0-1-5", b"x");
+    held.rows(head(200), b"y").unwrap();
+    let older = held.prepare(xid("a"), "0-1-7", Vec::new()).unwrap();
+    assert_eq!(older.as_deref(), Some("X'61',X'0062',1@0-1-5"));
+    assert_eq!(held.prepare_nothing(&xid("a")).as_deref(), Some("X'61',X'0062',1@0-1-7"));
+    assert_eq!(held.prepare_nothing(&xid("a")), None);
+    let (mut held, _looks) = given_up(&folder);
+    assert_eq!(held.prepare_nothing(&xid("a")), None, "that was told before");
+}
+
+#[test]
+fn what_could_not_be_kept_is_never_said_to_be() {
+    for size in [10, 2 * SPILL_BYTES] {
+        let folder = Folder::new();
+        let mut held = open(&folder, &[]).unwrap();
+        prepare(&mut held, "a", "0-1-5", &vec![1; size]);
+        fs::remove_dir_all(&folder.0).unwrap();
+        let first = held.persist().err().unwrap();
+        assert_eq!(first.code(), FaultCode::StateUnwritable, "{size}");
+        assert_eq!(names(&held), Vec::<String>::new());
+        fs::create_dir_all(&folder.0).unwrap();
+        assert_eq!(held.persist().err().map(|fault| fault.code()), Some(first.code()), "{size}: though it could now");
+        assert!(held.check().is_err());
+    }
+}
+
+#[test]
+fn a_list_is_kept_for_other_tables_and_made_anew_where_it_is_damaged() {
+    let folder = Folder::new();
+    assert!(!Listed::load(Some(&folder.0), 1).unwrap().1, "there is no folder yet");
     fs::create_dir_all(&folder.0).unwrap();
+    assert!(!Listed::load(Some(&folder.0), 1).unwrap().1);
     let mut listed = Listed::new(Some(&folder.0), 1);
     listed.add(xid("a"), Why::BeforeStart);
     listed.add(xid("b"), Why::RolledBackUnseen);
     listed.save().unwrap();
-    let same = Listed::load(Some(&folder.0), 1).unwrap();
-    assert_eq!((same.why(&xid("a")), same.why(&xid("b"))), (Some(Why::BeforeStart), Some(Why::RolledBackUnseen)));
-    let other = Listed::load(Some(&folder.0), 2).err().unwrap();
-    assert_eq!((other.why(&xid("a")), other.why(&xid("b"))), (None, Some(Why::RolledBackUnseen)));
+    for selection in [1, 2] {
+        let (listed, is_same) = Listed::load(Some(&folder.0), selection).unwrap();
+        assert_eq!(is_same, selection == 1, "what the server lists is added");
+        let why = (listed.why(&xid("a")), listed.why(&xid("b")));
+        assert_eq!(why, (Some(Why::BeforeStart), Some(Why::RolledBackUnseen)), "{selection}");
+    }
     let path = folder.0.join("listed");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace(" 1 ", " 2 ")).unwrap();
-    assert!(Listed::load(Some(&folder.0), 1).is_err(), "its checksum does not hold");
+    for damaged in [text.replace(" 1 ", " 2 ").into_bytes(), text.as_bytes()[..30].to_vec(), vec![0xff; 40]] {
+        fs::write(&path, damaged).unwrap();
+        let (listed, is_same) = Listed::load(Some(&folder.0), 1).unwrap();
+        assert_eq!((is_same, listed.why(&xid("b"))), (false, None), "its checksum does not hold");
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let fault = Listed::load(Some(&folder.0), 1).err().unwrap();
+    assert_eq!(fault.code(), FaultCode::StateUnwritable, "nobody knows what it says");
 }
 
 #[test]

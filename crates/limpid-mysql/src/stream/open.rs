@@ -125,6 +125,8 @@ impl MySqlSource {
         if let Some(object) = doubt {
             schemas.doubt(FaultCode::SourceChanged, object);
         }
+        let mark = ServerMark::of(facts);
+        self.looks.belong_to(mark.clone());
         let mut stream = MySqlStream {
             assembler: Assembler::new(facts.flavor, schemas, &position).with_held(held),
             opened_at: Position::new(position),
@@ -142,7 +144,7 @@ impl MySqlSource {
             dump,
             user: connect.user.clone(),
             connect: connect.clone(),
-            server: ServerMark::of(facts),
+            server: mark,
             hold: None,
         };
         stream.hear()?;

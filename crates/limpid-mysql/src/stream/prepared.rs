@@ -37,11 +37,8 @@ impl Prepared {
         let held = Held::open(options.held.clone(), names, looks)?;
         let (dir, selection) = (options.held.as_deref(), options.selection.fingerprint());
         // What is listed stays so where a stream begins elsewhere: it may be refused, and its place be the old one again.
-        let (listed, is_first) = match Listed::load(dir, selection) {
-            Ok(listed) => (listed, saved.is_none()),
-            Err(fresh) => (fresh, true),
-        };
-        let mut prepared = Self { held, listed, is_first };
+        let (listed, is_same) = Listed::load(dir, selection)?;
+        let mut prepared = Self { held, listed, is_first: saved.is_none() || !is_same };
         prepared.look(client)?;
         Ok(prepared)
     }
