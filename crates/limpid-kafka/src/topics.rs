@@ -208,10 +208,11 @@ impl Topics {
         self.entries.iter_mut().for_each(|entry| entry.number = None);
     }
 
-    /// Limits may have changed: every topic is looked up again before anything further is sent to it.
+    /// Limits may have changed: every topic is looked up again before anything further is sent to it. It was there, so
+    /// that it may be unknown for a while, as one that was just made.
     pub fn refresh(&mut self, now: u64) {
         for entry in self.entries.iter_mut().filter(|entry| matches!(entry.stage, Stage::Ready { .. })) {
-            (entry.stage, entry.ask_at) = (Stage::Describing { made: None }, Some(now));
+            (entry.stage, entry.ask_at) = (Stage::Describing { made: Some(0) }, Some(now));
         }
     }
 
@@ -267,6 +268,21 @@ mod tests {
         // Made, and not yet known to every broker.
         let (stage, next) = step("t", Stage::Describing { made: Some(0) }, &unknown, true).unwrap();
         assert_eq!((stage, next), (Stage::Describing { made: Some(1) }, Next::Later));
+    }
+
+    #[test]
+    fn a_topic_that_was_there_may_be_unknown_for_a_moment_when_its_limit_is_read_again() {
+        let mut topics = Topics::new(false);
+        let name: Arc<str> = "t".into();
+        assert_eq!(topics.place(&name, 0).unwrap(), None);
+        topics.entries[0].stage = Stage::Ready { record_bytes_max: Some(7) };
+        topics.refresh(1);
+        assert_eq!(topics.place(&name, 1).unwrap(), None, "nothing is sent meanwhile");
+        for _ in 0..UNKNOWN_MAX {
+            topics.answered(Asker(0), &failed(Code::UNKNOWN_TOPIC_OR_PART), 1).unwrap();
+        }
+        let gone = topics.answered(Asker(0), &failed(Code::UNKNOWN_TOPIC_OR_PART), 1);
+        assert_eq!(gone.unwrap_err().code(), FaultCode::TopicMissing);
     }
 
     #[test]
