@@ -120,6 +120,8 @@ pub struct ParkedEntry {
     pub table: String,
     /// The row's key, hashed, as 16 hexadecimal digits; `None` for a row without one.
     pub key_hash: Option<String>,
+    /// Of its record's key, and of the keys before where it got another: it waits under them too.
+    pub more_key_hashes: Vec<String>,
     /// insert, update, delete, read.
     pub operation: String,
     /// Behind the row.

@@ -19,8 +19,8 @@ use limpid_model::{Component, Fault, FaultCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ErrorDocument, HealthDocument, MoveDocument, ParkedAskDocument, ParkedBodyDocument, ParkedDocument, PipelineStatus,
-    PositionDocument, StatusDocument,
+    ErrorDocument, HealthDocument, MoveDocument, ParkedAskDocument, ParkedBodyDocument, ParkedDocument,
+    ParkedOutcomeDocument, PipelineStatus, PositionDocument, StatusDocument,
 };
 use crate::tokens::is_token;
 use wire::Failed;
@@ -217,6 +217,15 @@ impl Client {
         self.document(&format!("/api/v1/pipelines/{}/dlq{query}", encoded(pipeline)))
     }
 
+    /// What became of the last calls about rows that are kept.
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn parked_outcomes(&self, pipeline: &str) -> Result<Vec<ParkedOutcomeDocument>, Fault> {
+        let path = format!("/api/v1/pipelines/{}/dlq?outcomes=true", encoded(pipeline));
+        self.document(&path).map(|document: ParkedDocument| document.outcomes)
+    }
+
     /// What is kept of one row; `raw` with its keys and bytes, which takes an operator.
     ///
     /// # Errors
@@ -230,7 +239,7 @@ impl Client {
         if answer.status == 200 { self.parsed(&answer) } else { Err(self.refused(&answer)) }
     }
 
-    /// Has rows replayed or dropped (`word`); the number finds the outcome in [`Client::parked`].
+    /// Has rows replayed or dropped (`word`); the number finds it in [`Client::parked_outcomes`].
     ///
     /// # Errors
     /// As [`Client::ask_snapshot`].

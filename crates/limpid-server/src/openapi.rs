@@ -94,7 +94,12 @@ fn parameters(operation: &str) -> Vec<Value> {
             json!({"name": "where", "in": "query", "required": false, "schema": {"type": "string"},
                    "description": "A condition in the source's language; only rows that meet it are copied."}),
         ],
-        "listParked" => vec![path_name(&name), parked_table()],
+        "listParked" => vec![
+            path_name(&name),
+            parked_table(),
+            json!({"name": "outcomes", "in": "query", "required": false, "schema": {"type": "boolean"},
+                   "description": "Only what became of the last calls; no rows."}),
+        ],
         "showParked" | "rawParked" => vec![
             path_name(&name),
             json!({"name": "id", "in": "query", "required": true, "schema": {"type": "integer", "minimum": 0},

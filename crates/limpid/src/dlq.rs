@@ -4,6 +4,7 @@
 //!
 //! Invariant: keys and bytes are shown only with `--raw`; nothing is said to be done that only was asked for.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use limpid_connector::Clock;
@@ -117,10 +118,11 @@ fn ask(rows: &DlqRowsArguments, word: &str, force: bool) -> Result<u8, Fault> {
     let client = client(&rows.instance)?;
     let ids = rows.ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
     if rows.dry_run {
-        let found = client.parked(&rows.pipeline, rows.table.as_deref())?.entries;
-        let found = found.iter().filter(|entry| rows.all || rows.ids.contains(&entry.id));
-        found.for_each(|entry| println!("would ask: {word} {}", line(entry)));
-        return Ok(0);
+        let found = client.parked(&rows.pipeline, None)?.entries;
+        let (would, stay) = foretell(&found, rows, word, force);
+        would.iter().for_each(|entry| println!("would ask: {word} {}", line(entry)));
+        stay.iter().for_each(|(id, why)| println!("{id} would stay: {why}"));
+        return Ok(u8::from(!stay.is_empty()));
     }
     let mut parameters = vec![if rows.all { ("all", "true") } else { ("id", ids.as_str()) }];
     parameters.extend(rows.table.as_deref().map(|table| ("table", table)));
@@ -144,12 +146,52 @@ fn ask(rows: &DlqRowsArguments, word: &str, force: bool) -> Result<u8, Fault> {
     Ok(u8::from(!outcome.refused.is_empty() || outcome.interrupted))
 }
 
+/// The rows that would go, and those asked for that would not. Of a parked row that is replayed, all of its key go.
+fn foretell<'a>(
+    entries: &'a [ParkedEntry],
+    rows: &DlqRowsArguments,
+    word: &str,
+    force: bool,
+) -> (Vec<&'a ParkedEntry>, Vec<(u64, &'static str)>) {
+    let of_table =
+        |entry: &ParkedEntry| rows.table.as_ref().is_none_or(|t| *t == format!("{}.{}", entry.schema, entry.table));
+    let mut stay: Vec<(u64, &'static str)> = Vec::new();
+    let is_kept = |id: &u64| entries.iter().any(|entry| entry.id == *id);
+    stay.extend(rows.ids.iter().filter(|id| !is_kept(id)).map(|id| (*id, "no such row is kept")));
+    let is_replay = word == "replay";
+    let mut ids: HashSet<u64> = HashSet::new();
+    for entry in entries.iter().filter(|entry| of_table(entry) && (rows.all || rows.ids.contains(&entry.id))) {
+        if is_replay && entry.superseded && !force {
+            stay.push((entry.id, "a later version of its key was delivered; --force writes over it"));
+        } else {
+            ids.insert(entry.id);
+        }
+    }
+    let parked: Vec<&ParkedEntry> = entries.iter().filter(|entry| is_replay && entry.kind == "parked").collect();
+    let mut keys: HashSet<&String> = HashSet::new();
+    loop {
+        let before = ids.len();
+        for entry in parked.iter().filter(|entry| ids.contains(&entry.id)) {
+            keys.extend(hashes(entry));
+        }
+        let of_keys = parked.iter().filter(|entry| hashes(entry).any(|hash| keys.contains(hash)));
+        let of_keys: Vec<u64> = of_keys.map(|entry| entry.id).collect();
+        ids.extend(of_keys);
+        if ids.len() == before {
+            return (entries.iter().filter(|entry| ids.contains(&entry.id)).collect(), stay);
+        }
+    }
+}
+
+fn hashes(entry: &ParkedEntry) -> impl Iterator<Item = &String> {
+    entry.key_hash.iter().chain(&entry.more_key_hashes)
+}
+
 fn wait(client: &Client, rows: &DlqRowsArguments, number: u64) -> Result<Option<ParkedOutcomeDocument>, Fault> {
     let clock = Clock::system();
     let deadline = clock.nanos() + rows.wait.as_nanos() as u64;
     loop {
-        // Of a table that no row is kept of: the outcomes are what is asked for.
-        let outcomes = client.parked(&rows.pipeline, rows.table.as_deref())?.outcomes;
+        let outcomes = client.parked_outcomes(&rows.pipeline)?;
         if let Some(outcome) = outcomes.into_iter().find(|outcome| outcome.number == number) {
             return Ok(Some(outcome));
         }

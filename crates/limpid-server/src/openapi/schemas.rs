@@ -110,6 +110,10 @@ fn parked_entry() -> Value {
         ("schema", text("For MySQL the database")),
         ("table", text("Its name")),
         ("key_hash", maybe(text("The row's key, hashed"))),
+        (
+            "more_key_hashes",
+            json!({"type": "array", "items": text("A further key of the row, which waits under each")}),
+        ),
         ("operation", words(&["insert", "update", "delete", "truncate", "read"])),
         ("position", text("Behind the row")),
         ("at", time("When it was kept")),

@@ -3,7 +3,7 @@
 //! Owns: what a call may say, the documents. Does not own: who may call (`gate`), doing it (`limpid-engine`).
 //!
 //! Invariant: keys and bytes of rows are given to an operator alone, by a call of its own that the audit tells of.
-//! Reading waits for the state's lock at most, which is held for a commit.
+//! Reading rows waits for the state's lock, which is held for a commit at most; reading outcomes waits for nothing.
 
 use hyper::StatusCode;
 use limpid_engine::{Body, Handle, ParkedAction, ParkedOutcome, ParkedRow, ParkedSelection};
@@ -19,11 +19,12 @@ use crate::api::{
 };
 use crate::site::Site;
 
-/// Everything that is kept, without keys.
+/// Everything that is kept, without keys. `table`; `outcomes=true`: only what became of the last calls, which takes
+/// nothing out of the state.
 pub(super) fn list(site: &Site, asked: &Asked<'_>) -> Answer {
     with_handle(site, asked, |handle| {
-        let table = table(asked)?;
-        let rows = handle.parked_rows().map_err(failed)?;
+        let (table, is_outcomes) = (table(asked)?, flag(asked, "outcomes")?);
+        let rows = if is_outcomes { Vec::new() } else { handle.parked_rows().map_err(failed)? };
         let wanted = rows.iter().filter(|row| table.as_ref().is_none_or(|table| row.table == *table));
         let entries = wanted.map(entry).collect();
         let outcomes = handle.parked_outcomes().into_iter().map(outcome).collect();
@@ -115,6 +116,7 @@ fn failed(fault: Fault) -> Answer {
 }
 
 fn entry(row: &ParkedRow) -> ParkedEntry {
+    let hash = |key: &u128| format!("{:016x}", key >> 64);
     let (code, message) = row.fault.as_ref().map(|(code, message)| (code.to_string(), message.clone())).unzip();
     ParkedEntry {
         id: row.id,
@@ -122,7 +124,8 @@ fn entry(row: &ParkedRow) -> ParkedEntry {
         schema: row.table.schema.to_string(),
         table: row.table.table.to_string(),
         // The half of the digest by which rows are known elsewhere.
-        key_hash: row.keys.first().map(|key| format!("{:016x}", key >> 64)),
+        key_hash: row.keys.first().map(hash),
+        more_key_hashes: row.keys.iter().skip(1).map(hash).collect(),
         operation: row.operation.clone(),
         position: row.position.clone(),
         at: rfc3339(row.at_micros),
