@@ -18,9 +18,6 @@ pub enum Accepted {
     Taken,
     /// The sink is full: poll it, then hand the same batch in again.
     Full(Box<EncodedBatch>),
-    /// The sink would never get these rows (indices into the batch's rows, in their order) into its system, and has
-    /// taken nothing of the batch: hand it in again without their records.
-    Refused(Box<EncodedBatch>, Vec<(u32, Fault)>),
 }
 
 /// What polling a sink brought.
@@ -79,6 +76,16 @@ pub trait Sink: Send {
     /// # Errors
     /// A fault with the sink's own code; transient ones may be tried again.
     fn open(&mut self) -> Result<(), Fault>;
+
+    /// The rows of a batch (indices into its rows, in their order) that it would never get into its system; `None` when
+    /// that is not known yet: poll it, then ask again. Asked once before each batch is handed in, which is then done
+    /// without the records of these rows. Does not block.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn refusals(&mut self, _batch: &EncodedBatch) -> Result<Option<Vec<(u32, Fault)>>, Fault> {
+        Ok(Some(Vec::new()))
+    }
 
     /// Hands in a batch. Does not block.
     ///

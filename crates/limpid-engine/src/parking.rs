@@ -119,8 +119,9 @@ impl Parking {
         (now_nanos, now_micros): (u64, i64),
         observer: &dyn Observer,
     ) -> Result<Diverted, Fault> {
-        // Rows are only counted for a share.
-        if faults.is_empty() && self.index.is_empty() {
+        // Rows of other tables are kept, or rows are only counted for a share.
+        let is_concerned = || encoded.batch.tables.iter().any(|table| self.index.holds(&table.name));
+        if faults.is_empty() && !is_concerned() {
             return Ok(Diverted::default());
         }
         let mut round = divert::Round::new(self, halted, (now_nanos, now_micros), position);
@@ -139,13 +140,13 @@ impl Parking {
         }
         if diverted.change.is_some() {
             pass(Point::AfterParked);
+            self.tell(observer);
         }
         let mut number = 0;
         encoded.records.retain(|_| {
             number += 1;
             keep[number - 1]
         });
-        self.tell(observer);
         Ok(diverted)
     }
 
@@ -186,3 +187,6 @@ fn kept(fault: &Fault) -> (FaultCode, String) {
     let about = fault.object().map_or(String::new(), |object| format!(" ({object})"));
     (fault.code(), format!("{fault}{about}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
     handle.copy_control().take_again();
     let inner = Arc::clone(&parts.observer);
     parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: Arc::clone(&inner) });
-    handle.asks().begin(&parts.store, &parts.name);
+    handle.asks().begin(&parts.store, &parts.name, parts.clock.wall_micros());
     let outcome = supervise(parts, handle);
     parts.observer = inner;
     handle.board().phase(if matches!(outcome, Outcome::Halted(_)) { Phase::Halted } else { Phase::Done });
@@ -112,6 +112,9 @@ fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
             continue;
         }
         handle.board().phase(Phase::Starting);
+        if fault.code() == FaultCode::RecordRefused {
+            handle.asks().once_more();
+        }
         if handle.stop_signal().is_raised() && fault.code() == FaultCode::DrainTimedOut {
             parts.observer.fault(&fault, None);
             return Outcome::Halted(fault);

@@ -10,6 +10,7 @@
 mod saving;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_config::Delivery;
@@ -65,6 +66,8 @@ struct Live {
     protection: Protection,
     batch_bytes_max: u64,
     topics: Topics,
+    /// Where the batch goes that was asked about last, by its number.
+    planned: Option<(u64, Vec<Target>)>,
     /// The position topic's number in the producer.
     position: u16,
     /// Earlier instances are shut out, as far as we may.
@@ -105,6 +108,7 @@ impl KafkaSink {
             protection,
             batch_bytes_max: self.batch_bytes_max,
             topics: Topics::new(self.options.creation.enabled),
+            planned: None,
             position: 0,
             is_fenced: false,
             way: Way::Plain,
@@ -196,35 +200,51 @@ impl KafkaSink {
         Ok(None)
     }
 
-    /// Where each table of the batch goes; `None` while a topic is being looked up, or the producer must first be
-    /// made anew.
-    fn targets(&mut self, batch: &EncodedBatch) -> Result<Option<Vec<Target>>, Fault> {
-        let live = self.live.as_mut().ok_or_else(not_open)?;
-        let mut used = vec![false; batch.topics.len()];
+    /// Goes through a batch once: where each of its tables goes, and which rows have a record that its topic would not
+    /// take. `None` while a topic is being looked up, or the producer must first be made anew.
+    fn look(&mut self, batch: &EncodedBatch) -> Result<Option<Looked>, Fault> {
+        let mut targets: Vec<Option<Target>> = vec![None; batch.topics.len()];
+        let mut refused: Vec<(u32, Fault)> = Vec::new();
+        let mut is_waiting = false;
         for record in &batch.records {
-            used[record.table as usize] = true;
-        }
-        let record_bytes_max = settings::record_bytes_max(&self.options);
-        let mut targets = vec![Target::Nowhere; used.len()];
-        let mut waiting = false;
-        for (index, target) in targets.iter_mut().enumerate().filter(|(index, _)| used[*index]) {
-            let name = batch.topics[index].as_ref().expect("an encoder for Kafka names a topic for every record");
-            let Some(place) = live.topics.place(name, self.clock.nanos())? else {
-                waiting = true;
-                continue;
+            let table = usize::from(record.table);
+            let target = match targets[table] {
+                Some(target) => target,
+                None => {
+                    let name = batch.topics[table].as_ref();
+                    let found = self.target(name.expect("an encoder for Kafka names a topic for every record"))?;
+                    is_waiting |= found.is_none();
+                    *targets[table].insert(found.unwrap_or(Target::Nowhere))
+                }
             };
-            let limit = place.record_bytes_max.unwrap_or(u64::MAX);
-            self.batch_bytes_max = self.batch_bytes_max.min(limit);
-            let topic = place.number.unwrap_or_else(|| {
-                let number = live.producer.add_topic(name);
-                live.topics.set_number(place.index, number);
-                number
-            });
-            let learned = self.learned.get(&**name).copied().unwrap_or(u64::MAX);
-            *target = Target::Topic { topic, record_bytes_max: limit.min(record_bytes_max).min(learned) };
+            let Target::Topic { record_bytes_max: max, .. } = target else { continue };
+            if is_over(batch, record, max) && refused.last().is_none_or(|(row, _)| *row != record.row) {
+                let topic = batch.topics[table].as_deref().unwrap_or_default();
+                refused.push((record.row, faults::too_large(topic, wire_bytes(batch, record), max)));
+            }
         }
-        let too_large_batches = live.batch_bytes_max > self.batch_bytes_max;
-        Ok((!waiting && !too_large_batches).then_some(targets))
+        let live = self.live.as_ref().ok_or_else(not_open)?;
+        if is_waiting || live.batch_bytes_max > self.batch_bytes_max {
+            return Ok(None);
+        }
+        let targets = targets.into_iter().map(|target| target.unwrap_or(Target::Nowhere)).collect();
+        Ok(Some(Looked { targets, refused }))
+    }
+
+    /// A topic that is ready, with the limit of its records.
+    fn target(&mut self, name: &Arc<str>) -> Result<Option<Target>, Fault> {
+        let live = self.live.as_mut().ok_or_else(not_open)?;
+        let Some(place) = live.topics.place(name, self.clock.nanos())? else { return Ok(None) };
+        let limit = place.record_bytes_max.unwrap_or(u64::MAX);
+        self.batch_bytes_max = self.batch_bytes_max.min(limit);
+        let topic = place.number.unwrap_or_else(|| {
+            let number = live.producer.add_topic(name);
+            live.topics.set_number(place.index, number);
+            number
+        });
+        let learned = self.learned.get(&**name).copied().unwrap_or(u64::MAX);
+        let own = settings::record_bytes_max(&self.options);
+        Ok(Some(Target::Topic { topic, record_bytes_max: limit.min(own).min(learned) }))
     }
 
     /// A topic takes less than our batches hold: batches are to be smaller from now on, which only a new producer can
@@ -245,6 +265,7 @@ impl KafkaSink {
             live.producer = producer;
             live.batch_bytes_max = batch_bytes_max;
             live.topics.forget_numbers();
+            live.planned = None;
             live.position = live.producer.add_topic(position_topic);
         }
         Ok(())
@@ -294,18 +315,10 @@ impl KafkaSink {
     }
 }
 
-/// Rows with a record that its topic would not take.
-fn too_large(batch: &EncodedBatch, targets: &[Target]) -> Vec<(u32, Fault)> {
-    let mut refused: Vec<(u32, Fault)> = Vec::new();
-    for record in &batch.records {
-        let table = usize::from(record.table);
-        let Some(Target::Topic { record_bytes_max: max, .. }) = targets.get(table) else { continue };
-        if is_over(batch, record, *max) && refused.last().is_none_or(|(row, _)| *row != record.row) {
-            let topic = batch.topics[table].as_deref().unwrap_or_default();
-            refused.push((record.row, faults::too_large(topic, wire_bytes(batch, record), *max)));
-        }
-    }
-    refused
+/// What going through a batch brought.
+struct Looked {
+    targets: Vec<Target>,
+    refused: Vec<(u32, Fault)>,
 }
 
 fn not_open() -> Fault {
@@ -378,8 +391,15 @@ impl Sink for KafkaSink {
         Err(failed.expect("each mode of TLS tries something"))
     }
 
+    fn refusals(&mut self, batch: &EncodedBatch) -> Result<Option<Vec<(u32, Fault)>>, Fault> {
+        let Some(Looked { targets, refused }) = self.look(batch)? else { return Ok(None) };
+        let live = self.live.as_mut().ok_or_else(not_open)?;
+        live.planned = Some((batch.batch.seq, targets));
+        Ok(Some(refused))
+    }
+
     fn write(&mut self, batch: Box<EncodedBatch>) -> Result<Accepted, Fault> {
-        let live = self.live.as_ref().ok_or_else(not_open)?;
+        let live = self.live.as_mut().ok_or_else(not_open)?;
         let held = live.producer.bytes();
         // What is larger than the bound passes alone.
         let fits = held == 0 || held + batch.bytes.len() as u64 <= HELD_BYTES_MAX;
@@ -388,11 +408,14 @@ impl Sink for KafkaSink {
         if !fits || !live.producer.has_room() || live.has_failed() || is_ending {
             return Ok(Accepted::Full(batch));
         }
-        let Some(targets) = self.targets(&batch)? else { return Ok(Accepted::Full(batch)) };
-        let refused = too_large(&batch, &targets);
-        if !refused.is_empty() {
-            return Ok(Accepted::Refused(batch, refused));
-        }
+        let targets = match live.planned.take_if(|(seq, _)| *seq == batch.batch.seq) {
+            Some((_, targets)) => targets,
+            // Nobody asked, or the producer is another since.
+            None => match self.look(&batch)? {
+                Some(looked) => looked.targets,
+                None => return Ok(Accepted::Full(batch)),
+            },
+        };
         let live = self.live.as_mut().ok_or_else(not_open)?;
         live.producer.begin().map_err(|said| faults::of_transaction(&self.endpoint, said))?;
         live.producer.take(batch, targets, &mut live.out);
@@ -457,6 +480,7 @@ impl Sink for KafkaSink {
         let now = self.clock.nanos();
         if let Some(live) = &mut self.live {
             live.topics.refresh(now);
+            live.planned = None;
         }
     }
 

@@ -99,13 +99,23 @@ CREATE TABLE IF NOT EXISTS parked_row (
   bytes INTEGER NOT NULL,
   body_sum INTEGER NOT NULL,
   body BLOB,
+  superseded_change INTEGER,
   seal INTEGER NOT NULL
 ) STRICT;
 ";
 
 /// Makes what an older state lacks.
 pub(crate) fn add(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(ADDITIONS)
+    connection.execute_batch(ADDITIONS)?;
+    if !has_column(connection, "parked_row", "superseded_change")? {
+        connection.execute_batch("ALTER TABLE parked_row ADD COLUMN superseded_change INTEGER")?;
+    }
+    Ok(())
+}
+
+/// Whether a table is there and has the column.
+pub(crate) fn has_column(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
+    connection.prepare("SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2")?.exists([table, column])
 }
 
 /// The layout of a database.

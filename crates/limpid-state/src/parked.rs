@@ -5,7 +5,8 @@
 //!
 //! Invariant: each row has the change number that the state got with it. A position record passes the row exactly when
 //! its own change number is at or above that: what lies beyond the record a start goes on from is read again, and is
-//! therefore forgotten at that start ([`settle`]); a replay whose number the record has reached is done.
+//! therefore forgotten at that start ([`settle`]); a replay whose number the record has reached is done. A supersession
+//! has a number too, and is taken back where the record does not pass what superseded the row.
 
 pub(crate) mod body;
 
@@ -16,7 +17,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::seal::Seal;
 use crate::store::StateError;
-use crate::{faults, pipeline};
+use crate::{faults, halted, layout, pipeline};
 
 /// Why a row is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +92,13 @@ struct Stored {
     body_sum: i64,
     /// The body is in a file.
     is_beside: bool,
+    /// The change number that the state got when a later row superseded it.
+    superseded_change: Option<u64>,
     seal: i64,
 }
 
 const COLUMNS: &str = "id, kind, schema_name, table_name, keys, operation, position, at_micros, code, message,
-  superseded, replay, change_number, bytes, body_sum, body IS NULL, seal";
+  superseded, replay, change_number, bytes, body_sum, body IS NULL, superseded_change, seal";
 
 impl Stored {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -122,13 +125,14 @@ impl Stored {
             replay: unsigned(11)?,
             body_sum: row.get(14)?,
             is_beside: row.get(15)?,
-            seal: row.get(16)?,
+            superseded_change: row.get::<_, Option<i64>>(16)?.map(i64::cast_unsigned),
+            seal: row.get(17)?,
         })
     }
 
     fn seal(&self, name: &PipelineName) -> Seal {
         let row = &self.row;
-        Seal::of("parked_row")
+        let seal = Seal::of("parked_row")
             .number(row.id)
             .text(name.as_str())
             .text(&self.kind)
@@ -144,7 +148,12 @@ impl Stored {
             .number(self.replay)
             .number(row.change.0)
             .number(row.bytes)
-            .number(self.body_sum.cast_unsigned())
+            .number(self.body_sum.cast_unsigned());
+        // A row that was sealed before there was such a number has none.
+        match self.superseded_change {
+            Some(change) => seal.number(change),
+            None => seal,
+        }
     }
 
     /// What this release knows of it.
@@ -154,6 +163,10 @@ impl Stored {
             StateError::from(faults::fault(FaultCode::StateNewer, sentence, path))
         };
         self.row.kind = ParkedKind::parse(&self.kind).ok_or_else(|| newer(&format!("the kind {}", self.kind)))?;
+        if self.row.superseded {
+            // Nothing waits for it any more. What it was is kept, should that be taken back.
+            self.row.kind = ParkedKind::DeadLetter;
+        }
         if !self.code.is_empty() {
             let code = FaultCode::parse(&self.code).ok_or_else(|| newer(&format!("the code {}", self.code)))?;
             self.row.fault = Some((code, self.message));
@@ -182,8 +195,8 @@ pub(crate) fn park(
         // The id is part of the seal, so the seal follows.
         transaction.execute(
             "INSERT INTO parked_row (pipeline, kind, schema_name, table_name, keys, operation, position, at_micros,
-               code, message, superseded, replay, change_number, bytes, body_sum, body, seal)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?15, 0, ?11, ?12, ?13, ?14, 0)",
+               code, message, superseded, superseded_change, replay, change_number, bytes, body_sum, body, seal)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?15, ?16, 0, ?11, ?12, ?13, ?14, 0)",
             params![
                 name.as_str(),
                 row.kind.word(),
@@ -200,6 +213,7 @@ pub(crate) fn park(
                 body_sum,
                 (!is_beside).then_some(&row.body),
                 row.superseded,
+                row.superseded.then_some(change.0.cast_signed()),
             ],
         )?;
         let id = transaction.last_insert_rowid().cast_unsigned();
@@ -287,35 +301,52 @@ pub(crate) fn drop_rows(
     Ok(gone)
 }
 
-/// A later version of their keys was delivered: nothing waits for these rows any more.
+/// A later version of their keys is about to be delivered: nothing waits for these rows any more.
 pub(crate) fn supersede(
     transaction: &Transaction<'_>,
     name: &PipelineName,
     ids: &[u64],
     path: &Path,
 ) -> Result<ChangeNumber, StateError> {
-    for id in ids {
-        let word = ParkedKind::DeadLetter.word();
-        transaction.execute(
-            "UPDATE parked_row SET superseded = 1, kind = ?3 WHERE pipeline = ?1 AND id = ?2",
-            params![name.as_str(), id.cast_signed(), word],
-        )?;
-        seal_again(transaction, name, *id)?;
-    }
-    pipeline::raise_change(transaction, name, path)
+    let change = pipeline::raise_change(transaction, name, path)?;
+    mark_superseded(transaction, name, ids, Some(change))?;
+    Ok(change)
 }
 
-/// The rows are about to be handed to the sink: a record with the number returned has them delivered.
-pub(crate) fn begin_replay(
+/// With the change number that says so, or no longer.
+fn mark_superseded(
     transaction: &Transaction<'_>,
     name: &PipelineName,
     ids: &[u64],
+    change: Option<ChangeNumber>,
+) -> Result<(), StateError> {
+    for id in ids {
+        // The first that superseded it is the one that counts.
+        let changed = transaction.execute(
+            "UPDATE parked_row SET superseded = ?3, superseded_change = ?4
+             WHERE pipeline = ?1 AND id = ?2 AND superseded <> ?3",
+            params![name.as_str(), id.cast_signed(), change.is_some(), change.map(|change| change.0.cast_signed())],
+        )?;
+        if changed > 0 {
+            seal_again(transaction, name, *id)?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows are about to be handed to the sink: a record with the number returned has them delivered, and those of
+/// `older` superseded by them.
+pub(crate) fn begin_replay(
+    transaction: &Transaction<'_>,
+    name: &PipelineName,
+    (ids, older): (&[u64], &[u64]),
     path: &Path,
 ) -> Result<ChangeNumber, StateError> {
     let change = pipeline::raise_change(transaction, name, path)?;
     for id in ids {
         mark_replay(transaction, name, *id, change)?;
     }
+    mark_superseded(transaction, name, older, Some(change))?;
     Ok(change)
 }
 
@@ -332,39 +363,46 @@ fn mark_replay(
     seal_again(transaction, name, id)
 }
 
-/// The sink refused rows of a replay before it took any of them: they stay, those with a cause with that.
+/// Rows of a replay could not be delivered again, and were not begun: they stay, with the new cause.
 pub(crate) fn fail_replay(
     transaction: &Transaction<'_>,
     name: &PipelineName,
-    rows: &[(u64, Option<(FaultCode, String)>)],
+    rows: &[(u64, (FaultCode, String))],
 ) -> Result<(), StateError> {
-    for (id, fault) in rows {
-        if let Some((code, message)) = fault {
-            transaction.execute(
-                "UPDATE parked_row SET code = ?3, message = ?4 WHERE pipeline = ?1 AND id = ?2",
-                params![name.as_str(), id.cast_signed(), code.as_str(), message],
-            )?;
+    for (id, (code, message)) in rows {
+        transaction.execute(
+            "UPDATE parked_row SET code = ?3, message = ?4 WHERE pipeline = ?1 AND id = ?2",
+            params![name.as_str(), id.cast_signed(), code.as_str(), message],
+        )?;
+        if one(transaction, name, *id)?.is_some() {
+            seal_again(transaction, name, *id)?;
         }
-        mark_replay(transaction, name, *id, ChangeNumber(0))?;
     }
     Ok(())
 }
 
 /// A start goes on from a record with this change number: what it does not pass is read again, what it passes of a
-/// replay is delivered.
+/// replay is delivered. Rows of a halted table are not read again: they stay, whatever the record passes.
 pub(crate) fn settle(
     transaction: &Transaction<'_>,
     name: &PipelineName,
     passed: ChangeNumber,
     path: &Path,
 ) -> Result<(), StateError> {
+    let halted = halted::load(transaction, name, path)?;
     for stored in rows(transaction, name, path)? {
         let id = stored.row.id;
         let is_delivered = stored.replay != 0 && stored.replay <= passed.0;
-        if stored.row.change > passed || is_delivered {
+        let is_read_again = stored.row.change > passed && !halted.iter().any(|halted| halted.table == stored.row.table);
+        if is_read_again || is_delivered {
             drop_rows(transaction, name, &[id])?;
-        } else if stored.replay != 0 {
+            continue;
+        }
+        if stored.replay != 0 {
             mark_replay(transaction, name, id, ChangeNumber(0))?;
+        }
+        if stored.superseded_change.is_some_and(|change| change > passed.0) {
+            mark_superseded(transaction, name, &[id], None)?;
         }
     }
     Ok(())
@@ -372,8 +410,7 @@ pub(crate) fn settle(
 
 /// Checks every row's seal; bodies are checked when they are read.
 pub(crate) fn verify(transaction: &Transaction<'_>, name: &PipelineName, path: &Path) -> Result<(), StateError> {
-    let is_there = transaction.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'parked_row'")?.exists([])?;
-    if is_there {
+    if layout::has_column(transaction, "parked_row", "superseded_change")? {
         rows(transaction, name, path)?;
     }
     Ok(())

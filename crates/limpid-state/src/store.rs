@@ -3,8 +3,9 @@
 //! Owns: the data directory, the one connection, and what each call is as a transaction. Does not own: the statements
 //! (one module for each kind of row).
 //!
-//! Invariant: one writer. Calls block for one commit (a sync of the disk) and are rare: a start, a checkpoint, a DDL, a
-//! halt; a mutex around the connection is therefore enough, and no call is made from an async task.
+//! Invariant: one writer. Calls that write block for one commit (a sync of the disk) and are rare: a start, a checkpoint,
+//! a DDL, a halt, a batch with rows that are kept, a piece of a replay; a mutex around the connection is therefore
+//! enough. Whoever only looks (the server, for an operator) waits for that mutex, and for no commit of its own.
 
 mod parking;
 
@@ -247,10 +248,28 @@ impl Store {
         doing: &'static str,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
     ) -> Result<T, Fault> {
+        self.run(doing, TransactionBehavior::Immediate, body)
+    }
+
+    /// As [`Store::transact`] for one that writes nothing: it takes no writer's lock and has nothing to sync.
+    fn read<T>(
+        &self,
+        doing: &'static str,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
+    ) -> Result<T, Fault> {
+        self.run(doing, TransactionBehavior::Deferred, body)
+    }
+
+    fn run<T>(
+        &self,
+        doing: &'static str,
+        behavior: TransactionBehavior,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
+    ) -> Result<T, Fault> {
         // A panic of one pipeline has rolled its transaction back; the others go on.
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let run = || {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = connection.transaction_with_behavior(behavior)?;
             let result = body(&transaction)?;
             transaction.commit()?;
             Ok(result)

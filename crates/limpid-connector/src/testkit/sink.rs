@@ -83,12 +83,17 @@ impl Driven {
     }
 
     fn write(&mut self, batch: Box<EncodedBatch>) -> Result<(), Broken> {
-        let (patience, mut batch) = (Patience::new(), batch);
+        let (patience, mut batch, mut is_asked) = (Patience::new(), batch, false);
         loop {
-            match self.sink.write(batch)? {
-                Accepted::Taken => return Ok(()),
-                Accepted::Full(back) => batch = back,
-                Accepted::Refused(_, why) => return Err(Broken::new(format!("a good record is taken: {why:?}"))),
+            if !is_asked && let Some(refused) = self.sink.refusals(&batch)? {
+                holds(refused.is_empty(), "a good record is not refused", || format!("{refused:?}"))?;
+                is_asked = true;
+            }
+            if is_asked {
+                match self.sink.write(batch)? {
+                    Accepted::Taken => return Ok(()),
+                    Accepted::Full(back) => batch = back,
+                }
             }
             holds(!patience.is_over(), "a sink that is polled has room again", || "not in 30 s".to_owned())?;
             self.poll()?;
@@ -190,12 +195,18 @@ fn keeps_its_bound(
     const BATCHES: u64 = 200;
     let mut driven = Driven::begin(rig)?;
     // Whatever it has to learn of the place first.
-    driven.write(batch(0, numbers.by_ref().take(1), 20, expected))?;
+    driven.write(batch(0, numbers.by_ref().take(2), 20, expected))?;
     driven.settle(1)?;
     let mut full = None;
     for seq in 1..BATCHES {
         let batch = batch(seq, numbers.by_ref().take(2), 500_000, expected);
         let size = (batch.batch.seq, batch.records.len(), batch.bytes.len());
+        let refused = driven.sink.refusals(&batch)?;
+        holds(
+            refused.is_some_and(|rows| rows.is_empty()),
+            "a place that is known refuses no good record",
+            String::new,
+        )?;
         match driven.sink.write(batch)? {
             Accepted::Taken => {
                 let (held, held_max) = driven.sink.held_bytes();
@@ -209,7 +220,6 @@ fn keeps_its_bound(
                 full = Some(back);
                 break;
             }
-            Accepted::Refused(_, why) => return Err(Broken::new(format!("a good record is taken: {why:?}"))),
         }
     }
     let Some(back) = full else { return Err(Broken::new("a sink that is not polled is full at some time: never")) };

@@ -38,6 +38,14 @@ pub(crate) struct Resume {
     pub(crate) rows: u64,
 }
 
+/// What is known against a batch that the sink was not asked about yet. All that speaks against its rows is decided over
+/// at once: in the log's order, a row is held by those before it and supersedes them.
+#[derive(Debug, Default)]
+struct Against {
+    rows: Vec<(u32, Fault)>,
+    tables: Vec<(TableName, Fault)>,
+}
+
 pub(super) struct Delivery<'a> {
     sink: &'a mut dyn Sink,
     saver: &'a mut Saver,
@@ -59,8 +67,8 @@ pub(super) struct Delivery<'a> {
     /// Raw bytes each batch at the sink has taken from the budget, and their sum.
     taken: HashMap<u64, u64>,
     taken_bytes: u64,
-    /// A batch the sink had no room for.
-    waiting: Option<Box<EncodedBatch>>,
+    /// A batch that the sink had no room for, or cannot say yet what it refuses of.
+    waiting: Option<(Box<EncodedBatch>, Option<Against>)>,
     /// The transaction that the last batch ended inside, and its rows so far.
     inside: Option<(TxnId, u64)>,
     last_end: Position,
@@ -208,18 +216,12 @@ impl<'a> Delivery<'a> {
         for event in events {
             self.stream_event(event, &end)?;
         }
-        if !(encoding.row_faults.is_empty() && self.parking.is_idle()) {
-            self.parking.count(&encoded);
-            self.divert(&mut encoded, encoding.row_faults, &end)?;
-        }
-        for (table, fault) in decoded.table_faults.into_iter().chain(encoding.table_faults) {
-            let name = encoded.batch.tables[table as usize].name.clone();
-            self.halt(name, fault)?;
-        }
+        let table_faults = decoded.table_faults.into_iter().chain(encoding.table_faults);
+        let named = |(table, fault)| (encoded.batch.tables[table as usize].name.clone(), fault);
+        let against = Against { rows: encoding.row_faults, tables: table_faults.map(named).collect() };
         self.last_end = end.clone();
         self.open(&mut encoded, end, taken)?;
-        pass(Point::BeforeWrite);
-        self.write(encoded)
+        self.hand_in(encoded, Some(against))
     }
 
     /// Gives a batch its number and its place in the window.
@@ -352,30 +354,36 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
+    /// Hands a batch to the sink: first it says which rows it refuses, then it takes the rest. `against` is for a batch
+    /// that it was not asked about yet.
+    fn hand_in(&mut self, mut encoded: Box<EncodedBatch>, against: Option<Against>) -> Result<(), Fault> {
+        if let Some(against) = against {
+            let Some(refused) = self.sink.refusals(&encoded)? else {
+                self.waiting = Some((encoded, Some(against)));
+                return Ok(());
+            };
+            self.decide(&mut encoded, against, refused)?;
+            pass(Point::BeforeWrite);
+        }
+        self.write(encoded)
+    }
+
     fn write(&mut self, mut encoded: Box<EncodedBatch>) -> Result<(), Fault> {
         if encoded.batch.times.sent == 0 {
             self.shared.observer.submitted(&encoded);
         }
         encoded.batch.times.sent = self.shared.clock.nanos();
-        let seq = encoded.batch.seq;
-        loop {
-            let has_rows = !encoded.records.is_empty();
-            match self.sink.write(encoded)? {
-                Accepted::Taken => return self.handed_in(seq, has_rows),
-                Accepted::Full(batch) => {
-                    self.waiting = Some(batch);
-                    return Ok(());
-                }
-                Accepted::Refused(batch, faults) => encoded = self.without(batch, faults)?,
-            }
+        let (seq, has_rows) = (encoded.batch.seq, !encoded.records.is_empty());
+        match self.sink.write(encoded)? {
+            Accepted::Taken => self.handed_in(seq, has_rows),
+            Accepted::Full(batch) => self.waiting = Some((batch, None)),
         }
+        Ok(())
     }
 
-    fn handed_in(&mut self, seq: u64, has_rows: bool) -> Result<(), Fault> {
-        if std::mem::take(&mut self.is_piece)
-            && let Some(change) = self.parking.handed_out(seq)?
-        {
-            self.saver.raised(change);
+    fn handed_in(&mut self, seq: u64, has_rows: bool) {
+        if std::mem::take(&mut self.is_piece) {
+            self.parking.handed_out(seq);
         }
         let change = self.saver.change();
         // Batches are written in the order in which they are opened.
@@ -383,13 +391,12 @@ impl<'a> Delivery<'a> {
         covered.change = change;
         self.saver.handed_in(covered, has_rows);
         pass(Point::AfterWrite);
-        Ok(())
     }
 
     /// Tries the waiting batch again, then those behind it.
     fn feed(&mut self) -> Result<(), Fault> {
-        if let Some(batch) = self.waiting.take() {
-            self.write(batch)?;
+        if let Some((batch, against)) = self.waiting.take() {
+            self.hand_in(batch, against)?;
         }
         self.take_turns()
     }

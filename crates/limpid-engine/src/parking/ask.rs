@@ -49,6 +49,16 @@ pub struct ParkedOutcome {
     pub interrupted: bool,
 }
 
+/// An ask taken up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) ask: ParkedAsk,
+    /// Rows delivered or given up so far.
+    pub(crate) done: u64,
+    /// An attempt before this one had taken it up, and learned which row the sink does not take.
+    pub(crate) is_again: bool,
+}
+
 /// Asks that wait: an operator's calls, not a flood.
 const WAITING_MAX: usize = 64;
 
@@ -67,14 +77,17 @@ pub(crate) struct Asks {
 #[derive(Debug, Default)]
 struct Queue {
     last: u64,
-    waiting: VecDeque<ParkedAsk>,
-    under_way: Option<u64>,
+    waiting: VecDeque<Taken>,
+    under_way: Option<Taken>,
     outcomes: VecDeque<ParkedOutcome>,
 }
 
 impl Asks {
-    pub(crate) fn begin(&self, store: &Arc<Store>, name: &PipelineName) {
+    /// Numbers begin at the machine's time, so that no two processes give the same.
+    pub(crate) fn begin(&self, store: &Arc<Store>, name: &PipelineName, wall_micros: i64) {
         let _ = self.shelf.set((Arc::clone(store), name.clone()));
+        let mut queue = self.lock();
+        queue.last = queue.last.max(u64::try_from(wall_micros).unwrap_or(0));
     }
 
     /// Its number; `None` when too many wait.
@@ -85,24 +98,42 @@ impl Asks {
         }
         queue.last += 1;
         let number = queue.last;
-        queue.waiting.push_back(ParkedAsk { number, action, selection });
+        let ask = ParkedAsk { number, action, selection };
+        queue.waiting.push_back(Taken { ask, done: 0, is_again: false });
         self.any.store(true, Ordering::Release);
         Some(number)
     }
 
     /// The next ask, which is under way from now on.
     #[inline]
-    pub(crate) fn take(&self) -> Option<ParkedAsk> {
+    pub(crate) fn take(&self) -> Option<Taken> {
         if !self.any.load(Ordering::Acquire) { None } else { self.take_first() }
     }
 
     #[cold]
-    fn take_first(&self) -> Option<ParkedAsk> {
+    fn take_first(&self) -> Option<Taken> {
         let mut queue = self.lock();
-        let ask = queue.waiting.pop_front();
-        queue.under_way = ask.as_ref().map(|ask| ask.number);
+        let taken = queue.waiting.pop_front();
+        queue.under_way.clone_from(&taken);
         self.any.store(!queue.waiting.is_empty(), Ordering::Release);
-        ask
+        taken
+    }
+
+    /// So many more rows of the ask under way are done.
+    pub(crate) fn done(&self, rows: u64) {
+        if let Some(taken) = &mut self.lock().under_way {
+            taken.done += rows;
+        }
+    }
+
+    /// The attempt ended because the sink's system refused a row, which the next one knows beforehand: what was under
+    /// way is taken up once more then.
+    pub(crate) fn once_more(&self) {
+        let mut queue = self.lock();
+        if let Some(taken) = queue.under_way.take_if(|taken| !taken.is_again) {
+            queue.waiting.push_front(Taken { is_again: true, ..taken });
+            self.any.store(true, Ordering::Release);
+        }
     }
 
     pub(crate) fn ended(&self, outcome: ParkedOutcome) {
@@ -116,9 +147,9 @@ impl Asks {
 
     /// An attempt begins: whatever the one before had under way is not done by it.
     pub(crate) fn interrupted(&self) {
-        let under_way = self.lock().under_way;
-        if let Some(number) = under_way {
-            self.ended(ParkedOutcome { number, interrupted: true, ..ParkedOutcome::default() });
+        let under_way = self.lock().under_way.take();
+        if let Some(Taken { ask: ParkedAsk { number, .. }, done, .. }) = under_way {
+            self.ended(ParkedOutcome { number, done, interrupted: true, ..ParkedOutcome::default() });
         }
     }
 
@@ -158,9 +189,9 @@ mod tests {
         assert_eq!(asks.take(), None);
         let first = asks.ask(ParkedAction::Drop, ParkedSelection::default()).unwrap();
         let second = asks.ask(ParkedAction::Replay { force: false }, ParkedSelection::default()).unwrap();
-        assert_eq!(asks.take().map(|ask| ask.number), Some(first));
+        assert_eq!(asks.take().map(|taken| taken.ask.number), Some(first));
         asks.interrupted();
-        assert_eq!(asks.take().map(|ask| ask.number), Some(second));
+        assert_eq!(asks.take().map(|taken| taken.ask.number), Some(second));
         asks.ended(ParkedOutcome { number: second, done: 3, ..ParkedOutcome::default() });
         asks.interrupted();
         let told: Vec<_> = asks.outcomes().iter().map(|outcome| (outcome.number, outcome.interrupted)).collect();
@@ -169,5 +200,25 @@ mod tests {
             assert!(asks.ask(ParkedAction::Drop, ParkedSelection::default()).is_some());
         }
         assert_eq!(asks.ask(ParkedAction::Drop, ParkedSelection::default()), None);
+    }
+
+    #[test]
+    fn an_ask_that_met_a_row_the_sink_does_not_take_is_taken_up_once_more() {
+        let asks = Asks::default();
+        let first = asks.ask(ParkedAction::Replay { force: false }, ParkedSelection::default()).unwrap();
+        let second = asks.ask(ParkedAction::Drop, ParkedSelection::default()).unwrap();
+        asks.once_more();
+        assert!(!asks.take().unwrap().is_again, "none was under way");
+        asks.done(2);
+        asks.once_more();
+        asks.interrupted();
+        assert_eq!(asks.outcomes(), []);
+        let again = asks.take().unwrap();
+        assert_eq!((again.ask.number, again.done, again.is_again), (first, 2, true), "before those behind it");
+        asks.once_more();
+        asks.interrupted();
+        let outcome = ParkedOutcome { number: first, done: 2, interrupted: true, ..ParkedOutcome::default() };
+        assert_eq!(asks.outcomes(), [outcome], "and no further time");
+        assert_eq!(asks.take().map(|taken| taken.ask.number), Some(second));
     }
 }

@@ -12,10 +12,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use limpid_connector::EncodedBatch;
-use limpid_model::{Batch, ChangeNumber, Fault, Op, TableName, TableSchema, key_seed};
+use limpid_model::{Batch, ChangeNumber, Fault, FaultCode, Op, TableName, TableSchema, key_seed};
 use limpid_state::ParkedKind;
 
-use super::ask::{ParkedAction, ParkedAsk, ParkedOutcome, ParkedSelection};
+use super::ask::{ParkedAction, ParkedAsk, ParkedOutcome, ParkedSelection, Taken};
 use super::body::Body;
 use super::{Parking, kept};
 use crate::failpoint::{Point, pass};
@@ -31,6 +31,8 @@ const PIECE_ROWS_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Replay {
     number: u64,
+    /// The limits of the sink are those that the attempt before learned.
+    is_again: bool,
     /// Parked rows of these keys go, those that join them meanwhile too.
     keys: HashSet<u128>,
     /// Dead letters that are still to go.
@@ -49,11 +51,11 @@ impl Parking {
     /// Takes up what was asked; what needs no sink is done at once.
     pub(crate) fn take_asks(&mut self, observer: &dyn Observer) -> Result<(), Fault> {
         while self.replay.is_none()
-            && let Some(ask) = self.asks.take()
+            && let Some(taken) = self.asks.take()
         {
-            match ask.action {
-                ParkedAction::Drop => self.give_up(&ask, observer)?,
-                ParkedAction::Replay { force } => self.replay = Some(self.begin_replay(&ask, force)),
+            match taken.ask.action {
+                ParkedAction::Drop => self.give_up(&taken.ask, observer)?,
+                ParkedAction::Replay { force } => self.replay = Some(self.begin_replay(&taken, force)),
             }
         }
         Ok(())
@@ -82,8 +84,10 @@ impl Parking {
         Ok(())
     }
 
-    fn begin_replay(&self, ask: &ParkedAsk, force: bool) -> Replay {
-        let mut refused = self.missing(&ask.selection);
+    fn begin_replay(&self, taken: &Taken, force: bool) -> Replay {
+        let Taken { ask, done, is_again } = taken;
+        // What is missing now may be what was delivered already.
+        let mut refused = if *is_again { Vec::new() } else { self.missing(&ask.selection) };
         let (mut keys, mut dead) = (HashSet::new(), BTreeSet::new());
         for id in self.selected(&ask.selection) {
             match self.index.get(id) {
@@ -96,12 +100,17 @@ impl Parking {
             }
         }
         let (stuck, piece, out) = (HashSet::new(), Vec::new(), HashMap::new());
-        Replay { number: ask.number, keys, dead, stuck, piece, out, done: 0, refused }
+        let (number, done, is_again) = (ask.number, *done, *is_again);
+        Replay { number, is_again, keys, dead, stuck, piece, out, done, refused }
     }
 
-    /// Whether limits of the sink are worth asking for anew: a replay begins.
     pub(crate) fn is_replaying(&self) -> bool {
         self.replay.is_some()
+    }
+
+    /// Whether limits of the sink are worth asking for anew for the replay that begins.
+    pub(crate) fn wants_new_limits(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| !replay.is_again)
     }
 
     /// The rows that go next, in their order.
@@ -111,6 +120,8 @@ impl Parking {
             return Vec::new();
         }
         replay.keys = self.index.together(std::mem::take(&mut replay.keys));
+        // Rows that have joined since may tie a key that went on to one that stays.
+        replay.stuck = self.index.together(std::mem::take(&mut replay.stuck));
         let (mut rows, mut bytes) = (Vec::new(), 0);
         for (id, entry) in self.index.iter() {
             let goes = match entry.kind {
@@ -132,37 +143,35 @@ impl Parking {
         rows
     }
 
-    /// The next piece of the replay under way, with the change number of the records that have it delivered. `None` when
-    /// nothing is left to hand out; what is out may not be delivered yet.
-    pub(crate) fn next_piece(
-        &mut self,
-        mut encoded: Box<EncodedBatch>,
-    ) -> Result<Option<(Box<EncodedBatch>, ChangeNumber)>, Fault> {
+    /// The next piece of the replay under way. `None` when nothing is left to hand out; what is out may not be delivered
+    /// yet.
+    pub(crate) fn next_piece(&mut self, mut encoded: Box<EncodedBatch>) -> Result<Option<Box<EncodedBatch>>, Fault> {
         let rows = self.next_rows();
         if rows.is_empty() {
             return Ok(None);
         }
-        let change = self.store.begin_replay(&self.name, &rows)?;
-        pass(Point::AfterReplayMarked);
-        let mut formless = Vec::new();
+        let mut stay = HashMap::new();
         for (place, id) in rows.iter().enumerate() {
-            let entry = self.index.get(*id).expect("a row of the index");
-            let table = entry.table.clone();
-            let body = self.store.parked_body(&self.name, *id)?.map(|bytes| Body::decode(&bytes)).transpose()?;
-            match body {
-                Some(body) if !body.records.is_empty() => {
+            let place = place as u32;
+            let table = self.index.get(*id).expect("a row of the index").table.clone();
+            let body = self.store.parked_body(&self.name, *id);
+            match body.and_then(|bytes| bytes.map(|bytes| Body::decode(&bytes)).transpose()) {
+                Ok(Some(body)) if !body.records.is_empty() => {
                     let number = self.table(&mut encoded, &table, body.topic.as_deref());
                     encoded.batch.counts[usize::from(number)][Op::Update as usize] += 1;
-                    body.append(&mut encoded, number, place as u32);
+                    body.append(&mut encoded, number, place);
                 }
-                _ => formless.push(place as u32),
+                Ok(_) => drop(stay.insert(place, None)),
+                // It is about this row alone.
+                Err(fault) if fault.code() == FaultCode::StateCorrupt => drop(stay.insert(place, Some(kept(&fault)))),
+                Err(fault) => return Err(fault),
             }
         }
         if let Some(replay) = &mut self.replay {
             replay.piece = rows;
         }
-        self.hold_back(&mut encoded, &formless, |_| None, "it has no record in the sink's format; drop it")?;
-        Ok(Some((encoded, change)))
+        self.hold_back(&mut encoded, &stay)?;
+        Ok(Some(encoded))
     }
 
     /// The number of a table and topic in a piece.
@@ -183,86 +192,99 @@ impl Parking {
         u16::try_from(number).expect("a piece has fewer tables than rows")
     }
 
-    /// The sink would not take these rows: they stay, with all of their keys that come behind them, and what is left of
-    /// the piece goes.
-    pub(crate) fn refused_again(&mut self, encoded: &mut EncodedBatch, faults: &[(u32, Fault)]) -> Result<(), Fault> {
-        let places: Vec<u32> = faults.iter().map(|(place, _)| *place).collect();
-        let fault_of = |place| faults.iter().find(|(found, _)| *found == place).map(|(_, fault)| fault);
-        self.hold_back(encoded, &places, fault_of, "it was refused again")
-    }
-
-    fn hold_back<'f>(
+    /// The piece is about to be handed to the sink, which would not take the rows told: they stay. Returns the change
+    /// number of the records that have the rest delivered, and older dead letters of its keys superseded by it.
+    pub(crate) fn begin_piece(
         &mut self,
         encoded: &mut EncodedBatch,
-        places: &[u32],
-        fault_of: impl Fn(u32) -> Option<&'f Fault>,
-        why: &str,
+        refused: &[(u32, Fault)],
+    ) -> Result<Option<ChangeNumber>, Fault> {
+        self.hold_back(encoded, &refused.iter().map(|(place, fault)| (*place, Some(kept(fault)))).collect())?;
+        let Some(replay) = &mut self.replay else { return Ok(None) };
+        if replay.piece.is_empty() {
+            return Ok(None);
+        }
+        let mut older = BTreeSet::new();
+        for id in &replay.piece {
+            let keys = self.index.get(*id).map_or(&[][..], |entry| &entry.keys);
+            // In their order, so that those of the piece itself can be looked for.
+            let dead = self.index.dead_of(keys).filter(|dead| dead < id && replay.piece.binary_search(dead).is_err());
+            older.extend(dead);
+        }
+        replay.dead.retain(|id| !older.contains(id));
+        let older: Vec<u64> = older.into_iter().collect();
+        let change = self.store.begin_replay(&self.name, &replay.piece, &older)?;
+        older.iter().for_each(|id| self.index.supersede(*id));
+        pass(Point::AfterReplayMarked);
+        Ok(Some(change))
+    }
+
+    /// Rows of the piece that cannot go stay, with all of their keys that come behind them; what is left of it goes. Each
+    /// has its new cause; none: it has no record.
+    fn hold_back(
+        &mut self,
+        encoded: &mut EncodedBatch,
+        stay: &HashMap<u32, Option<(FaultCode, String)>>,
     ) -> Result<(), Fault> {
-        if places.is_empty() {
+        if stay.is_empty() {
             return Ok(());
         }
         let Some(replay) = &mut self.replay else { return Ok(()) };
-        let mut held = Vec::new();
-        let mut stays = HashSet::new();
+        let mut faults = Vec::new();
+        let mut held = HashSet::new();
         for (place, id) in replay.piece.iter().enumerate() {
-            let place = place as u32;
             let Some(entry) = self.index.get(*id) else { continue };
-            let is_refused = places.contains(&place);
+            let refused = stay.get(&(place as u32));
             let is_parked = entry.kind == ParkedKind::Parked;
-            let is_behind = is_parked && entry.keys.iter().any(|key| replay.stuck.contains(key));
-            if !is_refused && !is_behind {
+            if refused.is_none() && !(is_parked && entry.keys.iter().any(|key| replay.stuck.contains(key))) {
                 continue;
             }
             if is_parked {
-                replay.stuck = {
-                    let mut stuck = std::mem::take(&mut replay.stuck);
-                    stuck.extend(&entry.keys);
-                    self.index.together(stuck)
-                };
+                replay.stuck.extend(&entry.keys);
+                replay.stuck = self.index.together(std::mem::take(&mut replay.stuck));
             }
             replay.dead.remove(id);
-            stays.insert(place);
-            let fault = fault_of(place).map(kept);
-            if is_refused {
-                let reason = fault.as_ref().map_or(why.to_owned(), |(code, text)| format!("{code}: {text}"));
-                replay.refused.push((*id, reason));
-            }
-            held.push((*id, fault));
-        }
-        self.store.fail_replay(&self.name, &held)?;
-        for (id, fault) in &held {
-            if let Some(fault) = fault {
-                self.index.fail(*id, fault.clone());
+            held.insert(place as u32);
+            match refused {
+                Some(Some((code, text))) => {
+                    replay.refused.push((*id, format!("{code}: {text}")));
+                    faults.push((*id, (*code, text.clone())));
+                }
+                Some(None) => {
+                    replay.refused.push((*id, "it has no record in the sink's format; drop it".to_owned()));
+                }
+                None => {}
             }
         }
-        encoded.records.retain(|record| !stays.contains(&record.row));
-        let held: HashSet<u64> = held.into_iter().map(|(id, _)| id).collect();
-        // Places are kept by a row that no record has.
-        replay.piece.iter_mut().filter(|id| held.contains(id)).for_each(|id| *id = 0);
+        self.store.fail_replay(&self.name, &faults)?;
+        faults.into_iter().for_each(|(id, fault)| self.index.fail(id, fault));
+        // Places in the piece are the rows of its records.
+        let mut places = vec![0; replay.piece.len()];
+        let mut left = Vec::new();
+        for (place, id) in replay.piece.iter().enumerate() {
+            places[place] = left.len() as u32;
+            if !held.contains(&(place as u32)) {
+                left.push(*id);
+            }
+        }
+        replay.piece = left;
+        encoded.records.retain_mut(|record| {
+            let stays = held.contains(&record.row);
+            record.row = places[record.row as usize];
+            !stays
+        });
         Ok(())
     }
 
-    /// The sink has the piece: its keys are free, and dead letters that are older than one of it are superseded.
-    pub(crate) fn handed_out(&mut self, seq: u64) -> Result<Option<ChangeNumber>, Fault> {
-        let Some(replay) = &mut self.replay else { return Ok(None) };
-        let rows: Vec<u64> = std::mem::take(&mut replay.piece).into_iter().filter(|id| *id != 0).collect();
-        let mut older = BTreeSet::new();
+    /// The sink has the piece: its keys are free.
+    pub(crate) fn handed_out(&mut self, seq: u64) {
+        let Some(replay) = &mut self.replay else { return };
+        let rows = std::mem::take(&mut replay.piece);
         for id in &rows {
             replay.dead.remove(id);
-            if let Some(entry) = self.index.remove(*id) {
-                older.extend(self.index.dead_of(&entry.keys).filter(|dead| dead < id));
-            }
+            self.index.remove(*id);
         }
         replay.out.insert(seq, rows);
-        if older.is_empty() {
-            return Ok(None);
-        }
-        let older: Vec<u64> = older.into_iter().collect();
-        older.iter().for_each(|id| self.index.supersede(*id));
-        if let Some(replay) = &mut self.replay {
-            replay.dead.retain(|id| !older.contains(id));
-        }
-        self.store.supersede_parked(&self.name, &older).map(Some)
     }
 
     /// A batch is durable: if it was a piece, the state forgets its rows.
@@ -278,6 +300,7 @@ impl Parking {
         let done = self.store.drop_parked(&self.name, &rows)? as u64;
         if let Some(replay) = &mut self.replay {
             replay.done += done;
+            self.asks.done(done);
         }
         observer.rows_replayed(done);
         self.tell(observer);

@@ -127,21 +127,22 @@ impl Driver {
     pub fn write(&mut self, batch: Box<EncodedBatch>) -> Result<(), Fault> {
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut batch = batch;
+        let refused = loop {
+            if let Some(refused) = self.sink.refusals(&batch)? {
+                break refused;
+            }
+            assert!(Instant::now() < deadline, "the sink knows nothing for a minute");
+            self.poll(Duration::from_millis(20))?;
+        };
+        for (row, fault) in refused {
+            let record = batch.records.iter().find(|record| record.row == row).expect("it is in the batch");
+            self.row_faults.push((batch.batch.tables[usize::from(record.table)].name.clone(), fault));
+            batch.records.retain(|record| record.row != row);
+        }
         loop {
             match self.sink.write(batch)? {
                 Accepted::Taken => return Ok(()),
                 Accepted::Full(back) => batch = back,
-                Accepted::Refused(mut back, faults) => {
-                    let rows: Vec<u32> = faults.iter().map(|(row, _)| *row).collect();
-                    let table = |row| back.records.iter().find(|record| record.row == row).map(|record| record.table);
-                    for (row, fault) in faults {
-                        let table = table(row).expect("what is refused is in the batch");
-                        self.row_faults.push((back.batch.tables[usize::from(table)].name.clone(), fault));
-                    }
-                    back.records.retain(|record| !rows.contains(&record.row));
-                    batch = back;
-                    continue;
-                }
             }
             assert!(Instant::now() < deadline, "the sink is full for a minute");
             self.poll(Duration::from_millis(20))?;

@@ -79,12 +79,12 @@ fn a_start_forgets_what_its_record_does_not_pass_and_ends_replays_that_it_does()
     assert_eq!(fs::read_dir(dir.path().join("parked")).unwrap().count(), 2);
     store.settle_parked(&shop(), first).unwrap();
     assert_eq!(ids(&store), a, "the record is before the second");
-    let third = store.begin_replay(&shop(), &a[..1]).unwrap();
+    let third = store.begin_replay(&shop(), &a[..1], &[]).unwrap();
     store.settle_parked(&shop(), ChangeNumber(third.0 - 1)).unwrap();
     assert_eq!(ids(&store), a, "what was replayed was not committed");
     store.settle_parked(&shop(), ChangeNumber(third.0 + 5)).unwrap();
     assert_eq!(ids(&store), a, "and is not taken for a replay later");
-    let fourth = store.begin_replay(&shop(), &a[..1]).unwrap();
+    let fourth = store.begin_replay(&shop(), &a[..1], &[]).unwrap();
     store.settle_parked(&shop(), fourth).unwrap();
     assert_eq!(ids(&store), a[1..], "committed with its record");
     assert_eq!(fs::read_dir(dir.path().join("parked")).unwrap().count(), 0);
@@ -94,16 +94,57 @@ fn a_start_forgets_what_its_record_does_not_pass_and_ends_replays_that_it_does()
 fn a_refused_replay_has_its_new_cause_and_a_superseded_row_is_a_dead_letter() {
     let (_dir, store) = begun("parked-refused");
     let (_, id) = store.park(&shop(), &[row(1, Some("old"), vec![1]), row(1, None, vec![2])]).unwrap();
-    let change = store.begin_replay(&shop(), &id).unwrap();
     let new = (FaultCode::RecordTooLarge, "new".to_owned());
-    store.fail_replay(&shop(), &[(id[0], Some(new.clone())), (id[1], None)]).unwrap();
-    store.settle_parked(&shop(), ChangeNumber(change.0 + 1)).unwrap();
+    store.fail_replay(&shop(), &[(id[0], new.clone()), (99, new.clone())]).unwrap();
+    store.settle_parked(&shop(), ChangeNumber(9)).unwrap();
     let found = store.parked(&shop()).unwrap();
     assert_eq!((found.len(), &found[0].fault, &found[1].fault), (2, &Some(new), &None));
     store.supersede_parked(&shop(), &id[..1]).unwrap();
     let found = store.parked(&shop()).unwrap();
     assert_eq!((found[0].kind, found[0].superseded), (ParkedKind::DeadLetter, true));
     assert_eq!((found[1].kind, found[1].superseded), (ParkedKind::Parked, false));
+}
+
+/// What superseded a row may not be passed by any record: then it is read again, and decided over again.
+#[test]
+fn a_supersession_that_no_record_passes_is_taken_back() {
+    let (dir, store) = begun("parked-superseded");
+    let (_, id) = store.park(&shop(), &[row(1, Some("x"), vec![1]), row(2, None, vec![2])]).unwrap();
+    let first = store.supersede_parked(&shop(), &id[..1]).unwrap();
+    // Again by a later one: the first is what counts.
+    store.supersede_parked(&shop(), &id[..1]).unwrap();
+    let replay = store.begin_replay(&shop(), &[], &id[1..]).unwrap();
+    let seen = |store: &Store| -> Vec<(ParkedKind, bool)> {
+        store.parked(&shop()).unwrap().iter().map(|row| (row.kind, row.superseded)).collect()
+    };
+    let (waits, is_over) = ((ParkedKind::Parked, false), (ParkedKind::DeadLetter, true));
+    assert_eq!(seen(&store), [is_over, is_over]);
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    store.settle_parked(&shop(), replay).unwrap();
+    assert_eq!(seen(&store), [is_over, is_over]);
+    store.settle_parked(&shop(), first).unwrap();
+    assert_eq!(seen(&store), [is_over, waits], "the replay was not passed");
+    store.settle_parked(&shop(), ChangeNumber(first.0 - 1)).unwrap();
+    assert_eq!(seen(&store), [waits, waits], "and what kind of row it was is known");
+}
+
+/// Its rows are never read again: what was kept of it is all there is.
+#[test]
+fn rows_of_a_halted_table_stay_whatever_the_record_passes() {
+    let (_dir, store) = begun("parked-halted");
+    let other = ToPark { table: TableName::new("s", "other"), ..row(3, Some("x"), vec![3]) };
+    let (_, id) = store.park(&shop(), &[row(1, Some("x"), vec![1]), other]).unwrap();
+    let halted = crate::HaltedTable {
+        table: TableName::new("s", "t"),
+        code: FaultCode::RecordTooLarge,
+        position: "gtid:0-1-4".into(),
+        at_micros: 1,
+        message: "too many".into(),
+    };
+    store.halt_table(&shop(), &halted).unwrap();
+    store.settle_parked(&shop(), ChangeNumber(0)).unwrap();
+    assert_eq!(ids(&store), id[..1], "the other table's is read again");
 }
 
 #[test]

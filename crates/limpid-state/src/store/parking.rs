@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// As [`Store::pipeline`].
     pub fn parked(&self, name: &PipelineName) -> Result<Vec<ParkedRow>, Fault> {
-        self.transact("read the parked rows", |transaction| parked::load(transaction, name, &self.path))
+        self.read("read the parked rows", |transaction| parked::load(transaction, name, &self.path))
     }
 
     /// The body of a row that is kept; `None` where there is no such row.
@@ -36,7 +36,7 @@ impl Store {
     /// # Errors
     /// As [`Store::pipeline`].
     pub fn parked_body(&self, name: &PipelineName, id: u64) -> Result<Option<Vec<u8>>, Fault> {
-        self.transact("read a parked row", |transaction| parked::load_body(transaction, name, id, &self.path))
+        self.read("read a parked row", |transaction| parked::load_body(transaction, name, id, &self.path))
     }
 
     /// Forgets rows: they are delivered, or an operator gave them up. Returns how many were there.
@@ -50,7 +50,8 @@ impl Store {
     }
 
     /// Later versions of these rows' keys are delivered: from now on they are dead letters that nothing should write
-    /// over what came after them. To be durable before a record passes those versions.
+    /// over what came after them, and with the change number returned records tell so. To be durable before such a
+    /// record.
     ///
     /// # Errors
     /// As [`Store::save_checkpoint`].
@@ -61,24 +62,25 @@ impl Store {
     }
 
     /// The rows are about to be handed to the sink: a record with the change number returned, or a later one, has
-    /// them delivered.
+    /// them delivered, and those of `older` superseded by them.
     ///
     /// # Errors
     /// As [`Store::save_checkpoint`].
-    pub fn begin_replay(&self, name: &PipelineName, ids: &[u64]) -> Result<ChangeNumber, Fault> {
-        self.transact("begin a replay", |transaction| parked::begin_replay(transaction, name, ids, &self.path))
+    pub fn begin_replay(&self, name: &PipelineName, ids: &[u64], older: &[u64]) -> Result<ChangeNumber, Fault> {
+        self.transact("begin a replay", |transaction| parked::begin_replay(transaction, name, (ids, older), &self.path))
     }
 
-    /// The sink took nothing of these rows; with its cause where one of them is why.
+    /// These rows could not be delivered again, each with its cause.
     ///
     /// # Errors
     /// As [`Store::save_checkpoint`].
-    pub fn fail_replay(&self, name: &PipelineName, rows: &[(u64, Option<(FaultCode, String)>)]) -> Result<(), Fault> {
+    pub fn fail_replay(&self, name: &PipelineName, rows: &[(u64, (FaultCode, String))]) -> Result<(), Fault> {
         self.transact("end a replay", |transaction| parked::fail_replay(transaction, name, rows))
     }
 
     /// Makes the parked rows those of a start that goes on from a record with this change number: rows beyond it are
-    /// read again, replays within it are done. To be called before a record with another number is saved.
+    /// read again unless their table is halted, replays within it are done, supersessions beyond it are taken back. To
+    /// be called before a record with another number is saved.
     ///
     /// # Errors
     /// As [`Store::save_checkpoint`].

@@ -8,7 +8,7 @@
 use limpid_connector::EncodedBatch;
 use limpid_model::{Fault, Position};
 
-use super::Delivery;
+use super::{Against, Delivery};
 
 impl Delivery<'_> {
     /// What an operator asked of rows that are kept: one piece of a replay at a time, between batches that were read.
@@ -21,29 +21,49 @@ impl Delivery<'_> {
         if !self.parking.is_replaying() {
             return Ok(());
         }
-        if !was_replaying {
+        if !was_replaying && self.parking.wants_new_limits() {
             self.sink.refresh();
         }
-        if let Some((mut encoded, change)) = self.parking.next_piece(self.shared.take_spare())? {
-            self.saver.raised(change);
+        if let Some(mut encoded) = self.parking.next_piece(self.shared.take_spare())? {
             let now = self.shared.clock.nanos();
             let times = &mut encoded.batch.times;
             (times.read, times.queued, times.decoded, times.transformed, times.encoded) = (now, now, now, now, now);
             self.open(&mut encoded, self.last_end.clone(), 0)?;
             self.is_piece = true;
-            self.write(encoded)?;
+            self.hand_in(encoded, Some(Against::default()))?;
         }
         self.parking.end_replay();
         Ok(())
     }
 
-    /// Takes rows that cannot be delivered, and those that wait behind such, out of a batch, durably.
-    pub(super) fn divert(
+    /// Decides over the batch in hand, once all that speaks against it is known: what goes, what is kept, what halts.
+    pub(super) fn decide(
         &mut self,
         encoded: &mut EncodedBatch,
-        faults: Vec<(u32, Fault)>,
-        end: &Position,
+        against: Against,
+        mut refused: Vec<(u32, Fault)>,
     ) -> Result<(), Fault> {
+        if self.is_piece {
+            if let Some(change) = self.parking.begin_piece(encoded, &refused)? {
+                self.saver.raised(change);
+            }
+            return Ok(());
+        }
+        let Against { rows, tables } = against;
+        refused.extend(rows);
+        if !(refused.is_empty() && self.parking.is_idle()) {
+            self.parking.count(encoded);
+            let end = self.last_end.clone();
+            self.divert(encoded, refused, &end)?;
+        }
+        for (table, fault) in tables {
+            self.halt(table, fault)?;
+        }
+        Ok(())
+    }
+
+    /// Takes rows that cannot be delivered, and those that wait behind such, out of a batch, durably.
+    fn divert(&mut self, encoded: &mut EncodedBatch, faults: Vec<(u32, Fault)>, end: &Position) -> Result<(), Fault> {
         let now = (self.shared.clock.nanos(), self.shared.clock.wall_micros());
         let observer = &*self.shared.observer;
         let diverted = self.parking.divert(encoded, faults, (&self.halted, end), now, observer)?;
@@ -54,22 +74,5 @@ impl Delivery<'_> {
             self.halt(table, fault)?;
         }
         Ok(())
-    }
-
-    /// A batch without the rows that the sink refuses.
-    pub(super) fn without(
-        &mut self,
-        mut encoded: Box<EncodedBatch>,
-        faults: Vec<(u32, Fault)>,
-    ) -> Result<Box<EncodedBatch>, Fault> {
-        let before = encoded.records.len();
-        if self.is_piece {
-            self.parking.refused_again(&mut encoded, &faults)?;
-        } else {
-            let end = self.last_end.clone();
-            self.divert(&mut encoded, faults, &end)?;
-        }
-        assert!(encoded.records.len() < before, "what a sink refuses is not handed in again");
-        Ok(encoded)
     }
 }
