@@ -382,7 +382,7 @@ pub(crate) fn fail_replay(
 }
 
 /// A start goes on from a record with this change number: what it does not pass is read again, what it passes of a
-/// replay is delivered. Rows of a halted table are not read again: they stay, whatever the record passes.
+/// replay is delivered. Rows of a halted table are not read again: they stay as they are, whatever the record passes.
 pub(crate) fn settle(
     transaction: &Transaction<'_>,
     name: &PipelineName,
@@ -393,7 +393,8 @@ pub(crate) fn settle(
     for stored in rows(transaction, name, path)? {
         let id = stored.row.id;
         let is_delivered = stored.replay != 0 && stored.replay <= passed.0;
-        let is_read_again = stored.row.change > passed && !halted.iter().any(|halted| halted.table == stored.row.table);
+        let is_halted = halted.iter().any(|halted| halted.table == stored.row.table);
+        let is_read_again = stored.row.change > passed && !is_halted;
         if is_read_again || is_delivered {
             drop_rows(transaction, name, &[id])?;
             continue;
@@ -401,7 +402,8 @@ pub(crate) fn settle(
         if stored.replay != 0 {
             mark_replay(transaction, name, id, ChangeNumber(0))?;
         }
-        if stored.superseded_change.is_some_and(|change| change > passed.0) {
+        // Of a halted table what superseded it may be at the sink, and does not come again.
+        if !is_halted && stored.superseded_change.is_some_and(|change| change > passed.0) {
             mark_superseded(transaction, name, &[id], None)?;
         }
     }

@@ -142,9 +142,11 @@ fn rows_of_a_halted_table_stay_whatever_the_record_passes() {
         at_micros: 1,
         message: "too many".into(),
     };
+    store.supersede_parked(&shop(), &id[..1]).unwrap();
     store.halt_table(&shop(), &halted).unwrap();
     store.settle_parked(&shop(), ChangeNumber(0)).unwrap();
     assert_eq!(ids(&store), id[..1], "the other table's is read again");
+    assert!(store.parked(&shop()).unwrap()[0].superseded, "what superseded it may be at the sink");
 }
 
 #[test]
