@@ -328,7 +328,8 @@ impl Copying {
     pub(crate) fn admit(&self, stream: &mut dyn ChangeStream) -> Vec<Passing> {
         let mut passing = Vec::new();
         let mut offers = self.offers.lock().expect("never held across a panic");
-        let mut kept = VecDeque::with_capacity(offers.len());
+        let before = offers.len();
+        let mut kept = VecDeque::with_capacity(before);
         while let Some(offer) = offers.pop_front() {
             match offer {
                 Offer::Chunk { mut chunk, id, window } => match stream.admit(&mut chunk) {
@@ -372,9 +373,14 @@ impl Copying {
             }
         }
         *offers = kept;
+        let has_changed = offers.len() < before;
         self.offered.store(offers.len(), Ordering::Release);
         drop(offers);
-        self.changed.notify_all();
+        if has_changed {
+            // Whoever has looked and found no room is waiting by now.
+            drop(self.plan());
+            self.changed.notify_all();
+        }
         passing
     }
 

@@ -372,7 +372,7 @@ impl Held {
             }
         }
         if self.listed.drop_left(decided) {
-            // An id that stays in the file leaves it with its next PREPARE, without which there is no commit.
+            // An id that stays in the file is told of as it was before: at worst a commit halts that need not have.
             let _ = self.listed.save();
         }
     }

@@ -153,8 +153,7 @@ impl Intake {
     /// # Errors
     /// The connection broke or ended.
     pub fn fill(&mut self, wait: Duration) -> io::Result<Filled> {
-        self.socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))));
-        let read = self.socket.read(&mut self.buf[self.filled..]);
+        let read = self.socket.read_within(&mut self.buf[self.filled..], wait);
         self.took(read)
     }
 

@@ -37,15 +37,17 @@ pub(crate) fn run(parts: &CopierParts<'_>) -> Result<(), Fault> {
             return Ok(());
         }
         let is_paused = parts.copying.control.is_paused();
-        let work = if is_paused { Work::Wait } else { parts.copying.plan().next() };
-        if matches!(work, Work::Wait | Work::Finished) {
-            if is_paused || work == Work::Finished {
+        let work = if is_paused { Work::Finished } else { parts.copying.next_work() };
+        match work {
+            Work::Wait => continue,
+            Work::Finished => {
                 // Nothing is open at the source while there is nothing to read.
                 reader = None;
                 parts.copying.busy.store(false, Ordering::Relaxed);
+                parts.copying.wait_for_change();
+                continue;
             }
-            parts.copying.wait_for_change();
-            continue;
+            _ => {}
         }
         parts.copying.busy.store(true, Ordering::Relaxed);
         let reader = match &mut reader {
@@ -229,6 +231,16 @@ impl Copying {
         }
     }
 
+    /// What to do next; has waited for a change where that is nothing now.
+    fn next_work(&self) -> Work {
+        let mut plan = self.plan();
+        let work = plan.next();
+        if work == Work::Wait {
+            drop(self.changed.wait_timeout(plan, LOOK_UP).expect("never held across a panic"));
+        }
+        work
+    }
+
     fn wait_for_change(&self) {
         let plan = self.plan();
         drop(self.changed.wait_timeout(plan, LOOK_UP).expect("never held across a panic"));
@@ -237,12 +249,14 @@ impl Copying {
     /// Waits until the reader has few enough chunks waiting; false: everybody leaves.
     fn wait_for_room(&self) -> bool {
         let max = self.options.parallel * WAITING_EACH;
-        while self.offers.lock().expect("never held across a panic").len() >= max {
+        let mut plan = self.plan();
+        while self.offered.load(Ordering::Acquire) >= max {
             if self.leaves() {
                 return false;
             }
-            self.wait_for_change();
+            plan = self.changed.wait_timeout(plan, LOOK_UP).expect("never held across a panic").0;
         }
+        drop(plan);
         !self.leaves()
     }
 

@@ -160,6 +160,9 @@ impl Assembler {
         let with_bytes = events.iter().find(|event| event.block != NO_BLOCK);
         let first_block = with_bytes.map_or(taken.blocks.len() as u16, |event| event.block);
         self.batch.blocks.extend(taken.blocks[first_block as usize..].iter().cloned());
+        // Blocks that stay with the batch count as its bytes until it is delivered.
+        let last = taken.events.iter().rev().find(|event| event.block != NO_BLOCK);
+        taken.blocks.truncate(last.map_or(0, |event| event.block as usize + 1));
         let (seconds, at) = (first.seconds, first.at);
         let txn = self.txn_index(seconds, at);
         for mut event in events {

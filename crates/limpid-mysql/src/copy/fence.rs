@@ -95,7 +95,7 @@ pub fn open(link: &mut Link, known: &Known, nearness: Nearness) -> Result<Opened
 /// Those of a query.
 pub fn close(link: &mut Link) -> Result<(), Fault> {
     link.run("end a transaction", "COMMIT")?;
-    link.run("unlock a table", "UNLOCK TABLES")
+    if std::mem::take(&mut link.is_locked) { link.run("unlock a table", "UNLOCK TABLES") } else { Ok(()) }
 }
 
 /// True for an answer that comes of a definition that changed or went.
@@ -217,6 +217,7 @@ fn prepared(link: &mut Link) -> Result<HashSet<Xid>, Fault> {
 
 fn lock(link: &mut Link, known: &Known) -> Result<(), Fault> {
     let locked = link.client.query(&format!("LOCK TABLES {} READ", known.from()));
+    link.is_locked = locked.is_ok();
     locked.map(drop).map_err(|error| lock_fault(error, &link.connect, &known.name))
 }
 

@@ -24,6 +24,8 @@ pub struct Link {
     pub connect: ConnectOptions,
     /// XA transactions that were prepared when the moment was opened.
     pub prepared: Option<Listed>,
+    /// Tables are locked.
+    pub is_locked: bool,
     /// What of the catalogue belongs to no table.
     server: Option<Rows>,
 }
@@ -37,7 +39,7 @@ impl Link {
         let mut client = Client::connect(connect)?;
         client.socket().set_read_timeout(Some(SILENCE_MAX));
         let facts = ServerFacts::read(&mut client)?;
-        let mut link = Self { client, facts, connect: connect.clone(), prepared: None, server: None };
+        let mut link = Self { client, facts, connect: connect.clone(), prepared: None, is_locked: false, server: None };
         for setting in settings(link.facts.flavor) {
             link.run("prepare a session that reads tables", setting)?;
         }
