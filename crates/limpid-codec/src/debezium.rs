@@ -97,7 +97,7 @@ impl Encode for DebeziumEncoder {
     fn encode(&mut self, out: &mut EncodedBatch, now_micros: i64, tally: &mut EncodeTally) {
         self.prepare(out, tally);
         self.origin.begin_batch(now_micros);
-        let EncodedBatch { batch, bytes, records, headers, topics: _ } = out;
+        let EncodedBatch { batch, bytes, records, headers, topics: _, sent_bytes: _ } = out;
         let mut pen = Pen {
             batch,
             bytes,

@@ -65,6 +65,8 @@ pub struct EncodedBatch {
     pub headers: Vec<(Span, Span)>,
     /// Where each of the batch's tables goes: a topic or a file; `None` for a sink that has no such thing.
     pub topics: Vec<Option<Arc<str>>>,
+    /// Encoded bytes that were sent and are here no longer: a receipt has some.
+    pub sent_bytes: u64,
 }
 
 impl EncodedBatch {
@@ -80,6 +82,34 @@ impl EncodedBatch {
         self.records.clear();
         self.headers.clear();
         self.topics.clear();
+        self.sent_bytes = 0;
+    }
+
+    /// What is left to tell of a batch that was sent, 64 bytes a row and some 110 a transaction, while the batch itself goes
+    /// back for reuse.
+    pub fn receipt(&self) -> Box<Self> {
+        Box::new(Self {
+            batch: self.batch.receipt(),
+            records: self.records.clone(),
+            topics: self.topics.clone(),
+            sent_bytes: self.encoded_bytes(),
+            ..Self::default()
+        })
+    }
+
+    /// Encoded bytes, of a receipt too.
+    pub fn encoded_bytes(&self) -> u64 {
+        self.bytes.len() as u64 + self.sent_bytes
+    }
+
+    /// Room it keeps besides raw blocks and encoded bytes.
+    pub fn heap_bytes(&self) -> u64 {
+        /// A batch's own, and its vectors as the allocator rounds them.
+        const ITSELF: usize = size_of::<EncodedBatch>() + 256;
+        /// A table's schema, layout, counts and topic.
+        const TABLE: usize = 96;
+        let tables = self.batch.tables.len() * TABLE;
+        (ITSELF + tables + self.batch.heap_bytes() + self.records.capacity() * size_of::<RecordSpan>()) as u64
     }
 
     /// The bytes of a span; `None` for null.

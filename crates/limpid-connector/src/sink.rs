@@ -25,6 +25,10 @@ pub enum Accepted {
 pub enum SinkEvent {
     /// Every record of the batch is durable. `delivered` counts its records by table index, partition and number.
     Durable { batch: Box<EncodedBatch>, delivered: Vec<Delivered> },
+    /// With [`Keeping::Together`]: every record of the batch has arrived, and `Durable` follows once the record is saved,
+    /// with a receipt in the place of the batch, which comes back now. A sink may leave this out and keep the batch, which then
+    /// counts as in flight until its record is saved.
+    Arrived { batch: Box<EncodedBatch>, receipt_bytes: u64 },
     /// Nothing of this table can be delivered any more, whatever is tried. The sink drops its records and goes on with
     /// the others.
     TableFault { table: TableName, fault: Fault },

@@ -33,9 +33,6 @@ pub(crate) use delivery::Resume;
 /// many times a broker's answer.
 const FLIGHT_BYTES_MAX: u64 = 3 * 1024 * 1024;
 
-/// The same where rows wait for their commit: half of it may wait so, while the other half is made.
-const TOGETHER_BYTES_MAX: u64 = 2 * FLIGHT_BYTES_MAX;
-
 /// Batches that wait between two threads: enough to cover a hiccup, few enough that the byte budget is what counts.
 const QUEUE_BATCHES: usize = 16;
 
@@ -229,7 +226,7 @@ fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
     let (copying, copiers) = copy.transpose()?.map_or((None, 0), |(copying, copiers)| (Some(copying), copiers));
     let shared = Shared {
         clock: attempt.clock.clone(),
-        budget: Budget::new(if attempt.saver.is_together() { TOGETHER_BYTES_MAX } else { FLIGHT_BYTES_MAX }),
+        budget: Budget::new(FLIGHT_BYTES_MAX),
         control: Arc::clone(&attempt.copy_control),
         copying,
         ends_when_copied: attempt.ends_when_copied,

@@ -24,6 +24,9 @@ use crate::observe::Observer;
 /// committed together, far more often, the state follows at this pace: the record wins at a start.
 const SAVE_EVERY_NANOS: u64 = 1_000_000_000;
 
+/// A commit that takes long is followed by so many times as long without one.
+const PAUSES_A_COMMIT: u64 = 4;
+
 /// What a batch completes: the position behind it, the schema version in force there, and how far tables are copied.
 #[derive(Clone, Debug)]
 pub(crate) struct Covered {
@@ -55,6 +58,8 @@ pub struct Saver {
     has_rows: bool,
     under_way: Option<UnderWay>,
     begun_at: u64,
+    /// At least so long after the last one, in nanoseconds.
+    pause: u64,
     /// When the state last followed, and whether it has the record as last saved.
     stored_at: u64,
     is_stored: bool,
@@ -81,6 +86,7 @@ impl Saver {
             has_rows: false,
             under_way: None,
             begun_at: 0,
+            pause: 0,
             stored_at: 0,
             is_stored: true,
         }
@@ -258,12 +264,12 @@ impl Saver {
         self.next.is_none() && self.under_way.is_none()
     }
 
-    /// `is_pressed`: rows that wait for their commit take so much room that nothing may wait for its time.
+    /// `is_pressed`: what waits for its commit takes so much room that it may not wait for its time.
     pub(crate) fn save_when_due(
         &mut self,
         sink: &mut dyn Sink,
         shared: &Shared,
-        is_pressed: impl FnOnce() -> bool,
+        is_pressed: bool,
     ) -> Result<(), Fault> {
         if self.next.is_none() || self.under_way.is_some() {
             return Ok(());
@@ -273,7 +279,7 @@ impl Saver {
             Keeping::Together { every, .. } if self.has_rows => every.as_nanos() as u64,
             Keeping::Together { .. } | Keeping::Beside | Keeping::Nowhere => SAVE_EVERY_NANOS,
         };
-        if shared.clock.nanos() >= self.begun_at + every || (self.has_rows && is_pressed()) {
+        if shared.clock.nanos() >= self.begun_at + every.max(self.pause) || is_pressed {
             self.save_now(sink, shared)?;
         }
         Ok(())
@@ -316,6 +322,10 @@ impl Saver {
         self.record = record;
         self.is_stored = false;
         let now = shared.clock.nanos();
+        if self.is_together() {
+            // While rows are committed none is sent: that is to be a small part of the time, whatever a commit takes.
+            (self.begun_at, self.pause) = (now, ((now - started) * PAUSES_A_COMMIT).min(SAVE_EVERY_NANOS));
+        }
         if !self.is_together() || now >= self.stored_at + SAVE_EVERY_NANOS {
             self.store_now()?;
             self.stored_at = now;

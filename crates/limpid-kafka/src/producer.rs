@@ -86,9 +86,8 @@ pub(crate) struct Producer {
     flight: Flight,
     /// `None` for a producer without transactions.
     transaction: Option<Transaction>,
-    /// Batches that are wholly acknowledged in the transaction under way, with their encoded bytes.
+    /// Receipts of batches that are wholly acknowledged in the transaction under way.
     held: Vec<Whole>,
-    held_bytes: u64,
 }
 
 /// Where a producer stands with its transactions.
@@ -116,7 +115,6 @@ impl Producer {
             flight: Flight::default(),
             transaction: None,
             held: Vec::new(),
-            held_bytes: 0,
         })
     }
 
@@ -154,19 +152,20 @@ impl Producer {
         self.transaction = Some(Transaction::Ending);
         self.client.commit_transaction()?;
         self.transaction = Some(Transaction::Ready);
-        self.held_bytes = 0;
         events.extend(self.held.drain(..).map(durable));
         Ok(Progress::Done)
     }
 
-    /// A batch of which nothing is missing: durable, or held until its transaction is committed.
+    /// A batch of which nothing is missing: durable, or told so by its receipt when its transaction is committed.
     fn whole(&mut self, whole: Option<Whole>, out: &mut Outcome) {
         let Some(whole) = whole else { return };
         if self.transaction.is_none() {
             out.events.push(durable(whole));
         } else {
-            self.held_bytes += whole.0.bytes.len() as u64;
-            self.held.push(whole);
+            let (batch, delivered) = whole;
+            let receipt = batch.receipt();
+            out.events.push(SinkEvent::Arrived { batch, receipt_bytes: receipt.heap_bytes() });
+            self.held.push((receipt, delivered));
         }
     }
 
@@ -179,9 +178,9 @@ impl Producer {
         self.client.fatal()
     }
 
-    /// Encoded bytes of all batches that are not durable yet.
+    /// Encoded bytes of all batches that have not wholly arrived.
     pub fn bytes(&self) -> u64 {
-        self.flight.bytes() + self.held_bytes
+        self.flight.bytes()
     }
 
     pub fn is_empty(&self) -> bool {

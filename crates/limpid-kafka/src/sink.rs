@@ -206,7 +206,8 @@ impl KafkaSink {
         let mut targets: Vec<Option<Target>> = vec![None; batch.topics.len()];
         let mut refused: Vec<(u32, Fault)> = Vec::new();
         let mut is_waiting = false;
-        for record in &batch.records {
+        // A row without a form has a record without key and value, and is sent nowhere.
+        for record in batch.records.iter().filter(|record| !(record.key.is_null() && record.value.is_null())) {
             let table = usize::from(record.table);
             let target = match targets[table] {
                 Some(target) => target,

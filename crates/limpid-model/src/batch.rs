@@ -307,6 +307,24 @@ impl Batch {
         });
     }
 
+    /// What is left to tell of a batch that was sent: where its rows came from and how many they are, no value.
+    pub fn receipt(&self) -> Self {
+        Self {
+            seq: self.seq,
+            rows: self.rows.clone(),
+            events: self.events.clone(),
+            txns: self.txns.clone(),
+            tables: self.tables.clone(),
+            logs: self.logs.clone(),
+            tags: self.tags.clone(),
+            counts: self.counts.clone(),
+            control: self.control.clone(),
+            end: self.end.clone(),
+            times: self.times,
+            ..Self::default()
+        }
+    }
+
     /// Room this batch keeps besides its raw blocks, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.arena.capacity()

@@ -95,7 +95,7 @@ impl Observer for Told {
 
     fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {
         let to: Vec<DeliveredTo<'_>> = delivered.iter().map(|to| delivered_to(batch, to)).collect();
-        self.telemetry.meter.durable(&batch.batch, batch.bytes.len(), &to, moment(&self.clock));
+        self.telemetry.meter.durable(&batch.batch, batch.encoded_bytes() as usize, &to, moment(&self.clock));
     }
 
     fn saved(&self, position: &str, took_nanos: u64) {

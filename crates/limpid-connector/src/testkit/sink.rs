@@ -49,6 +49,8 @@ const POLL: Duration = Duration::from_millis(20);
 struct Driven {
     sink: Box<dyn Sink>,
     durable: Vec<(u64, Vec<Delivered>)>,
+    /// Batches that came back and are not durable yet.
+    arrived: Vec<u64>,
     saved: usize,
 }
 
@@ -61,7 +63,7 @@ impl Driven {
         }
         let endpoint = sink.endpoint();
         holds(!endpoint.contains('@'), "an endpoint shows no credentials", || endpoint)?;
-        Ok(Self { sink, durable: Vec::new(), saved: 0 })
+        Ok(Self { sink, durable: Vec::new(), arrived: Vec::new(), saved: 0 })
     }
 
     fn is_together(&self) -> bool {
@@ -73,8 +75,17 @@ impl Driven {
         self.sink.poll(POLL, &mut events)?;
         for event in events {
             match event {
-                SinkEvent::Durable { batch, delivered } => self.durable.push((batch.batch.seq, delivered)),
+                SinkEvent::Durable { batch, delivered } => {
+                    self.arrived.retain(|known| *known != batch.batch.seq);
+                    self.durable.push((batch.batch.seq, delivered));
+                }
                 SinkEvent::RecordSaved => self.saved += 1,
+                SinkEvent::Arrived { batch, .. } if self.is_together() => {
+                    let seq = batch.batch.seq;
+                    let is_known = self.arrived.contains(&seq) || self.durable.iter().any(|(known, _)| *known == seq);
+                    holds(!is_known, "a batch arrives once, and before it is durable", || format!("{seq}"))?;
+                    self.arrived.push(seq);
+                }
                 SinkEvent::Health { .. } => {}
                 other => return Err(Broken::new(format!("a good record is taken: {other:?}"))),
             }

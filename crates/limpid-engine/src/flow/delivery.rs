@@ -31,6 +31,10 @@ const LISTEN: Duration = Duration::from_millis(1);
 /// How long to wait for a batch when nothing is out.
 const REST: Duration = Duration::from_millis(100);
 
+/// Receipts that wait for their commit may take so much, 45,000 to 130,000 rows by the size of their transactions: then a
+/// commit does not wait for its time.
+const RECEIPT_BYTES_MAX: u64 = 8 << 20;
+
 /// Rows at the start of the stream that were done before the restart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resume {
@@ -64,9 +68,10 @@ pub(super) struct Delivery<'a> {
     version: u32,
     /// What is copied behind the last batch, as the record keeps it.
     cursors: Arc<Vec<String>>,
-    /// Raw bytes each batch at the sink has taken from the budget, and their sum.
+    /// Raw bytes each batch that the sink has not given back has taken from the budget.
     taken: HashMap<u64, u64>,
-    taken_bytes: u64,
+    /// Room of the receipts that wait for their commit.
+    receipt_bytes: u64,
     /// A batch that the sink had no room for, or cannot say yet what it refuses of.
     waiting: Option<(Box<EncodedBatch>, Option<Against>)>,
     /// The transaction that the last batch ended inside, and its rows so far.
@@ -107,7 +112,7 @@ impl<'a> Delivery<'a> {
             version,
             cursors,
             taken: HashMap::new(),
-            taken_bytes: 0,
+            receipt_bytes: 0,
             waiting: None,
             inside: None,
             before: opened_at.clone(),
@@ -176,10 +181,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn save(&mut self) -> Result<(), Fault> {
-        let (held, held_max) = self.sink.held_bytes();
-        // Half of the room for what waits for its commit, half for what is made meanwhile.
-        let is_pressed = || held * 2 >= held_max || self.taken_bytes * 2 >= self.shared.budget.used().1;
-        self.saver.save_when_due(self.sink, self.shared, is_pressed)
+        self.saver.save_when_due(self.sink, self.shared, self.receipt_bytes >= RECEIPT_BYTES_MAX)
     }
 
     fn rest(&self, made: &Receiver<Made>) -> Result<Made, TryRecvError> {
@@ -231,7 +233,6 @@ impl<'a> Delivery<'a> {
         let covered = self.completes(end)?;
         self.window.open(encoded.batch.seq, covered);
         self.taken.insert(encoded.batch.seq, taken);
-        self.taken_bytes += taken;
         Ok(())
     }
 
@@ -419,9 +420,10 @@ impl<'a> Delivery<'a> {
                 batch.batch.times.acked = self.shared.clock.nanos();
                 self.shared.observer.durable(&batch, &delivered);
                 let seq = batch.batch.seq;
-                let taken = self.taken.remove(&seq).expect("only batches that were written come back");
-                self.taken_bytes -= taken;
-                self.shared.recycle(batch, taken);
+                // A receipt has no room worth keeping.
+                if let Some(taken) = self.taken.remove(&seq) {
+                    self.shared.recycle(batch, taken);
+                }
                 self.parking.durable(seq, &*self.shared.observer)?;
                 if let Some(covered) = self.window.close(seq) {
                     pass(Point::AfterWindow);
@@ -435,7 +437,16 @@ impl<'a> Delivery<'a> {
                 self.shared.observer.health(Component::Output, &endpoint, healthy, None);
                 Ok(())
             }
-            SinkEvent::RecordSaved => self.saver.saved(self.shared),
+            SinkEvent::Arrived { batch, receipt_bytes } => {
+                self.receipt_bytes += receipt_bytes;
+                let taken = self.taken.remove(&batch.batch.seq).expect("only what was written arrives, once");
+                self.shared.recycle(batch, taken);
+                Ok(())
+            }
+            SinkEvent::RecordSaved => {
+                self.receipt_bytes = 0;
+                self.saver.saved(self.shared)
+            }
         }
     }
 

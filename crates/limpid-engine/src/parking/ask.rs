@@ -83,7 +83,7 @@ struct Queue {
 }
 
 impl Asks {
-    /// Numbers begin at the machine's time, so that no two processes give the same.
+    /// Numbers begin at the machine's time, so that two processes give the same only where it was set back.
     pub(crate) fn begin(&self, store: &Arc<Store>, name: &PipelineName, wall_micros: i64) {
         let _ = self.shelf.set((Arc::clone(store), name.clone()));
         let mut queue = self.lock();

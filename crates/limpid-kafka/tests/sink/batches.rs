@@ -72,6 +72,9 @@ impl Builder {
 pub struct Driver {
     pub sink: KafkaSink,
     pub durable: Vec<(u64, Vec<Delivered>)>,
+    /// Batches that came back before their commit, by number and encoded bytes, and those bytes by their receipts.
+    pub arrived: Vec<(u64, u64)>,
+    pub receipts: Vec<(u64, u64)>,
     /// Rows that the sink refused, each with its table.
     pub row_faults: Vec<(TableName, Fault)>,
     pub health: Vec<bool>,
@@ -84,7 +87,15 @@ impl Driver {
     /// The options are wrong.
     pub fn new(options: KafkaOptions, pipeline: &str) -> Self {
         let sink = KafkaSink::new(options, PipelineName::parse(pipeline).unwrap(), Clock::system()).unwrap();
-        Self { sink, durable: Vec::new(), row_faults: Vec::new(), health: Vec::new(), saved: 0 }
+        Self {
+            sink,
+            durable: Vec::new(),
+            arrived: Vec::new(),
+            receipts: Vec::new(),
+            row_faults: Vec::new(),
+            health: Vec::new(),
+            saved: 0,
+        }
     }
 
     pub fn open(options: KafkaOptions) -> Self {
@@ -114,9 +125,13 @@ impl Driver {
         let polled = self.sink.poll(wait, &mut events);
         for event in events {
             match event {
-                SinkEvent::Durable { batch, delivered } => self.durable.push((batch.batch.seq, delivered)),
+                SinkEvent::Durable { batch, delivered } => {
+                    self.receipts.push((batch.batch.seq, batch.encoded_bytes()));
+                    self.durable.push((batch.batch.seq, delivered));
+                }
                 SinkEvent::TableFault { table, fault } => panic!("{table}: {}", chain(&fault)),
                 SinkEvent::Health { healthy, .. } => self.health.push(healthy),
+                SinkEvent::Arrived { batch, .. } => self.arrived.push((batch.batch.seq, batch.bytes.len() as u64)),
                 SinkEvent::RecordSaved => self.saved += 1,
             }
         }
