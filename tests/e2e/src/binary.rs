@@ -66,7 +66,13 @@ impl Pipeline {
 
     /// Starts `limpid run` on it.
     pub fn run(&self, arguments: &[&str]) -> Result<Limpid> {
+        self.run_in(&[], arguments)
+    }
+
+    /// The same with more variables in its environment.
+    pub fn run_in(&self, variables: &[(&str, PathBuf)], arguments: &[&str]) -> Result<Limpid> {
         let mut command = Command::new(binary());
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.arg("run").arg(&self.file).arg("--data-dir").arg(&self.data_dir);
         // Many run at once, so each takes whatever port is free.
         command.args(["--listen", "127.0.0.1:0"]).args(arguments);

@@ -14,6 +14,8 @@ mod pair;
 mod prepared;
 mod proxy;
 pub mod servers;
+mod skew;
+mod small_disk;
 
 pub use binary::{Ended, Limpid, Pipeline, call, limpid, wait_until};
 pub use case::{Case, Spec};
@@ -23,3 +25,5 @@ pub use pair::Pair;
 pub use prepared::XaWriter;
 pub use proxy::{Proxy, Seeded, Trouble};
 pub use servers::Db;
+pub use skew::Skew;
+pub use small_disk::SmallDisk;

@@ -1,17 +1,17 @@
 //! What users write wrong and what their machines lack: a code, a sentence with its place, what to do, an exit code.
 //!
-//! Owns: files, secrets, topics, disks, states. Does not own: what a server refuses (`start.rs`, `logins.rs`).
+//! Owns: files, secrets, topics, states. Does not own: what a server refuses (`start.rs`, `logins.rs`), full disks
+//! (`full_disk.rs`).
 //!
 //! Invariant: nothing panics, no secret is ever said, and a fault of a file names its line.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
-use limpid_e2e::{Case, Ended, Pipeline, Spec, wait_until};
+use limpid_e2e::{Case, Ended, Pipeline, Spec};
 use limpid_stack::TempDir;
 
 const TABLE: &str = "create table t (id int primary key, pad longtext)";
@@ -106,83 +106,6 @@ fn a_topic_that_is_not_there_halts_where_none_may_be_made() -> Result<()> {
     let count = broker.count("no_topic_maria.no_topic_maria.t", limpid_stack::kafka::Isolation::ReadCommitted)?;
     ensure!(count == 1, "{count} records");
     Ok(())
-}
-
-/// A small file system; `None` (said aloud) where this user may not mount one.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(dir: &Path, megabytes: u32) -> Result<Option<Self>> {
-        let path = dir.join("disk");
-        fs::create_dir_all(&path)?;
-        let size = format!("size={megabytes}m");
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "limpid-e2e"]).arg(&path).output();
-        if done.is_ok_and(|done| done.status.success()) {
-            return Ok(Some(Self(path)));
-        }
-        eprintln!("SKIPPED: a full disk needs the right to mount a tmpfs");
-        Ok(None)
-    }
-
-    /// Takes all of the room that is left; the file that gives it back when it is removed.
-    fn fill(&self) -> std::path::PathBuf {
-        let path = self.0.join("ballast");
-        let _ = Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", path.display())).output();
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
-    }
-}
-
-#[test]
-fn a_full_disk_at_the_sink_is_waited_for_and_no_line_is_lost_or_torn() -> Result<()> {
-    let Some(db) = maria() else { return Ok(()) };
-    let dir = TempDir::new("full_sink")?;
-    let Some(disk) = SmallDisk::mount(dir.path(), 3)? else { return Ok(()) };
-    let path = disk.0.join("rows.jsonl");
-    let line = format!("path: {}", path.display());
-    let mut case = Case::begin_with(db, "full_sink", TABLE, |spec| spec.sink("type: file").sink(&line))?;
-    let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
-    let ballast = disk.fill();
-    case.sql("insert into t select seq, repeat('x', 10000) from seq_1_to_100")?;
-    limpid.wait_for("SINK_DISK_FULL", WAIT)?;
-    ensure!(limpid.is_running(), "{}", limpid.stderr());
-    fs::remove_file(ballast)?;
-    let last = || fs::read_to_string(&path).unwrap_or_default().contains("\"id\":100,");
-    wait_until("the last line", WAIT, last).with_context(|| limpid.stderr())?;
-    limpid.signal(libc::SIGTERM);
-    ensure!(limpid.wait(WAIT)? == Ended::Code(0), "{}", limpid.stderr());
-    case.seen = limpid_e2e::changes_in(&fs::read_to_string(&path)?)?;
-    let mut ids: Vec<_> = case.changes("t").iter().filter_map(|change| change.after["id"].as_i64()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ensure!(ids == (1..=100).collect::<Vec<i64>>(), "{} of 100 rows", ids.len());
-    Ok(())
-}
-
-#[test]
-fn a_full_disk_at_the_state_is_waited_for() -> Result<()> {
-    let Some(db) = maria() else { return Ok(()) };
-    let dir = TempDir::new("full_state")?;
-    let Some(disk) = SmallDisk::mount(dir.path(), 2)? else { return Ok(()) };
-    let mut case = Case::unstarted(db, "full_state", TABLE, |spec| spec)?;
-    case.pipeline.data_dir = disk.0.join("data");
-    case.read()?;
-    let limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
-    let ballast = disk.fill();
-    // Each definition is kept, so room is needed soon.
-    for nth in 0..40 {
-        case.sql(&format!("alter table t add column c{nth} int; insert into t (id) values ({nth})"))?;
-    }
-    limpid.wait_for("STATE_DISK_FULL", WAIT)?;
-    fs::remove_file(ballast)?;
-    wait_until("the last row", WAIT, || limpid.stdout().contains("\"id\":39,")).with_context(|| limpid.stderr())
 }
 
 #[test]

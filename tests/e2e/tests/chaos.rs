@@ -1,4 +1,4 @@
-//! Killed at random moments, and servers that stand still: nothing is lost, nothing is doubled.
+//! Killed at random moments, servers that stand still, a clock that jumps: nothing is lost, nothing is doubled.
 //!
 //! Owns: the random moments. Does not own: the named places (`crash.rs`, `snapshot.rs`), cut connections
 //! (`outages.rs`).
@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld};
-use limpid_e2e::{Case, Db, Ended, Seeded, Writer, call, check_exactly_once, check_nothing_lost, seen_in, wait_until};
+use limpid_e2e::{
+    Case, Db, Ended, Seeded, Skew, Writer, call, check_exactly_once, check_nothing_lost, seen_in, wait_until,
+};
 use limpid_stack::kafka::{self, Isolation};
 use limpid_stack::{mariadb, require};
 
@@ -131,4 +133,48 @@ fn a_source_that_stands_still_is_noticed_and_nothing_is_lost_or_doubled() -> Res
     let ended = limpid.wait(WAIT)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     finish(&case, writers, broker, "exactly-once", 0).with_context(|| limpid.stderr())
+}
+
+/// The wall clock of our process goes an hour ahead, two back, and is right again; a kill falls into the past. A
+/// stand-in for the machine's own clock, see `Skew`.
+#[test]
+fn a_wall_clock_of_ours_that_jumps_loses_doubles_and_stops_nothing() -> Result<()> {
+    let (Some(db), Some(broker)) = (maria(), broker()) else { return Ok(()) };
+    let (case, writers) = begin(db, "jumps", &broker.bootstrap(), "exactly-once")?;
+    let skew = Skew::new("jumps")?;
+    let topic = format!("{0}.{0}.t", case.name);
+    let seen = || broker.count(&topic, Isolation::ReadCommitted).unwrap_or(0);
+    let mut limpid = case.pipeline.run_in(&skew.variables(), &[])?;
+    limpid.wait_for("the pipeline is running", WAIT)?;
+    for (hours, is_killed) in [(1, false), (-1, true), (0, false)] {
+        skew.set(hours * 3600)?;
+        let before = seen();
+        wait_until("more rows", WAIT, || seen() > before + 200).with_context(|| limpid.stderr())?;
+        let (_, said) = call("status", &limpid.address()?, &["--format", "json"])?;
+        let shown: serde_json::Value = serde_json::from_str(&said)?;
+        ensure!(shown["pipelines"][0]["phase"] == "running", "{shown}");
+        if is_killed {
+            limpid.kill()?;
+            limpid = case.pipeline.run_in(&skew.variables(), &[])?;
+            limpid.wait_for("the pipeline is running", WAIT)?;
+        }
+    }
+    let said = limpid.stderr();
+    ensure!(!said.contains("\"level\":\"ERROR\""), "{said}");
+    // Records say when they were made, and did so by each clock.
+    let mut hours = Vec::new();
+    for record in broker.consume(&topic, Isolation::ReadCommitted)? {
+        let Some(value) = record.value else { continue };
+        let value: serde_json::Value = serde_json::from_slice(&value)?;
+        let made = value["ts_ms"].as_i64().context("when it was made")?;
+        let committed = value["source"]["ts_ms"].as_i64().context("when it was committed")?;
+        hours.push((made - committed + 1_800_000).div_euclid(3_600_000));
+    }
+    hours.sort_unstable();
+    hours.dedup();
+    ensure!(hours == [-1, 0, 1], "{hours:?}");
+    limpid.signal(libc::SIGTERM);
+    let ended = limpid.wait(WAIT)?;
+    ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
+    finish(&case, writers, broker, "exactly-once", 1)
 }
