@@ -372,3 +372,36 @@ fn a_right_that_is_taken_away_halts_and_given_back_goes_on() -> Result<()> {
     }
     Ok(())
 }
+
+/// Prepared at the first, decided at the second: the rows are those that we hold.
+fn decided_elsewhere(pair: &Pair) -> Result<()> {
+    let mut case = listed(pair, "overxa", TABLE)?;
+    let mut limpid = running(&case.pipeline, &[])?;
+    let mut session = pair.first().session()?;
+    let change = "insert into t values (2, 1, '')";
+    for sql in [&format!("use {}", case.name), "xa start 'x'", change, "xa end 'x'", "xa prepare 'x'"] {
+        session.exec(sql)?;
+    }
+    case.sql("insert into t values (1, 1, '')")?;
+    wait_until("the row behind it", WAIT, || limpid.stdout().contains("\"id\":1,")).with_context(|| limpid.stderr())?;
+    pair.settle()?;
+    drop(session);
+    pair.kill_first()?;
+    let second = &pair.endpoints()[1];
+    wait_until("the second to be read", WAIT, || reads_from(&limpid, second)).with_context(|| limpid.stderr())?;
+    pair.promote()?;
+    pair.second().sql(&format!("use {}; insert into t values (3, 1, ''); xa commit 'x'", case.name))?;
+    wait_until("its rows", WAIT, || limpid.stdout().contains("\"id\":2,")).with_context(|| limpid.stderr())?;
+    stopped(&mut limpid)?;
+    case.keep(&limpid)?;
+    let seen: Vec<i64> = case.changes("t").iter().filter_map(|change| change.after["id"].as_i64()).collect();
+    ensure!(seen == [1, 3, 2], "{seen:?}");
+    let there = pair.second().sql(&format!("select id from {}.t order by id", case.name))?;
+    ensure!(there.split_whitespace().eq(["1", "2", "3"]), "{there}");
+    Ok(())
+}
+
+#[test]
+fn what_was_prepared_at_a_killed_primary_flows_when_its_replica_commits_it() -> Result<()> {
+    Pair::both()?.iter().try_for_each(decided_elsewhere)
+}

@@ -9,9 +9,10 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use limpid_e2e::servers::{both, maria};
-use limpid_e2e::{Case, Ended, SmallDisk, changes_in, wait_until};
+use limpid_e2e::servers::{both, broker, maria};
+use limpid_e2e::{Case, Ended, SmallDisk, Spec, call, changes_in, wait_until};
 use limpid_stack::TempDir;
+use limpid_stack::kafka::Isolation;
 
 const TABLE: &str = "create table t (id int primary key, pad longtext)";
 const WAIT: Duration = Duration::from_secs(30);
@@ -93,5 +94,43 @@ fn a_full_disk_under_held_rows_is_waited_for_and_none_is_lost() -> Result<()> {
         ensure!(case.operations("t") == "c".repeat(13), "{}", case.operations("t"));
         case.check("t", "id, pad")?;
     }
+    Ok(())
+}
+
+/// A row that the topic does not take has no room to be kept: nothing passes it, and it is kept once there is room.
+#[test]
+fn a_full_disk_under_kept_rows_is_waited_for_and_each_is_kept_once() -> Result<()> {
+    let (Some(db), Some(broker)) = (maria(), broker()) else { return Ok(()) };
+    let dir = TempDir::new("full_kept")?;
+    let Some(disk) = SmallDisk::mount(dir.path(), 24)? else { return Ok(()) };
+    let change = |spec: Spec| spec.to_kafka(&broker.bootstrap()).delivery("exactly-once");
+    let mut case = Case::unstarted(db, "full_kept", TABLE, change)?;
+    case.pipeline.data_dir = disk.path().join("data");
+    let topic = format!("{0}.{0}.t", case.name);
+    broker.create_topic(&topic, 1, &[("max.message.bytes", "20000")])?;
+    let yaml = fs::read_to_string(&case.pipeline.file)?.replace("on-row-error: halt-table", "on-row-error: park-key");
+    ensure!(yaml.contains("park-key"), "{yaml}");
+    fs::write(&case.pipeline.file, yaml)?;
+    let limpid = case.pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", WAIT)?;
+    let arrived = |count| broker.count(&topic, Isolation::ReadCommitted).is_ok_and(|found| found == count);
+    // Its limit is known from here on.
+    case.sql("insert into t values (1, '')")?;
+    wait_until("the first row", WAIT, || arrived(1)).with_context(|| limpid.stderr())?;
+    let ballast = disk.fill();
+    // A body of this size is in a file of its own.
+    case.sql("insert into t values (2, repeat('x', 2000000)); insert into t values (3, '')")?;
+    limpid.wait_for("STATE_DISK_FULL", WAIT)?;
+    ensure!(arrived(1), "a row passed one that could not be kept");
+    fs::remove_file(ballast)?;
+    wait_until("the row behind it", WAIT, || arrived(2)).with_context(|| limpid.stderr())?;
+    let at = limpid.address()?;
+    let (_, said) = call("dlq", &at, &["list", &case.name, "--format", "json"])?;
+    let listed: serde_json::Value = serde_json::from_str(&said)?;
+    let entries = listed["entries"].as_array().context("a list")?;
+    ensure!(entries.len() == 1 && entries[0]["error_code"] == "RECORD_TOO_LARGE", "{listed}");
+    let (_, shown) = call("dlq", &at, &["show", &case.name, &entries[0]["id"].to_string(), "--raw"])?;
+    let there = shown.matches('x').count();
+    ensure!(there >= 2_000_000, "{there} of its bytes are kept");
     Ok(())
 }

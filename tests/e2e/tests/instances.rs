@@ -222,8 +222,8 @@ fn a_transaction_larger_than_kafkas_goes_on_in_the_next_and_a_kill_between_them_
     let mut limpid = running(&scene.pipeline)?;
     limpid.kill()?;
     scene.db.sql(
-        "use split; insert into t select seq, 1, repeat('x', 90) from seq_1_to_60000;
-         insert into t values (100000, 1, '')",
+        "use split; insert into t select seq, 1, repeat('x', 90) from seq_1_to_150000;
+         insert into t values (200000, 1, '')",
     )?;
     for count in [3, 2] {
         let mut limpid = scene.pipeline.run(&["--failpoint", &format!("after-record:{count}")])?;
@@ -239,7 +239,7 @@ fn a_transaction_larger_than_kafkas_goes_on_in_the_next_and_a_kill_between_them_
     });
     ensure!(inside.count() >= 3, "the transaction was not split over Kafka's");
     let seen = seen_in(&scene.broker.consume(&scene.topic(), Isolation::ReadCommitted)?)?;
-    ensure!(seen.len() == 60_001, "{} keys", seen.len());
+    ensure!(seen.len() == 150_001, "{} keys", seen.len());
     let twice = seen.iter().find(|(_, history)| history.len() != 1);
     ensure!(twice.is_none(), "{twice:?}");
     Ok(())

@@ -350,15 +350,16 @@ fn a_large_commit_goes_on_inside_after_a_kill() -> Result<()> {
     let _turn = alone();
     let Some(broker) = broker() else { return Ok(()) };
     for db in both() {
-        let once = |spec: Spec| spec.to_kafka(&broker.bootstrap()).delivery("exactly-once");
+        let once =
+            |spec: Spec| spec.to_kafka(&broker.bootstrap()).delivery("exactly-once").sink("commit-interval: 5ms");
         let case = Case::unstarted(db, "pieces", BULKY, once)?;
         case.pipeline.run_to_end()?;
         let row = |id: u32| format!("({id}, 1, repeat('{}', 20000))", id % 10);
         let rows = |from: u32| (from..from + 70).map(row).collect::<Vec<_>>().join(",");
-        let script: Vec<String> = (0..3).map(|part| format!("insert into t values {}", rows(1 + part * 70))).collect();
+        let script: Vec<String> = (0..15).map(|part| format!("insert into t values {}", rows(1 + part * 70))).collect();
         let mut session = prepared(&case, "p", &script.join(";"))?;
         session.exec("xa commit 'p'")?;
-        case.sql("insert into t values (1000, 1, ''); insert into t values (1001, 1, '')")?;
+        case.sql("insert into t values (2000, 1, ''); insert into t values (2001, 1, '')")?;
         for place in ["after-record:2", "record-under-way:2", "after-write:5"] {
             let mut limpid = case.pipeline.run(&["--failpoint", place])?;
             let ended = limpid.wait(WAIT)?;
