@@ -58,8 +58,8 @@ pub struct Saver {
     has_rows: bool,
     under_way: Option<UnderWay>,
     begun_at: u64,
-    /// At least so long after the last one, in nanoseconds.
-    pause: u64,
+    /// No commit begins before it: the last one took long.
+    rested_at: u64,
     /// When the state last followed, and whether it has the record as last saved.
     stored_at: u64,
     is_stored: bool,
@@ -86,7 +86,7 @@ impl Saver {
             has_rows: false,
             under_way: None,
             begun_at: 0,
-            pause: 0,
+            rested_at: 0,
             stored_at: 0,
             is_stored: true,
         }
@@ -279,7 +279,7 @@ impl Saver {
             Keeping::Together { every, .. } if self.has_rows => every.as_nanos() as u64,
             Keeping::Together { .. } | Keeping::Beside | Keeping::Nowhere => SAVE_EVERY_NANOS,
         };
-        if shared.clock.nanos() >= self.begun_at + every.max(self.pause) || is_pressed {
+        if shared.clock.nanos() >= self.rested_at.max(self.begun_at + every) || is_pressed {
             self.save_now(sink, shared)?;
         }
         Ok(())
@@ -324,7 +324,7 @@ impl Saver {
         let now = shared.clock.nanos();
         if self.is_together() {
             // While rows are committed none is sent: that is to be a small part of the time, whatever a commit takes.
-            (self.begun_at, self.pause) = (now, ((now - started) * PAUSES_A_COMMIT).min(SAVE_EVERY_NANOS));
+            self.rested_at = now + ((now - started) * PAUSES_A_COMMIT).min(SAVE_EVERY_NANOS);
         }
         if !self.is_together() || now >= self.stored_at + SAVE_EVERY_NANOS {
             self.store_now()?;

@@ -15,8 +15,8 @@ use limpid_config::{
 /// The topic of position records unless `position-topic` says otherwise.
 pub const POSITION_TOPIC: &str = "__limpid_positions";
 
-/// How long after one commit the next is due unless `commit-interval` says otherwise: what a reader waits besides the
-/// commit itself, as long as that takes less than a quarter of it.
+/// How often a transaction is committed unless `commit-interval` says otherwise: what a reader waits besides the commit
+/// itself, as long as that takes less than a fifth of it.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A commit takes some milliseconds; and a transaction that is open for a minute is undone by Kafka.
