@@ -28,6 +28,7 @@ enum SinkFlaw {
     NeverFull,
     HalvesWhatComesBack,
     ReportsTwice,
+    ArrivesTooLate,
     MiscountsRecords,
     ForgetsItsRecord,
     LetsTheOlderWrite,
@@ -73,6 +74,10 @@ impl Sink for Flawed {
         let mut more = Vec::new();
         for event in events.iter_mut() {
             let SinkEvent::Durable { batch, delivered } = event else { continue };
+            if self.flaw == SinkFlaw::ArrivesTooLate {
+                let batch = batch.receipt();
+                more.push(SinkEvent::Arrived { batch, receipt_bytes: 0 });
+            }
             if self.flaw == SinkFlaw::MiscountsRecords {
                 delivered.truncate(1);
             }
@@ -155,6 +160,7 @@ fn each_flaw_of_a_sink_is_named() {
         (SinkFlaw::NeverFull, Keeping::Nowhere, "a sink that is not polled is full"),
         (SinkFlaw::HalvesWhatComesBack, Keeping::Nowhere, "a batch comes back whole"),
         (SinkFlaw::ReportsTwice, Keeping::Beside, "each batch is reported once"),
+        (SinkFlaw::ArrivesTooLate, TOGETHER, "a batch arrives once, and before it is durable"),
         (SinkFlaw::MiscountsRecords, Keeping::Nowhere, "as many records are told"),
         (SinkFlaw::ForgetsItsRecord, Keeping::Beside, "the last record saved is found"),
         (SinkFlaw::LetsTheOlderWrite, TOGETHER, "who is shut out saves nothing"),

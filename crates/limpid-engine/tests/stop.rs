@@ -4,18 +4,20 @@
 //! end well (`limpid-e2e`).
 //!
 //! Invariant: nothing here waits for real time but the test's own patience.
-#![expect(clippy::disallowed_methods, reason = "a pipeline runs on the thread that it is given")]
+#![expect(clippy::disallowed_methods, reason = "a pipeline runs on a thread of its own")]
 
+#[path = "memory/pipeline.rs"]
+mod pipeline;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use limpid_connector::testkit::{MemoryLog, MemorySource};
-use limpid_connector::{Accepted, Clock, EncodedBatch, Keeping, Sink, SinkEvent, StartPoint, Stop, Until};
-use limpid_engine::{CopyOptions, Handle, Misfit, OnRowError, Outcome, Parts, Unobserved};
-use limpid_model::{Fault, FaultCode, PipelineName};
-use limpid_stack::TempDir;
-use limpid_state::Store;
+use limpid_connector::{Accepted, Clock, EncodedBatch, Keeping, Sink, SinkEvent};
+use limpid_engine::Outcome;
+use limpid_model::{Fault, FaultCode};
+
+use pipeline::{Running, until};
 
 /// A sink that gets no further once it has a batch.
 struct Stuck {
@@ -63,41 +65,15 @@ impl Sink for Stuck {
 
 /// What the pipeline ends with when it is stopped while its sink is stuck.
 fn stopped(takes: bool, transactions: usize) -> Outcome {
-    let (dir, clock) = (TempDir::new("stop").unwrap(), Clock::manual());
-    let log: MemoryLog = Arc::new(Mutex::new(vec![vec![1], vec![2]]));
+    let clock = Clock::manual();
     // Far more than what may be in flight.
-    log.lock().unwrap().extend((0..transactions).map(|_| (0..20_000).collect()));
+    let log = [vec![1], vec![2]].into_iter().chain((0..transactions).map(|_| (0..20_000).collect())).collect();
     let was_asked = Arc::new(AtomicBool::new(false));
     let keeping = Keeping::Nowhere;
     let sink = Stuck { clock: clock.clone(), takes, keeping, was_asked: Arc::clone(&was_asked), held: Vec::new() };
-    let mut parts = Parts {
-        name: PipelineName::parse("stop").unwrap(),
-        source: Box::new(MemorySource::new(log)),
-        sink: Box::new(sink),
-        encoders: None,
-        store: Arc::new(Store::open(dir.path()).unwrap()),
-        observer: Arc::new(Unobserved),
-        clock: clock.clone(),
-        workers: 1,
-        start: StartPoint::Earliest,
-        until: Until::Forever,
-        copy: CopyOptions::never(),
-        until_copied: false,
-        selection: 1,
-        misfit: Misfit::Refuse,
-        on_row_error: OnRowError::HaltTable,
-    };
-    let handle = Handle::new(Stop::new(), clock);
-    let (ended, outcome) = mpsc::channel();
-    let stop = handle.clone();
-    std::thread::spawn(move || {
-        let _ = ended.send(limpid_engine::run(&mut parts, &handle));
-    });
-    while !was_asked.load(Ordering::SeqCst) {
-        std::thread::yield_now();
-    }
-    stop.stop();
-    outcome.recv_timeout(Duration::from_secs(30)).expect("a stop is answered")
+    let running = Running::start(log, Box::new(sink), &clock);
+    until("the sink to be asked", || was_asked.load(Ordering::SeqCst));
+    running.stop()
 }
 
 fn is_timed_out(outcome: &Outcome) -> bool {

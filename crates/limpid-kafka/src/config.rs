@@ -126,9 +126,9 @@ pub const KEYS: &[Key] = &[
     Key::section("sasl", SASL).optional().doc("How to log in."),
     Key::choice::<Compression>("compression").default("lz4").doc("How records are compressed."),
     Key::text("position-topic").default(POSITION_TOPIC).doc("The compacted topic that keeps the position record."),
-    Key::duration("commit-interval", COMMIT_INTERVALS.0, COMMIT_INTERVALS.1)
-        .default("100ms")
-        .doc("How often rows and position are committed, with delivery: exactly-once."),
+    Key::duration("commit-interval", COMMIT_INTERVALS.0, COMMIT_INTERVALS.1).default("100ms").doc(
+        "How often rows and position are committed, with delivery: exactly-once; less often while a commit takes long.",
+    ),
     Key::text_map("librdkafka").doc("Settings for librdkafka, passed through as they are."),
 ];
 

@@ -206,3 +206,19 @@ fn definitions_in_a_clients_own_character_set_name_what_the_server_names() {
         check(server.port(), server.session().unwrap());
     }
 }
+
+/// A large transaction leaves in pieces, and none counts the bytes of those behind it: each shares a block at most with
+/// its neighbours.
+#[test]
+fn pieces_of_a_large_transaction_count_their_own_bytes() {
+    let Some(server) = mariadb_with(&[]) else { return };
+    let create = "create table shop.t (id int primary key, pad varchar(200))";
+    let insert = "insert into shop.t select seq, repeat('x', 150) from shop.seq_1_to_30000";
+    run(&mut server.session().unwrap(), &["create database shop", create, insert]);
+    let size: u64 = server.sql("show master status").unwrap().split('\t').nth(1).unwrap().trim().parse().unwrap();
+    assert!(size > 4 << 20, "{size} is no large transaction");
+    let log = read(server.port(), FROM, "shop");
+    sound(&log);
+    assert_eq!(log.changes.len(), 30_000);
+    assert!((size..3 * size).contains(&log.raw_bytes), "{} of {size}", log.raw_bytes);
+}

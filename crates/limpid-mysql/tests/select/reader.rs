@@ -30,6 +30,8 @@ pub struct Log {
     pub table_faults: Vec<(String, FaultCode)>,
     pub doubts: Vec<String>,
     pub malformed_text: u64,
+    /// What the batches count as while they are in flight.
+    pub raw_bytes: u64,
 }
 
 impl Log {
@@ -93,6 +95,7 @@ pub fn read_while(
             Ok(Next::End) => return log,
             Err(fault) => return log.ended(&fault),
         }
+        log.raw_bytes += batch.raw_bytes() as u64;
         let mut tally = DecodeTally::default();
         if let Err(fault) = decoder.decode(&mut batch, &mut tally) {
             return log.ended(&fault);
