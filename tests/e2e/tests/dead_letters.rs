@@ -198,6 +198,8 @@ fn later_changes_of_a_parked_key_queue_behind_it_over_a_kill_and_a_replay_brings
         let (ended, said) = running.dlq("replay", &["--all"])?;
         ensure!(ended == Ended::Code(1) && said.contains("0 rows delivered"), "{ended:?}: {said}");
         ensure!(said.contains("RECORD_TOO_LARGE"), "{said}");
+        let told = running.limpid.stderr();
+        ensure!(!told.contains("rows that were kept are delivered"), "none was: {told}");
         let entries = running.wait_for_entries(3)?;
         scene.raise_limit()?;
         let id = entries[1]["id"].to_string();

@@ -78,7 +78,9 @@ impl Parking {
         let ids = self.selected(&ask.selection);
         let done = self.store.drop_parked(&self.name, &ids)? as u64;
         ids.iter().for_each(|id| drop(self.index.remove(*id)));
-        observer.rows_given_up(done);
+        if done > 0 {
+            observer.rows_given_up(done);
+        }
         self.tell(observer);
         self.asks.ended(ParkedOutcome { number: ask.number, done, refused, interrupted: false });
         Ok(())
@@ -296,6 +298,10 @@ impl Parking {
     #[cold]
     fn piece_durable(&mut self, seq: u64, observer: &dyn Observer) -> Result<(), Fault> {
         let Some(rows) = self.replay.as_mut().and_then(|replay| replay.out.remove(&seq)) else { return Ok(()) };
+        if rows.is_empty() {
+            // All of it was refused.
+            return Ok(());
+        }
         pass(Point::AfterReplayDurable);
         let done = self.store.drop_parked(&self.name, &rows)? as u64;
         if let Some(replay) = &mut self.replay {
