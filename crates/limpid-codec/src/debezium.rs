@@ -109,7 +109,7 @@ impl Encode for DebeziumEncoder {
             names: None,
             coerced: 0,
         };
-        for (index, row) in batch.rows.iter().enumerate() {
+        for (index, row) in batch.runs().flat_map(|run| run.clone().zip(&batch.rows[run])) {
             let slot = &self.slots[row.table as usize];
             if slot.failed {
                 continue;

@@ -12,6 +12,7 @@ mod sink;
 mod source;
 mod stop;
 pub mod testkit;
+mod transform;
 
 pub use clock::Clock;
 pub use copy::{Admission, Chunk, ChunkAsk, KeyRange, SourceLoad, TableFound, TableReader};
@@ -22,3 +23,4 @@ pub use source::{
     ChangeStream, Decode, DecodeTally, Head, HeadSeen, Next, Saved, Source, StartPoint, StreamEvent, Until,
 };
 pub use stop::Stop;
+pub use transform::{Transform, TransformTally, Transforms};

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use limpid_connector::{
     ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Head, Sink, Source, Stop, StreamEvent,
+    TransformTally, Transforms,
 };
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
@@ -54,6 +55,7 @@ pub(crate) struct Made {
     encoded: Box<EncodedBatch>,
     events: Vec<StreamEvent>,
     decoded: DecodeTally,
+    transformed: TransformTally,
     encoding: EncodeTally,
     taken: u64,
     mark: Option<Mark>,
@@ -183,6 +185,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) stream: Box<dyn ChangeStream>,
     pub(crate) head: Box<dyn Head>,
     pub(crate) sink: &'a mut dyn Sink,
+    pub(crate) transforms: Option<Arc<dyn Transforms>>,
     pub(crate) encoders: Option<EncoderFactory>,
     pub(crate) saver: &'a mut Saver,
     pub(crate) parking: Parking,
@@ -267,9 +270,11 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
             let shared = Arc::clone(&shared);
             let (raw_in, made_out) = (raw_in.clone(), made_out.clone());
             let (decoder, encoders) = (Arc::clone(&decoder), attempt.encoders.clone());
+            let transforms = attempt.transforms.clone();
             scope.spawn(move || {
                 guarded(&shared, Component::Filter, || {
-                    worker::run(&raw_in, &made_out, &*decoder, encoders.map(|make| make(connector)), &shared)
+                    let transform = transforms.map(|transforms| transforms.worker());
+                    worker::run(&raw_in, &made_out, &*decoder, transform, encoders.map(|make| make(connector)), &shared)
                 })
             });
         }

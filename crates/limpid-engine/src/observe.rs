@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{DecodeTally, Delivered, EncodeTally, EncodedBatch};
+use limpid_connector::{DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 
 use crate::copy::CopyProgress;
@@ -47,8 +47,8 @@ pub trait Observer: Send + Sync {
     fn read(&self, _batch: &Batch) {}
     /// The reader got its budget at this time, having waited for it since the batch was read.
     fn blocked(&self, _nanos: u64) {}
-    /// A batch was decoded and encoded.
-    fn made(&self, _batch: &EncodedBatch) {}
+    /// A batch was decoded, transformed and encoded.
+    fn made(&self, _batch: &EncodedBatch, _transformed: &TransformTally) {}
     /// What decoding and encoding found besides rows.
     fn tallies(&self, _batch: &EncodedBatch, _decoded: &DecodeTally, _encoded: &EncodeTally) {}
     /// Every record of a batch is durable.
@@ -123,8 +123,8 @@ impl Observer for Boarded {
         self.inner.blocked(nanos);
     }
 
-    fn made(&self, batch: &EncodedBatch) {
-        self.inner.made(batch);
+    fn made(&self, batch: &EncodedBatch, transformed: &TransformTally) {
+        self.inner.made(batch, transformed);
     }
 
     fn tallies(&self, batch: &EncodedBatch, decoded: &DecodeTally, encoded: &EncodeTally) {

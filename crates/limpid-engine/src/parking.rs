@@ -156,9 +156,9 @@ impl Parking {
             return;
         }
         let batch = &encoded.batch;
-        for (schema, counts) in batch.tables.iter().zip(&batch.counts) {
+        for (index, schema) in batch.tables.iter().enumerate() {
             if let Some(limits) = self.limits.get_mut(&schema.name) {
-                limits.count(counts.iter().map(|count| u64::from(*count)).sum());
+                limits.count(batch.passed(index).iter().map(|count| u64::from(*count)).sum());
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_codec::cursor::{self, Cursors};
-use limpid_connector::{ChangeStream, Clock, Head, Saved, Sink, Source, StartPoint, StreamEvent, Until};
+use limpid_connector::{ChangeStream, Clock, Head, Saved, Sink, Source, StartPoint, StreamEvent, Transforms, Until};
 use limpid_model::{Component, Fault, FaultCode, PipelineName, Position, Response, TableName};
 use limpid_state::Store;
 
@@ -30,6 +30,8 @@ pub struct Parts {
     pub name: PipelineName,
     pub source: Box<dyn Source>,
     pub sink: Box<dyn Sink>,
+    /// What happens to rows between decoding and encoding; `None` for nothing.
+    pub transforms: Option<Arc<dyn Transforms>>,
     pub encoders: Option<EncoderFactory>,
     pub store: Arc<Store>,
     pub observer: Arc<dyn Observer>,
@@ -210,6 +212,7 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
         stream,
         head,
         sink: &mut *parts.sink,
+        transforms: parts.transforms.clone(),
         encoders: parts.encoders.clone(),
         saver: &mut started.saver,
         parking,

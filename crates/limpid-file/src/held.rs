@@ -67,7 +67,7 @@ fn by_table(batch: &EncodedBatch) -> Vec<Delivered> {
         }
     };
     if batch.records.is_empty() {
-        batch.batch.rows.iter().map(|row| row.table).for_each(count);
+        batch.batch.runs().flat_map(|run| &batch.batch.rows[run]).map(|row| row.table).for_each(count);
     } else {
         batch.records.iter().map(|record| record.table).for_each(count);
     }

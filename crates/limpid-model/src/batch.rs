@@ -8,6 +8,7 @@
 //! `Send`, has no lifetime, and is recycled: its vectors keep their room.
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,6 +75,17 @@ pub struct RowHeader {
 }
 
 const _: () = assert!(size_of::<RowHeader>() == 32);
+
+/// A row that a transform rejected: it stays among the batch's rows, and no record is made of it. 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filtered {
+    /// Index into [`Batch::rows`].
+    pub row: u32,
+    /// Index into the names of the pipeline's rules.
+    pub rule: u16,
+}
+
+const _: () = assert!(size_of::<Filtered>() == 8);
 
 /// One event of the source's log that may hold rows: where its raw bytes are and what a record says of its origin.
 /// 40 bytes.
@@ -239,8 +251,12 @@ pub struct Batch {
     pub logs: Vec<Arc<str>>,
     /// GTID tags that `txns` refer to.
     pub tags: Vec<Arc<str>>,
-    /// Rows by table version and operation.
+    /// Rows by table version and operation, rejected ones too.
     pub counts: Vec<[u32; Op::COUNT]>,
+    /// Rows that a transform rejected, in their order. They go no further, but count as done with their batch.
+    pub filtered: Vec<Filtered>,
+    /// How many of `counts` were rejected; empty where none was.
+    pub rejected: Vec<[u32; Op::COUNT]>,
     pub control: ControlCounts,
     /// Everything at or below this position is in this batch or in an earlier one.
     pub end: Option<Position>,
@@ -262,6 +278,8 @@ impl Batch {
         self.logs.clear();
         self.tags.clear();
         self.counts.clear();
+        self.filtered.clear();
+        self.rejected.clear();
         self.control.commits = 0;
         self.control.log_bytes = 0;
         self.control.unknown_events = 0;
@@ -273,6 +291,39 @@ impl Batch {
     /// True when there is neither a row, nor an event, nor a position to carry.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.rows.is_empty() && self.end.is_none()
+    }
+
+    /// Rejects a row. Rows are rejected in their order, each once.
+    #[inline]
+    pub fn reject(&mut self, row: u32, rule: u16) {
+        debug_assert!(self.filtered.last().is_none_or(|last| last.row < row), "rows are rejected in their order");
+        if self.rejected.is_empty() {
+            self.rejected.resize(self.tables.len(), [0; Op::COUNT]);
+        }
+        let header = &self.rows[row as usize];
+        self.rejected[header.table as usize][header.op as usize] += 1;
+        self.filtered.push(Filtered { row, rule });
+    }
+
+    /// The rows of a table version by operation that were not rejected.
+    pub fn passed(&self, table: usize) -> [u32; Op::COUNT] {
+        let mut counts = self.counts[table];
+        if let Some(rejected) = self.rejected.get(table) {
+            counts.iter_mut().zip(rejected).for_each(|(count, rejected)| *count -= rejected);
+        }
+        counts
+    }
+
+    /// The rows that were not rejected, as runs of indices: one run where none was.
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let ends = self.filtered.iter().map(|filtered| filtered.row as usize).chain([self.rows.len()]);
+        let begins = [0].into_iter().chain(self.filtered.iter().map(|filtered| filtered.row as usize + 1));
+        begins.zip(ends).map(|(begin, end)| begin..end)
+    }
+
+    /// Rows that were not rejected.
+    pub fn rows_passed(&self) -> u64 {
+        (self.rows.len() - self.filtered.len()) as u64
     }
 
     /// True when the rows were read from a table, not from the log: a batch holds either.
@@ -318,6 +369,8 @@ impl Batch {
             logs: self.logs.clone(),
             tags: self.tags.clone(),
             counts: self.counts.clone(),
+            filtered: self.filtered.clone(),
+            rejected: self.rejected.clone(),
             control: self.control.clone(),
             end: self.end.clone(),
             times: self.times,
@@ -330,6 +383,7 @@ impl Batch {
         self.arena.capacity()
             + self.cells.capacity() * size_of::<Cell>()
             + self.rows.capacity() * size_of::<RowHeader>()
+            + self.filtered.capacity() * size_of::<Filtered>()
             + self.events.capacity() * size_of::<EventHeader>()
             + self.txns.capacity() * size_of::<TxnHeader>()
     }

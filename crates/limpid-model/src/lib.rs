@@ -16,7 +16,7 @@ mod record;
 mod schema;
 
 pub use batch::{
-    Batch, CommitTime, ControlCounts, DdlKind, EventHeader, NONE, Op, RowHeader, StageTimes, TxnHeader, TxnId,
+    Batch, CommitTime, ControlCounts, DdlKind, EventHeader, Filtered, NONE, Op, RowHeader, StageTimes, TxnHeader, TxnId,
 };
 pub use cell::{Cell, CellKind, Place, unpack_impossible};
 pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, response_to};

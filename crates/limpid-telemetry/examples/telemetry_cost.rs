@@ -68,7 +68,7 @@ fn measure(shape: &Shape) -> f64 {
         let now = Moment { nanos: 2_000_000_000 + seq * 1000, wall_micros: 1_700_000_000_000_000 + seq as i64 };
         meter.read(&batch, now.nanos);
         meter.blocked(now.nanos);
-        meter.made(&batch);
+        meter.made(&batch, &[]);
         meter.coerced(0, 0, 0);
         meter.submitted(0, batch.rows.len() as u64);
         meter.durable(&batch, 600_000, &delivered, now);
@@ -89,7 +89,7 @@ fn scrape() {
         records: 1,
         last_bytes: Some(1),
     };
-    meter.made(&batch);
+    meter.made(&batch, &[]);
     let now = Moment { nanos: 2_000_000_000, wall_micros: 1_700_000_000_000_000 };
     meter.durable(&batch, 1, &(0..200).map(to).collect::<Vec<_>>(), now);
     let start = Instant::now();

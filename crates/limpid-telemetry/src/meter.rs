@@ -11,6 +11,7 @@
 //! submit (to taken by the sink), output (to acknowledged). Their sums add up to that of the process time.
 
 mod bound;
+mod filtered;
 mod freshness;
 mod input;
 mod names;
@@ -27,6 +28,7 @@ use crate::moment::{Moment, seconds};
 use crate::registry::{Registry, Sampled};
 use crate::ring::{RING_BYTES, Ring};
 use bound::{Bound, Nanos};
+use filtered::Filtered;
 use freshness::Freshness;
 use input::Input;
 use output::Output;
@@ -62,6 +64,8 @@ pub struct HeadLook {
 pub struct Totals {
     pub rows_read: u64,
     pub rows_delivered: u64,
+    /// Rejected by the transforms.
+    pub rows_filtered: u64,
     /// Delivered, over the last 10 whole seconds.
     pub rows_per_second: f64,
     pub lag_bytes: Option<u64>,
@@ -89,6 +93,8 @@ pub struct PipelineMeter {
     ring: Arc<Ring>,
     /// Locked once a batch by the workers.
     input: Mutex<Input>,
+    /// Locked by the workers once a batch that something was rejected of.
+    filtered: Mutex<Filtered>,
     /// Locked once a batch by the delivery.
     output: Mutex<Output>,
 }
@@ -110,6 +116,7 @@ impl PipelineMeter {
             freshness,
             ring,
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
+            filtered: Mutex::default(),
             output: Mutex::new(Output::new(registry, name, tables, writer)),
             registry: Arc::clone(registry),
             pipeline: name.into(),
@@ -151,14 +158,25 @@ impl PipelineMeter {
         self.blocked.add(nanos.saturating_sub(self.read_done.load(Relaxed)));
     }
 
-    /// A worker has decoded and encoded a batch.
-    pub fn made(&self, batch: &Batch) {
-        let rows = batch.rows.len() as u64;
+    /// The names of the pipeline's rules, by their numbers. Before its first batch.
+    pub fn rules(&self, rules: Arc<[Arc<str>]>) {
+        *self.filtered.lock().expect("never held across a panic") = Filtered::new(rules);
+    }
+
+    /// A worker has decoded, transformed and encoded a batch; `statements` are the rules that rejected one, each once a
+    /// statement.
+    pub fn made(&self, batch: &Batch, statements: &[u16]) {
+        let (rows, passed) = (batch.rows.len() as u64, batch.rows_passed());
         let times = &batch.times;
         self.bound.input_latency.observe(seconds(times.read, times.decoded), rows);
-        self.bound.emitter_latency.observe(seconds(times.decoded, times.encoded), rows);
+        self.bound.emitter_latency.observe(seconds(times.decoded, times.encoded), passed);
         self.bound.emitted.add(rows);
-        self.bound.passed.add(rows);
+        self.bound.passed.add(passed);
+        if passed < rows || !statements.is_empty() {
+            let mut filtered = self.filtered.lock().expect("never held across a panic");
+            filtered.add(&self.registry, &self.pipeline, &batch.filtered, statements);
+            self.bound.filtered.add(rows - passed);
+        }
         self.input.lock().expect("never held across a panic").rows(batch);
     }
 
@@ -315,6 +333,7 @@ impl PipelineMeter {
         Totals {
             rows_read: self.bound.emitted.get(),
             rows_delivered: self.bound.delivered.get(),
+            rows_filtered: self.bound.filtered.get(),
             rows_per_second: self.bound.rate.per_second(now.nanos),
             lag_bytes: self.bound.lag_bytes.get().map(|bytes| bytes as u64),
             freshness_seconds: self.freshness.sample(now),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
-use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch};
+use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
 use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowKept};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
@@ -78,8 +78,8 @@ impl Observer for Told {
         self.telemetry.meter.blocked(nanos);
     }
 
-    fn made(&self, batch: &EncodedBatch) {
-        self.telemetry.meter.made(&batch.batch);
+    fn made(&self, batch: &EncodedBatch, transformed: &TransformTally) {
+        self.telemetry.meter.made(&batch.batch, &transformed.statements);
     }
 
     fn tallies(&self, _: &EncodedBatch, decoded: &DecodeTally, encoded: &EncodeTally) {
@@ -88,8 +88,8 @@ impl Observer for Told {
 
     fn submitted(&self, batch: &EncodedBatch) {
         // A batch that only carries a position has no size to tell of.
-        if !batch.batch.rows.is_empty() {
-            self.telemetry.meter.submitted(0, batch.batch.rows.len() as u64);
+        if batch.batch.rows_passed() > 0 {
+            self.telemetry.meter.submitted(0, batch.batch.rows_passed());
         }
     }
 

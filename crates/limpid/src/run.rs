@@ -181,6 +181,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         name: spec.name.clone(),
         source: made.source,
         sink: made.sink,
+        transforms: None,
         encoders: made.encoders,
         store: Arc::clone(&common.store),
         observer: Arc::new(Told { telemetry: telemetry.clone(), clock: clock.clone(), copied: AtomicU64::new(0) }),

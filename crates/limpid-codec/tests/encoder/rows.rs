@@ -54,6 +54,26 @@ fn an_insert_is_one_record_byte_for_byte() {
 }
 
 #[test]
+fn a_rejected_row_has_no_record_and_the_others_keep_their_numbers() {
+    for rejected in [&[][..], &[0], &[1], &[2], &[0, 2], &[0, 1, 2]] {
+        let mut builder = one_event();
+        for id in 0..3 {
+            builder = builder.row(Op::Insert, &[], &[Val::Int(id), Val::Null]);
+        }
+        builder.batch.counts = vec![[3, 0, 0, 0, 0]];
+        rejected.iter().for_each(|row| builder.batch.reject(*row, 0));
+        let passed = builder.batch.passed(0)[Op::Insert as usize];
+        let got = encode(&mut encoder(options()), builder);
+        let rows: Vec<u32> = got.out.records.iter().map(|record| record.row).collect();
+        let expected: Vec<u32> = (0..3).filter(|row| !rejected.contains(row)).collect();
+        assert_eq!((rows, passed as usize), (expected, 3 - rejected.len()));
+        for (line, row) in got.lines().iter().zip((0..3).filter(|row| !rejected.contains(row))) {
+            assert!(line.contains(&format!("\"row\":{row},")), "{line}");
+        }
+    }
+}
+
+#[test]
 fn update_delete_and_tombstone_keep_their_order() {
     let row = |v: &str| [Val::Int(1), text(v)];
     check(

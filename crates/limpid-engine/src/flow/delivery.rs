@@ -208,7 +208,7 @@ impl<'a> Delivery<'a> {
 
     /// A batch whose turn has come: what happened before it, its place in its transactions, halted tables.
     fn prepare(&mut self, made: Made) -> Result<(), Fault> {
-        let Made { mut encoded, events, decoded, encoding, taken, mark } = made;
+        let Made { mut encoded, events, decoded, transformed, encoding, taken, mark } = made;
         self.before = self.last_end.clone();
         self.shared.observer.tallies(&encoded, &decoded, &encoding);
         let end = match &mark {
@@ -218,7 +218,8 @@ impl<'a> Delivery<'a> {
         for event in events {
             self.stream_event(event, &end)?;
         }
-        let table_faults = decoded.table_faults.into_iter().chain(encoding.table_faults);
+        let table_faults =
+            decoded.table_faults.into_iter().chain(transformed.table_faults).chain(encoding.table_faults);
         let named = |(table, fault)| (encoded.batch.tables[table as usize].name.clone(), fault);
         let against = Against { rows: encoding.row_faults, tables: table_faults.map(named).collect() };
         self.last_end = end.clone();

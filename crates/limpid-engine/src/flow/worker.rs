@@ -1,13 +1,13 @@
-//! A worker thread: decode, encode.
+//! A worker thread: decode, transform, encode.
 //!
-//! Owns: one encoder. Does not own: order, which delivery restores.
+//! Owns: one encoder, and what its transforms resolved. Does not own: order, which delivery restores.
 //!
 //! Invariant: a batch goes out once for each that came in, whatever its rows held.
 
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender};
-use limpid_connector::{Decode, DecodeTally, Encode, EncodeTally};
+use limpid_connector::{Decode, DecodeTally, Encode, EncodeTally, Transform, TransformTally};
 use limpid_model::Fault;
 
 use super::{Made, Raw, Shared};
@@ -17,6 +17,7 @@ pub(super) fn run(
     raw: &Receiver<Raw>,
     out: &Sender<Made>,
     decoder: &dyn Decode,
+    mut transform: Option<Box<dyn Transform>>,
     mut encoder: Option<Box<dyn Encode>>,
     shared: &Shared,
 ) -> Result<(), Fault> {
@@ -32,15 +33,22 @@ pub(super) fn run(
         }
         pass(Point::AfterDecode);
         encoded.batch.times.decoded = shared.clock.nanos();
-        encoded.batch.times.transformed = encoded.batch.times.decoded;
+        let mut transformed = TransformTally::default();
+        encoded.batch.times.transformed = match &mut transform {
+            Some(transform) => {
+                transform.transform(&mut encoded.batch, &mut transformed);
+                shared.clock.nanos()
+            }
+            None => encoded.batch.times.decoded,
+        };
         let mut encoding = EncodeTally::default();
         if let Some(encoder) = &mut encoder {
             encoder.encode(&mut encoded, shared.clock.wall_micros(), &mut encoding);
         }
         pass(Point::AfterEncode);
         encoded.batch.times.encoded = shared.clock.nanos();
-        shared.observer.made(&encoded);
-        if out.send(Made { encoded, events, decoded, encoding, taken, mark }).is_err() {
+        shared.observer.made(&encoded, &transformed);
+        if out.send(Made { encoded, events, decoded, transformed, encoding, taken, mark }).is_err() {
             return Ok(());
         }
     }

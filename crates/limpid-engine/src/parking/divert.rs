@@ -138,8 +138,8 @@ impl<'a> Round<'a> {
     fn within_limits(&mut self, encoded: &EncodedBatch, table: &TableName, fault: &Fault) -> Result<(), Fault> {
         let limits = self.parking.limits.entry(table.clone()).or_insert_with(|| {
             let batch = &encoded.batch;
-            let counts = batch.tables.iter().zip(&batch.counts).filter(|(schema, _)| schema.name == *table);
-            let rows = counts.flat_map(|(_, counts)| counts).map(|count| u64::from(*count)).sum();
+            let tables = batch.tables.iter().enumerate().filter(|(_, schema)| schema.name == *table);
+            let rows = tables.flat_map(|(index, _)| batch.passed(index)).map(u64::from).sum();
             Limits::new(kept(fault), rows)
         });
         let first = limits.first.clone();

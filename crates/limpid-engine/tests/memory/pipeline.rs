@@ -30,6 +30,7 @@ impl Running {
             name: PipelineName::parse("memory").unwrap(),
             source: Box::new(MemorySource::new(log)),
             sink,
+            transforms: None,
             encoders: None,
             store: Arc::new(Store::open(dir.path()).unwrap()),
             observer: Arc::new(Unobserved),

@@ -52,8 +52,7 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
         lag_transactions: None,
         rows_read: totals.rows_read,
         rows_delivered: totals.rows_delivered,
-        // Filters are of a later version: here nothing is filtered.
-        rows_filtered: 0,
+        rows_filtered: totals.rows_filtered,
         rows_parked: status.parked.rows,
         rows_dead: status.parked.dead_letters,
         rows_per_second: totals.rows_per_second,

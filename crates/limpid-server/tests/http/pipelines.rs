@@ -178,6 +178,7 @@ fn parts(name: &PipelineName, fate: Fate, store: &Arc<Store>, clock: &Clock) -> 
         name: name.clone(),
         source: Box::new(MemorySource(fate)),
         sink: Box::new(MemorySink { fate, told: false }),
+        transforms: None,
         encoders: None,
         store: Arc::clone(store),
         observer: Arc::new(Unobserved),

@@ -5,7 +5,9 @@
 //! Invariant: a number that could mislead (a full label set, a value that lost something) has a counter here.
 
 use super::Metric;
-use super::pipeline::{ERROR_TOTAL, EVENT_TIME_LATENCY, INPUT_COUNTER, INPUT_LATENCY, THROUGHPUT};
+use super::pipeline::{
+    EMITTER_SCHEDULER_COUNTER, ERROR_TOTAL, EVENT_TIME_LATENCY, INPUT_COUNTER, INPUT_LATENCY, THROUGHPUT,
+};
 
 pub static BUILD_INFO: Metric = Metric::gauge("limpid_build_info", "1")
     .labels(&["version", "commit"])
@@ -50,6 +52,12 @@ pub static COERCED_VALUES_TOTAL: Metric = Metric::counter("limpid_coerced_values
     .says("Values that lost something on the way: impossible_date, malformed_text, or unrepresentable in the format.")
     .answers("Does the target hold exactly what the source holds?")
     .beside(&INPUT_COUNTER);
+
+pub static FILTERED_TOTAL: Metric = Metric::counter("limpid_filtered_total", "changes")
+    .labels(&["pipeline", "rule"])
+    .says("Rows, and statements that changed a definition, that a rule of the transforms rejected.")
+    .answers("Which rule keeps back what is missing at the target?")
+    .beside(&EMITTER_SCHEDULER_COUNTER);
 
 pub static HALTED_TABLES: Metric = Metric::gauge("limpid_halted_tables", "tables")
     .says("Tables whose rows are delivered no longer.")

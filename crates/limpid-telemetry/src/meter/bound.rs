@@ -46,6 +46,8 @@ pub(super) struct Bound {
     pub given_up: Arc<Counter>,
     /// Not exposed: the exposition has it by table.
     pub delivered: Counter,
+    /// Not exposed: the exposition has it by rule.
+    pub filtered: Counter,
     pub rate: Rate,
 }
 
@@ -87,6 +89,7 @@ impl Bound {
             replayed: counter(&catalogue::ROWS_REPLAYED_TOTAL),
             given_up: counter(&catalogue::ROWS_GIVEN_UP_TOTAL),
             delivered: Counter::default(),
+            filtered: Counter::default(),
             rate: Rate::default(),
         }
     }

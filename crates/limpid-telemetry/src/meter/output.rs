@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use limpid_model::{Batch, Op};
+use limpid_model::{Batch, Filtered, Op};
 
 use super::TableTotals;
 use super::bound::Bound;
@@ -110,12 +110,13 @@ impl Output {
             }
         }
         let mut changes = 0;
-        for (index, counts) in batch.counts.iter().enumerate() {
+        for index in 0..batch.counts.len() {
             if self.there.get(index) == Some(&true) {
+                let counts = batch.passed(index);
                 let rows = counts.iter().map(|count| u64::from(*count)).sum::<u64>();
                 changes += rows;
                 bind(&mut self.series, &mut self.rows, &self.tables, batch, index).rows.add(rows);
-                self.rates(batch, index, counts, now);
+                self.rates(batch, index, &counts, now);
             }
         }
         // A row that was read from a table has no commit that it could be late for.
@@ -181,7 +182,15 @@ impl Output {
         }
         let mut believed = self.upto.unwrap_or(i64::MIN);
         let (mut txn, mut age) = (u32::MAX, 0.0);
-        for event in batch.events.iter().filter(|event| event.rows > 0) {
+        let mut filtered = &batch.filtered[..];
+        for (number, event) in batch.events.iter().enumerate().filter(|(_, event)| event.rows > 0) {
+            let of_event = |filtered: &Filtered| batch.rows[filtered.row as usize].event as usize == number;
+            let (here, later) = filtered.split_at(filtered.iter().take_while(|row| of_event(row)).count());
+            filtered = later;
+            let rows = u64::from(event.rows).saturating_sub(here.len() as u64);
+            if rows == 0 {
+                continue;
+            }
             if event.txn != txn {
                 txn = event.txn;
                 let Some(header) = batch.txns.get(txn as usize) else { continue };
@@ -190,8 +199,8 @@ impl Output {
             }
             let table = usize::from(event.table);
             if self.there.get(table) == Some(&true) {
-                self.event_time.observe(age, u64::from(event.rows));
-                self.lags[table].observe(age, u64::from(event.rows));
+                self.event_time.observe(age, rows);
+                self.lags[table].observe(age, rows);
             }
         }
     }

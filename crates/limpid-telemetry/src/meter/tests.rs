@@ -132,7 +132,7 @@ fn what_came_in_is_counted_by_table_kind_and_operation() {
     batch.control.ddl.push((DdlKind::AlterTable, "s".into(), "t".into()));
     desk.meter.read(&batch, 10 * SECOND);
     desk.meter.blocked(12 * SECOND);
-    desk.meter.made(&batch);
+    desk.meter.made(&batch, &[]);
     for (labels, count) in [
         ("db=\"s\",table=\"t\",type=\"dml\",subtype=\"insert\"", Some(3.0)),
         ("db=\"s\",table=\"t\",type=\"dml\",subtype=\"delete\"", Some(2.0)),
@@ -155,10 +155,36 @@ fn what_came_in_is_counted_by_table_kind_and_operation() {
 }
 
 #[test]
+fn what_was_rejected_is_counted_by_rule_and_nowhere_as_delivered() {
+    let desk = Desk::new(200);
+    desk.meter.rules(["drop".into(), "unused".into(), "reject-3".into()].into());
+    let mut batch = batch(0, &[table("t", 1), table("u", 2)], &[WALL], 3);
+    for (row, rule) in [(0, 0), (2, 2), (3, 2)] {
+        batch.reject(row, rule);
+    }
+    desk.meter.made(&batch, &[2]);
+    desk.deliver(&batch, &[0, 1], at(14 * SECOND));
+    let totals = desk.meter.totals(at(14 * SECOND));
+    assert_eq!((totals.rows_read, totals.rows_filtered, totals.rows_delivered), (6, 3, 3));
+    for (name, value) in [
+        ("limpid_filtered_total{pipeline=\"shop\",rule=\"drop\"}", Some(1.0)),
+        ("limpid_filtered_total{pipeline=\"shop\",rule=\"unused\"}", None),
+        ("limpid_filtered_total{pipeline=\"shop\",rule=\"reject-3\"}", Some(3.0)),
+        ("gravity_input_emitter_counter{pipeline=\"shop\"}", Some(6.0)),
+        ("gravity_emitter_scheduler_counter{pipeline=\"shop\"}", Some(3.0)),
+        ("gravity_event_time_latency_count{pipeline=\"shop\"}", Some(3.0)),
+        ("gravity_data_lag_seconds_count{pipeline=\"shop\",schema=\"s\",table=\"t\"}", Some(1.0)),
+        ("gravity_data_lag_seconds_count{pipeline=\"shop\",schema=\"s\",table=\"u\"}", Some(2.0)),
+    ] {
+        assert_eq!(desk.value(name, at(0)), value, "{name}");
+    }
+}
+
+#[test]
 fn the_latencies_lie_end_to_end_and_count_changes() {
     let desk = Desk::new(200);
     let batch = batch(0, &[table("t", 1)], &[WALL, WALL], 2);
-    desk.meter.made(&batch);
+    desk.meter.made(&batch, &[]);
     desk.deliver(&batch, &[0], at(14 * SECOND + SECOND / 8));
     let sum = |name: &str| desk.value(&format!("{name}_sum{{pipeline=\"shop\"}}"), at(0)).unwrap();
     let parts = ["input_latency", "emitter_latency", "scheduler_submit_latency", "output_latency"];
@@ -220,7 +246,7 @@ fn a_new_version_of_a_table_goes_on_counting_in_the_same_series() {
     let desk = Desk::new(200);
     for version in 1..=3 {
         let batch = batch(u64::from(version) - 1, &[table("t", version)], &[WALL], 10);
-        desk.meter.made(&batch);
+        desk.meter.made(&batch, &[]);
         desk.deliver(&batch, &[0], at(14 * SECOND));
     }
     let insert = "gravity_input_counter{pipeline=\"shop\",db=\"s\",table=\"t\",type=\"dml\",subtype=\"insert\"}";
@@ -235,7 +261,7 @@ fn a_table_past_the_bound_is_folded_counted_and_not_lost() {
     let tables: Vec<_> = (0..5).map(|table_number| table(&format!("t{table_number}"), 1)).collect();
     for seq in 0..2 {
         let batch = batch(seq, &tables, &[WALL], 1);
-        desk.meter.made(&batch);
+        desk.meter.made(&batch, &[]);
         desk.deliver(&batch, &[0, 1, 2, 3, 4], at(14 * SECOND));
     }
     let dml = |table: &str, schema: &str| {
@@ -264,7 +290,7 @@ fn a_thousand_scratch_tables_push_no_captured_one_out() {
         scratch.control.ddl.push((DdlKind::CreateTable, "s".into(), format!("scratch{number}").into()));
     }
     desk.meter.read(&scratch, 0);
-    desk.meter.made(&batch(0, &[table("t", 1)], &[WALL], 1));
+    desk.meter.made(&batch(0, &[table("t", 1)], &[WALL], 1), &[]);
     let insert = "gravity_input_counter{pipeline=\"shop\",db=\"s\",table=\"t\",type=\"dml\",subtype=\"insert\"}";
     assert_eq!(desk.value(insert, at(0)), Some(1.0));
 }
@@ -360,7 +386,7 @@ fn two_pipelines_of_one_process_keep_apart() {
     let desk = Desk::new(200);
     let other = PipelineMeter::new(&desk.registry, &PipelineName::parse("b").unwrap(), MeterOptions::default());
     let batch = batch(0, &[table("t", 1)], &[WALL], 1);
-    other.made(&batch);
+    other.made(&batch, &[]);
     assert_eq!(desk.value("gravity_input_emitter_counter{pipeline=\"shop\"}", at(0)), Some(0.0));
     assert_eq!(desk.value("gravity_input_emitter_counter{pipeline=\"b\"}", at(0)), Some(1.0));
     assert_eq!(desk.page(at(0)).matches("# TYPE gravity_input_emitter_counter ").count(), 1);

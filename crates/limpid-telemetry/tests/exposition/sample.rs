@@ -45,7 +45,8 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     batch.control.ddl.push((DdlKind::CreateTable, "s".into(), ODD.into()));
     meter.read(&batch, 91 * SECOND);
     meter.blocked(92 * SECOND);
-    meter.made(&batch);
+    meter.rules([ODD.into()].into());
+    meter.made(&batch, &[0]);
     meter.coerced(1, 2, 3);
     meter.submitted(0, 4);
     let to = |table: u16| DeliveredTo {
