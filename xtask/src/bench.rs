@@ -6,6 +6,7 @@
 //! Invariant: contenders of one work run interleaved, round by round, on the same log of the same server; ratios are
 //! taken within a round. One contender runs twice a round: the two differ by noise alone.
 
+mod busy;
 mod contenders;
 mod debezium;
 mod goals;
@@ -38,7 +39,8 @@ pub(crate) struct Bench {
     pub(crate) debezium: Result<Debezium, String>,
 }
 
-const PROGRAMS: [&str; 5] = ["limpid", "bare_reader", "librdkafka_alone", "records_of", "commit_to_seen"];
+const PROGRAMS: [&str; 6] =
+    ["limpid", "bare_reader", "librdkafka_alone", "records_of", "commit_to_seen", "busy_clients"];
 
 /// Runs the works named, or all.
 pub(crate) fn run(wanted: &[&str]) -> anyhow::Result<()> {

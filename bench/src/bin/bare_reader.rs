@@ -22,6 +22,7 @@ fn main() -> anyhow::Result<()> {
         password: String::new(),
         tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
         connect_timeout: Duration::from_secs(5),
+        asked: Default::default(),
     };
     let start = Instant::now();
     let mut dump: BareDump = open_dump(&options, &file).map_err(|fault| anyhow::anyhow!("{fault}"))?;

@@ -127,6 +127,7 @@ fn writer(plan: &Plan) -> anyhow::Result<Put> {
         password: String::new(),
         tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
         connect_timeout: Duration::from_secs(10),
+        asked: Default::default(),
     };
     let mut session = Session::open(&options).map_err(|fault| anyhow::anyhow!("{fault}"))?;
     let table = plan.table.clone();

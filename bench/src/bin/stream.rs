@@ -21,6 +21,7 @@ fn main() -> anyhow::Result<()> {
         password: String::new(),
         tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
         connect_timeout: Duration::from_secs(5),
+        asked: Default::default(),
     };
     let mut source = MySqlSource::new(MySqlOptions {
         connect,

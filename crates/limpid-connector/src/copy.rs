@@ -125,6 +125,13 @@ pub trait TableReader: Send {
     /// As [`TableReader::tables`].
     fn read_whole(&mut self, bytes_max: u64) -> Result<Option<Chunk>, Fault>;
 
+    /// Statements that others have had done at the server that is read from since it started; `None` where it does not tell.
+    /// Only differences count, so a server that starts anew may begin at 0.
+    ///
+    /// # Errors
+    /// As [`TableReader::tables`].
+    fn statements_of_others(&mut self) -> Result<Option<u64>, Fault>;
+
     /// How busy the source is now.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 mod control;
 mod copier;
+mod courtesy;
 mod pace;
 mod plan;
 mod touched;
@@ -26,6 +27,8 @@ use crate::observe::Observer;
 pub(crate) use control::Control;
 pub use control::CopyRequest;
 pub(crate) use copier::{CopierParts, run as run_copier};
+pub use courtesy::CopyCost;
+use courtesy::Courtesy;
 use pace::Pace;
 pub use pace::Throttle;
 pub use plan::TableProgress;
@@ -143,6 +146,8 @@ pub struct CopyProgress {
     /// Done of all, 0 to 1, weighed by the tables' estimated sizes; 1 where nothing is to be copied.
     pub ratio: f64,
     pub remaining: Option<Duration>,
+    /// What it costs the source; `None` while nobody reads.
+    pub cost: Option<CopyCost>,
 }
 
 /// An empty table counts a little, so that one table of many has a part in the whole.
@@ -175,6 +180,7 @@ pub(crate) struct Copying {
     /// A piece of the table that is read whole was refused: what follows of it is of no use.
     whole_failed: AtomicBool,
     pace: Mutex<Pace>,
+    courtesy: Mutex<Courtesy>,
     /// When its progress was first looked at, and how far it was.
     begun: Mutex<Option<(u64, f64)>>,
     /// Both raised by the attempt.
@@ -213,6 +219,7 @@ impl Copying {
             saved.tables.retain(|table| table.asked.is_some());
         }
         let pace = Pace::new(options.throttle);
+        let courtesy = Courtesy::new(options.throttle.slowdown_percent);
         let fresh = saved.tables.is_empty();
         let mut plan = Plan::resume(saved);
         halted.iter().for_each(|table| plan.exclude(table));
@@ -229,6 +236,7 @@ impl Copying {
             stand: AtomicBool::new(false),
             whole_failed: AtomicBool::new(false),
             pace: Mutex::new(pace),
+            courtesy: Mutex::new(courtesy),
             begun: Mutex::new(None),
             stop: stop.clone(),
             abort: abort.clone(),
@@ -240,6 +248,10 @@ impl Copying {
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().expect("never held across a panic")
+    }
+
+    fn courtesy(&self) -> MutexGuard<'_, Courtesy> {
+        self.courtesy.lock().expect("never held across a panic")
     }
 
     fn leaves(&self) -> bool {
@@ -293,7 +305,8 @@ impl Copying {
             let elapsed = now_nanos.saturating_sub(since) as f64 / 1e9;
             Duration::from_secs_f64((elapsed * (1.0 - ratio) / done).min(ETA_SECONDS_MAX))
         });
-        CopyProgress { tables, ratio, remaining }
+        let cost = self.is_busy().then(|| self.courtesy().cost());
+        CopyProgress { tables, ratio, remaining, cost }
     }
 
     /// For the reader: a captured table came to be under the stream's eyes, so there is nothing to copy.

@@ -21,7 +21,7 @@ mod watch;
 mod window;
 
 pub use commit::foretell;
-pub use copy::{CHUNK_ROWS, CopyMode, CopyOptions, CopyProgress, CopyRequest, TableProgress, Throttle};
+pub use copy::{CHUNK_ROWS, CopyCost, CopyMode, CopyOptions, CopyProgress, CopyRequest, TableProgress, Throttle};
 pub use flow::EncoderFactory;
 /// A row that is kept, as the state has it.
 pub use limpid_state::ParkedRow;

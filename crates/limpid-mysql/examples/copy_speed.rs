@@ -24,6 +24,7 @@ fn main() {
             password: String::new(),
             tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
             connect_timeout: Duration::from_secs(5),
+            asked: Default::default(),
         },
         others: Vec::new(),
         snapshot_from: None,

@@ -10,6 +10,8 @@ mod socket;
 mod statement;
 pub mod tls;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use limpid_model::{Component, Fault, FaultCode};
@@ -27,6 +29,22 @@ pub struct ConnectOptions {
     pub password: String,
     pub tls: TlsOptions,
     pub connect_timeout: Duration,
+    pub asked: Asked,
+}
+
+/// Counts the statements that a server was asked on all connections made from one [`ConnectOptions`] and its clones.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Arc<AtomicU64>);
+
+impl Asked {
+    /// So many so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl ConnectOptions {
@@ -68,6 +86,7 @@ pub struct Client {
     read_to: usize,
     seq: u8,
     endpoint: String,
+    asked: Asked,
     pub server_version: String,
     /// The server's number for this connection.
     pub connection_id: u32,
@@ -93,6 +112,7 @@ impl Client {
             read_to: 0,
             seq: 0,
             endpoint: options.endpoint(),
+            asked: options.asked.clone(),
             server_version: String::new(),
             connection_id: 0,
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use limpid_config::{Choice, Choices, Complaint, ConfigFault, Key, Section, TLS_PREFERRED, TlsSpec};
 use limpid_connector::JsonText;
 
-use crate::client::{ConnectOptions, TlsMode, TlsOptions};
+use crate::client::{Asked, ConnectOptions, TlsMode, TlsOptions};
 use crate::selection::Selection;
 use crate::stream::MySqlOptions;
 
@@ -68,7 +68,7 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
         let connect_timeout = Duration::from_secs(10);
         let connects = hosts.into_iter().map(|(host, port)| {
             let (user, password, tls) = (user.clone(), password.clone(), tls.clone());
-            ConnectOptions { host, port, user, password, tls, connect_timeout }
+            ConnectOptions { host, port, user, password, tls, connect_timeout, asked: Asked::default() }
         });
         let snapshot_from = match keys.optional_url("snapshot-from") {
             None => None,
@@ -83,7 +83,7 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
                 let password = if own.is_some() { theirs } else { Some(password.clone()) };
                 let (user, tls) = (own.unwrap_or_else(|| user.clone()), tls.clone());
                 let (host, port, password) = (host.clone(), *port, password.unwrap_or_default());
-                Some(ConnectOptions { host, port, user, password, tls, connect_timeout })
+                Some(ConnectOptions { host, port, user, password, tls, connect_timeout, asked: Asked::default() })
             }
         };
         let mut connects = connects.collect::<Vec<_>>().into_iter();

@@ -25,7 +25,7 @@ use std::time::Duration;
 use limpid_connector::{Chunk, ChunkAsk, Clock, KeyRange, SourceLoad, TableFound, TableReader};
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
-use crate::client::{Prepared, QueryError};
+use crate::client::{Prepared, QueryError, TextRows};
 use crate::company;
 use crate::ddl::Xid;
 use crate::history::TableDefinition;
@@ -111,6 +111,18 @@ impl MySqlTableReader {
             Some(link) => Ok(link),
             None => Link::open(&self.options.connect),
         }
+    }
+
+    /// Asks a question between two others, also while a table is being read whole.
+    fn aside<T>(&mut self, question: impl FnOnce(&mut Link) -> Result<T, Fault>) -> Result<T, Fault> {
+        let place = if self.whole.is_some() { &mut self.side } else { &mut self.link };
+        let mut link = match place.take() {
+            Some(link) => link,
+            None => Link::open(&self.options.connect)?,
+        };
+        let answer = question(&mut link)?;
+        *place = Some(link);
+        Ok(answer)
     }
 
     /// What is known of a table; `None` where it is gone or not captured.
@@ -274,15 +286,16 @@ impl TableReader for MySqlTableReader {
         Ok(chunk)
     }
 
+    fn statements_of_others(&mut self) -> Result<Option<u64>, Fault> {
+        self.aside(|link| {
+            let rows = link.ask("see how busy the server is", "SHOW GLOBAL STATUS LIKE 'Questions'")?;
+            // This one is counted by both.
+            Ok(status_value(&rows).map(|all| all.saturating_sub(link.connect.asked.count())))
+        })
+    }
+
     fn load(&mut self) -> Result<SourceLoad, Fault> {
-        let place = if self.whole.is_some() { &mut self.side } else { &mut self.link };
-        let mut link = match place.take() {
-            Some(link) => link,
-            None => Link::open(&self.options.connect)?,
-        };
-        let seen = load(&mut link)?;
-        *place = Some(link);
-        Ok(seen)
+        self.aside(load)
     }
 }
 
@@ -396,10 +409,18 @@ fn tables(link: &mut Link, options: &MySqlOptions) -> Result<Vec<TableFound>, Fa
     Ok(found)
 }
 
+/// The number in the only row of a `SHOW STATUS`.
+fn status_value(rows: &TextRows) -> Option<u64> {
+    number(rows.first()?.get(1)?)
+}
+
+fn number(value: &Option<Vec<u8>>) -> Option<u64> {
+    std::str::from_utf8(value.as_deref()?).ok()?.parse().ok()
+}
+
 fn load(link: &mut Link) -> Result<SourceLoad, Fault> {
     let rows = link.ask("see how busy the server is", "SHOW GLOBAL STATUS LIKE 'Threads_running'")?;
-    let number = |value: &Option<Vec<u8>>| std::str::from_utf8(value.as_deref()?).ok()?.parse::<u64>().ok();
-    let threads_running = rows.first().and_then(|row| number(row.get(1)?));
+    let threads_running = status_value(&rows);
     let sql = company::status_query(&link.facts);
     let lag = match link.client.query_named(sql) {
         Ok((names, rows)) => {

@@ -45,7 +45,7 @@ mod tablemap;
 mod tables;
 mod values;
 
-pub use client::{ConnectOptions, TlsMode, TlsOptions};
+pub use client::{Asked, ConnectOptions, TlsMode, TlsOptions};
 pub use position::{Flavor, LogPosition};
 pub use replay::LogFile;
 pub use rows::RowsDecoder;

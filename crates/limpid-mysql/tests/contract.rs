@@ -34,6 +34,7 @@ impl SourceRig for Site {
             password: String::new(),
             tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
             connect_timeout: Duration::from_secs(5),
+            asked: Default::default(),
         };
         Box::new(MySqlSource::new(MySqlOptions {
             connect,

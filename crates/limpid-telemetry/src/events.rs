@@ -246,6 +246,24 @@ impl Event for ChunkStale<'_> {
     }
 }
 
+/// Tables are read for a part of the time from now on, or all the time again.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyHeldBack {
+    pub holds_back: bool,
+    pub duty: f64,
+}
+
+impl Event for CopyHeldBack {
+    fn emit(&self, to: &PipelineTelemetry) {
+        let text = match self.holds_back {
+            true => "the source is busy: tables are copied for a part of the time, so that its own work goes on",
+            false => "the source has time to spare: tables are copied without a pause",
+        };
+        let percent = (self.duty * 100.0).round() as u64;
+        to.log.write(&to.line(Level::Info, Component::Input, text).with("duty_percent", Value::Number(percent)));
+    }
+}
+
 /// A copy that an operator asked for cannot be made; the pipeline goes on.
 #[derive(Clone, Copy, Debug)]
 pub struct CopyFailed<'a> {

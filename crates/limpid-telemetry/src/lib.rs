@@ -18,10 +18,10 @@ mod registry;
 mod ring;
 
 pub use events::{
-    AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, DoubtSeen, Event, FaultHalted, FaultRetried,
-    FilesKept, FilesTaken, Listening, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineEnded,
-    PipelineStarted, PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted,
-    TableHalted, TablesCopied,
+    AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DoubtSeen, Event, FaultHalted,
+    FaultRetried, FilesKept, FilesTaken, Listening, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost,
+    PipelineEnded, PipelineStarted, PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed,
+    StateAccepted, TableHalted, TablesCopied,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};

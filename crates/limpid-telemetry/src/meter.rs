@@ -317,6 +317,14 @@ impl PipelineMeter {
         }
     }
 
+    /// The part of the time in which tables are read, and the part of their statements that others lose to it.
+    pub fn copy_cost(&self, duty: f64, loss: Option<f64>) {
+        self.bound.snapshot_duty.set(duty);
+        if let Some(loss) = loss {
+            self.bound.snapshot_loss.set(loss);
+        }
+    }
+
     /// Items in a bounded queue. `subtype` tells queues of one type apart; empty where there is one.
     pub fn queue(&self, kind: &str, subtype: &str, items: usize) {
         self.gauge(&names_of::QUEUE_LENGTH, &[kind, subtype]).set(items as f64);

@@ -6,7 +6,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
@@ -14,10 +14,10 @@ use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch,
 use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowKept};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
-    CheckpointSaved, ChunkStale, CopyFailed, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried, FileOptions,
-    HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted,
-    PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted,
-    TablesCopied, Words,
+    CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried,
+    FileOptions, HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost,
+    PipelineStarted, PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style,
+    TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -31,6 +31,8 @@ pub struct Told {
     pub clock: Clock,
     /// Rows of the copy that was told to be done.
     pub copied: AtomicU64,
+    /// Tables are read for a part of the time, and that was told.
+    pub holds_back: AtomicBool,
 }
 
 /// Both clocks, read together.
@@ -173,6 +175,14 @@ impl Observer for Told {
         };
         if !progress.tables.is_empty() {
             self.telemetry.meter.copying(progress.ratio, remaining);
+        }
+        if let Some(cost) = progress.cost {
+            self.telemetry.meter.copy_cost(cost.duty, cost.loss);
+            // Between the two bounds nothing is said, so that nothing is said back and forth.
+            let holds_back = cost.duty < if self.holds_back.load(Ordering::Relaxed) { 0.9 } else { 0.5 };
+            if self.holds_back.swap(holds_back, Ordering::Relaxed) != holds_back {
+                CopyHeldBack { holds_back, duty: cost.duty }.emit(&self.telemetry);
+            }
         }
         let is_done = progress.tables.iter().all(|table| table.done);
         let rows: u64 = progress.tables.iter().map(|table| table.rows).sum();

@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_copy_is_told_while_it_lasts() {
         let copying = |ratio, seconds: Option<u64>| {
-            copied(&CopyProgress { tables: Vec::new(), ratio, remaining: seconds.map(Duration::from_secs) })
+            copied(&CopyProgress { tables: Vec::new(), ratio, remaining: seconds.map(Duration::from_secs), cost: None })
         };
         assert_eq!(copying(1.0, Some(0)), "");
         assert_eq!(copying(0.0, None), format!("  [{}] 0 % copied, time left unknown", " ".repeat(20)));

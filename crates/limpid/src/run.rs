@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -150,6 +150,7 @@ fn copy_options(spec: &SnapshotSpec) -> CopyOptions {
             threads_running: spec.threads_running,
             replica_lag: spec.replica_lag,
             duty_percent: spec.duty_percent,
+            slowdown_percent: spec.slowdown_percent,
         },
     }
 }
@@ -184,7 +185,12 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         transforms: None,
         encoders: made.encoders,
         store: Arc::clone(&common.store),
-        observer: Arc::new(Told { telemetry: telemetry.clone(), clock: clock.clone(), copied: AtomicU64::new(0) }),
+        observer: Arc::new(Told {
+            telemetry: telemetry.clone(),
+            clock: clock.clone(),
+            copied: AtomicU64::new(0),
+            holds_back: AtomicBool::new(false),
+        }),
         clock: clock.clone(),
         workers: arguments.workers.unwrap_or(cores.saturating_sub(1).max(1)),
         start: made.start,

@@ -431,3 +431,30 @@ fn the_rate_in_rows_is_kept() -> Result<()> {
     ensure!(took >= 2500, "6000 rows at 2000 a second took {took} ms");
     Ok(())
 }
+
+/// Whether others lose anything to it is for the bench to say; that they are given their turns is seen here.
+#[test]
+fn a_source_that_others_keep_busy_is_read_in_turns_unless_that_was_not_wanted() -> Result<()> {
+    const TOLD: &str = "the source is busy: tables are copied for a part of the time";
+    let cases =
+        [(maria(), "turns", "", true), (mysqld(), "turns", "", true), (maria(), "noturns", ", slowdown: 100", false)];
+    for (db, name, slowdown, is_told) in cases {
+        let Some(db) = db else { continue };
+        let snapshot = format!("{{ chunk-rows: 500{slowdown} }}");
+        let Some(case) = live(db, name, &snapshot)? else { return Ok(()) };
+        let writers = writers(&case)?;
+        go_on(&writers, 50)?;
+        let mut limpid = case.pipeline.run(&[])?;
+        limpid.wait_for("the tables are copied", WAIT)?;
+        for writer in writers {
+            writer.stop()?;
+        }
+        limpid.signal(libc::SIGTERM);
+        let ended = limpid.wait(WAIT)?;
+        ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
+        ensure!(limpid.stderr().contains(TOLD) == is_told, "{name}: {}", limpid.stderr());
+        // All of it arrives, however it is read.
+        check(&case, 0).with_context(|| limpid.stderr())?;
+    }
+    Ok(())
+}

@@ -115,6 +115,19 @@ pub(crate) fn limpid_running(
     Ok(Contender::plain("limpid", bench.programs.join("limpid"), arguments))
 }
 
+/// Reads tables of these names to null until it is told to end, with its metrics at `port`.
+pub(crate) fn limpid_beside(
+    bench: &Bench,
+    tables: &str,
+    word: &str,
+    snapshot: &str,
+    port: u16,
+) -> anyhow::Result<Contender> {
+    let mut arguments = run_arguments(bench, &format!("beside{word}"), tables, "head", snapshot, "type: \"null\"")?;
+    arguments.extend(["--listen".to_owned(), format!("127.0.0.1:{port}")]);
+    Ok(Contender::plain("limpid", bench.programs.join("limpid"), arguments))
+}
+
 /// The sink's part of a pipeline file; compression and all else are the sink's defaults.
 pub(crate) fn kafka(bench: &Bench, prefix: &str) -> String {
     format!("type: kafka, brokers: [\"{}\"], topic: \"{prefix}.{{schema}}.{{table}}\"", bench.broker.bootstrap())

@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use super::busy;
 use super::report::Report;
 use super::table::{CPU, WALL, Work, median};
 
@@ -138,6 +139,13 @@ fn sending(report: &Report) -> Vec<Goal> {
         ),
         goal("kafka", "CPU at most 1.3 times librdkafka alone", Bound::AtMost(1.3), cpu("librdkafka alone"), "x"),
         goal("kafka", "CPU at most 1/5 of Debezium's", Bound::AtMost(0.2), cpu(DEBEZIUM), "x"),
+        goal(
+            "busy",
+            "a busy source keeps 95 % of its own throughput beside a copy that it has beside the stream alone",
+            Bound::AtLeast(0.95),
+            report.sheet("busy").and_then(|sheet| sheet.figures(busy::COPY, busy::KEPT)).map(median),
+            "x",
+        ),
         goal("latency", "commit to acknowledged: p50 at most 5 ms", Bound::AtMost(5.0), wait("p50 ms"), "ms"),
         goal("latency", "commit to acknowledged: p99 at most 20 ms", Bound::AtMost(20.0), wait("p99 ms"), "ms"),
         goal(

@@ -67,6 +67,15 @@ end for//"#
     make(bench, "single", columns, &sql, rows)
 }
 
+/// Rows of the bulk load in a table of their own, and none of them in the log.
+pub(crate) fn unlogged(bench: &Bench, table: &str, rows: u64) -> anyhow::Result<()> {
+    bench.server.sql(&format!(
+        "use bench; set sql_log_bin=0; drop table if exists {table}; create table {table} ({COLUMNS}); \
+         insert into {table} select {VALUES} from seq_1_to_{rows} s;"
+    ))?;
+    Ok(())
+}
+
 /// One row.
 pub(crate) fn one_row(bench: &Bench) -> anyhow::Result<Load> {
     make(bench, "one", "id int not null primary key", "insert into one values (1);", 1)

@@ -12,10 +12,10 @@ use super::measure::Contender;
 use super::report::Report;
 use super::sheet::Sheet;
 use super::table::Work;
-use super::{Bench, contenders, latency, memory};
+use super::{Bench, busy, contenders, latency, memory};
 
-pub(crate) const NAMES: [&str; 9] =
-    ["bulk", "snapshot", "kafka", "idle", "large", "single", "start", "latency", "huge"];
+pub(crate) const NAMES: [&str; 10] =
+    ["bulk", "snapshot", "kafka", "idle", "large", "single", "start", "latency", "busy", "huge"];
 
 /// Rounds of most works; medians are quoted.
 const ROUNDS: usize = 5;
@@ -55,6 +55,9 @@ pub(crate) fn run(bench: &Bench, report: &mut Report, wanted: impl Fn(&str) -> b
     }
     if wanted("latency") {
         report.add_sheet(latency::measure(bench)?);
+    }
+    if wanted("busy") {
+        report.add_sheet(busy::measure(bench)?);
     }
     if wanted("huge") {
         let load = load::huge(bench)?;

@@ -23,6 +23,9 @@ pub(super) const SNAPSHOT: &[Key] = &[
     Key::duration("replica-lag", Duration::from_secs(1), Duration::from_secs(24 * 3600))
         .optional()
         .doc("Reading waits while the server read from is further behind its own source."),
+    Key::uint("slowdown", 1, 100).default("5").doc(
+        "Percent of their statements that others at the source may lose to reading while it is busy; 100: no bound.",
+    ),
     Key::uint("duty", 1, 100).default("100").doc("Percent of the time in which a connection reads."),
 ];
 
@@ -55,6 +58,7 @@ pub struct SnapshotSpec {
     pub rows_per_second: Option<u64>,
     pub threads_running: Option<u64>,
     pub replica_lag: Option<Duration>,
+    pub slowdown_percent: u8,
     pub duty_percent: u8,
 }
 
@@ -77,6 +81,7 @@ impl SnapshotSpec {
             rows_per_second: keys.optional_uint("rows-per-second"),
             threads_running: keys.optional_uint("threads-running"),
             replica_lag: keys.optional_duration("replica-lag"),
+            slowdown_percent: keys.uint("slowdown") as u8,
             duty_percent: keys.uint("duty") as u8,
         })
     }

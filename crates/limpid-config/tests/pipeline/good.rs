@@ -288,13 +288,13 @@ fn a_snapshot_is_a_word_or_a_table_and_is_made_where_nothing_is_said() {
     };
     let initial = with("");
     assert_eq!((initial.mode, initial.parallel, initial.chunk_rows), (SnapshotMode::Initial, 2, 8192));
-    assert_eq!((initial.rows_per_second, initial.duty_percent), (None, 100));
+    assert_eq!((initial.rows_per_second, initial.duty_percent, initial.slowdown_percent), (None, 100, 5));
     assert_eq!(with(", snapshot: initial"), initial);
     assert_eq!(with(", snapshot: { mode: initial }"), initial);
     assert_eq!(with(", snapshot: when-needed").mode, SnapshotMode::WhenNeeded);
     let all = with(
         ", snapshot: { mode: only, where: { shop.a: \"id > 5\" }, parallel: 4, chunk-rows: 1000, \
-         rows-per-second: 500, threads-running: 9, replica-lag: 5s, duty: 50 }",
+         rows-per-second: 500, threads-running: 9, replica-lag: 5s, slowdown: 20, duty: 50 }",
     );
     let expected = SnapshotSpec {
         mode: SnapshotMode::Only,
@@ -304,6 +304,7 @@ fn a_snapshot_is_a_word_or_a_table_and_is_made_where_nothing_is_said() {
         rows_per_second: Some(500),
         threads_running: Some(9),
         replica_lag: Some(std::time::Duration::from_secs(5)),
+        slowdown_percent: 20,
         duty_percent: 50,
     };
     assert_eq!(all, expected);

@@ -434,6 +434,10 @@ impl TableReader for MemoryReader {
         Ok(None)
     }
 
+    fn statements_of_others(&mut self) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
+
     fn load(&mut self) -> Result<SourceLoad, Fault> {
         Ok(SourceLoad::default())
     }

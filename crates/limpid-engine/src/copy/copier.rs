@@ -11,6 +11,7 @@ use std::time::Duration;
 use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableFound, TableReader};
 use limpid_model::{Component, Fault, FaultCode, FaultKind, TableName};
 
+use super::courtesy::{Courtesy, Turn};
 use super::plan::{ChunkId, Work};
 use super::touched::WindowId;
 use super::{CHUNK_BYTES, Copying, LOOK_UP, Offer, Standing};
@@ -65,12 +66,23 @@ pub(crate) fn run(parts: &CopierParts<'_>) -> Result<(), Fault> {
     }
 }
 
+/// A chunk is being read.
+struct Reading<'a>(&'a Copying);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.courtesy().ended();
+    }
+}
+
 impl CopierParts<'_> {
     fn work(&self, reader: &mut dyn TableReader, work: Work) -> Result<(), Fault> {
         let copying = self.copying;
         match work {
             Work::List => {
                 let found = reader.tables()?;
+                // The first of two looks: what others do is known by the time there is a chunk to read.
+                self.look(reader, |courtesy, now| courtesy.turn(now) == Turn::Look)?;
                 copying.check_predicates(&found)?;
                 let missing = copying.plan().listed(&found);
                 for table in missing {
@@ -100,7 +112,7 @@ impl CopierParts<'_> {
         asked: Option<String>,
     ) -> Result<(), Fault> {
         let copying = self.copying;
-        let Some(window) = self.watch(reader, &id.table)? else { return Ok(()) };
+        let Some((window, turn)) = self.watch(reader, &id.table)? else { return Ok(()) };
         let ask = ChunkAsk {
             table: &id.table,
             range,
@@ -121,6 +133,8 @@ impl CopierParts<'_> {
             }
         };
         pass(Point::AfterChunk);
+        drop(turn);
+        self.look(reader, Courtesy::is_due)?;
         let rest = copying.read(self.clock.nanos(), chunk.rows, chunk.took);
         copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
         copying.offer(Offer::Chunk { chunk, id, window });
@@ -129,18 +143,21 @@ impl CopierParts<'_> {
     }
 
     /// Begins to watch the stream for keys of the table, once a chunk of it may be read. `None`: everybody leaves.
-    fn watch(&self, reader: &mut dyn TableReader, table: &TableName) -> Result<Option<WindowId>, Fault> {
+    fn watch(&self, reader: &mut dyn TableReader, table: &TableName) -> Result<Option<(WindowId, Reading<'_>)>, Fault> {
         let copying = self.copying;
         let mut is_told = false;
         loop {
-            if !self.hold_pace(reader)? || !copying.wait_for_room() {
+            // Room first: whose turn it is has to read, not to wait.
+            if !copying.wait_for_room() || !self.hold_pace(reader)? {
                 return Ok(None);
             }
+            let Some(turn) = self.take_turn(reader)? else { return Ok(None) };
             let window = copying.touched.open(table);
             let behind = reader.is_behind();
             if matches!(behind, Ok(false)) {
-                return Ok(Some(window));
+                return Ok(Some((window, turn)));
             }
+            drop(turn);
             copying.touched.close(window);
             behind?;
             if !std::mem::replace(&mut is_told, true) {
@@ -189,6 +206,34 @@ impl CopierParts<'_> {
             copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
             copying.offer(Offer::Piece { chunk });
         }
+        Ok(())
+    }
+
+    /// Waits while others have the source to themselves; `None`: everybody leaves.
+    fn take_turn(&self, reader: &mut dyn TableReader) -> Result<Option<Reading<'_>>, Fault> {
+        let copying = self.copying;
+        loop {
+            if copying.leaves() {
+                return Ok(None);
+            }
+            let turn = copying.courtesy().turn(self.clock.nanos());
+            match turn {
+                Turn::Read => return Ok(Some(Reading(copying))),
+                Turn::Wait(time) => drop(copying.stop.wait(time.min(LOOK_UP))),
+                Turn::Look => self.ask(reader)?,
+            }
+        }
+    }
+
+    /// Asks the source what others have had done, if it is time to.
+    fn look(&self, reader: &mut dyn TableReader, is_due: fn(&mut Courtesy, u64) -> bool) -> Result<(), Fault> {
+        let due = is_due(&mut self.copying.courtesy(), self.clock.nanos());
+        if due { self.ask(reader) } else { Ok(()) }
+    }
+
+    fn ask(&self, reader: &mut dyn TableReader) -> Result<(), Fault> {
+        let statements = reader.statements_of_others()?;
+        self.copying.courtesy().looked(self.clock.nanos(), statements);
         Ok(())
     }
 

@@ -19,11 +19,19 @@ pub struct Throttle {
     pub replica_lag: Option<Duration>,
     /// The share of the time in which one connection reads, 1 to 100.
     pub duty_percent: u8,
+    /// What others may lose of their statements while we read, in percent; 100: whatever it is.
+    pub slowdown_percent: u8,
 }
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self { rows_per_second: None, threads_running: None, replica_lag: None, duty_percent: 100 }
+        Self {
+            rows_per_second: None,
+            threads_running: None,
+            replica_lag: None,
+            duty_percent: 100,
+            slowdown_percent: 100,
+        }
     }
 }
 

@@ -54,6 +54,7 @@ impl Client {
         command.extend_from_slice(&statement.id.to_le_bytes());
         // No cursor: the rows come as the server finds them. Always one iteration.
         command.extend_from_slice(&[0, 1, 0, 0, 0]);
+        self.asked.add_one();
         self.command(&command)?;
         let first = self.read_packet()?;
         match first.first() {
@@ -88,6 +89,7 @@ impl Client {
     pub fn query_named(&mut self, sql: &str) -> Result<(Vec<String>, TextRows), QueryError> {
         let mut command = Vec::with_capacity(sql.len() + 1);
         command.push(COM_QUERY);
+        self.asked.add_one();
         command.extend_from_slice(sql.as_bytes());
         self.command(&command)?;
         let first = self.read_packet()?;

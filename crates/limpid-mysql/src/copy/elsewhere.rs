@@ -175,6 +175,10 @@ impl TableReader for ElsewhereReader {
         self.source.read_whole(bytes_max)
     }
 
+    fn statements_of_others(&mut self) -> Result<Option<u64>, Fault> {
+        self.replica.statements_of_others()
+    }
+
     fn load(&mut self) -> Result<SourceLoad, Fault> {
         self.replica.load()
     }

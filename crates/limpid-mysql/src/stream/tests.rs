@@ -50,6 +50,7 @@ fn stream(log: &Log, held: Held) -> (MySqlStream, TcpStream) {
             password: String::new(),
             tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
             connect_timeout: Duration::from_secs(1),
+            asked: Default::default(),
         },
         user: String::new(),
         server: ServerMark { id: 7, uuid: String::new() },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use limpid_connector::KeyRange;
+use limpid_connector::{ChunkAsk, JsonText, KeyRange, Source};
 use limpid_mysql::Flavor;
 
 use super::follow::{Plain, SCHEMA, Site, chunk_rows, name, read_range};
@@ -92,6 +92,32 @@ fn estimates(site: &mut Site) {
     assert!(found.iter().all(|found| &*found.name.schema == SCHEMA));
     let load = site.reader().load().unwrap();
     assert!(load.threads_running.is_some_and(|threads| threads > 0) && load.replica_lag.is_none(), "{load:?}");
+    others(site);
+}
+
+/// The server counts our statements too; what is told leaves them out, those of other connections of ours among them.
+fn others(site: &mut Site) {
+    let source = site.source_as("root", JsonText::Server);
+    let (mut one, mut two) = (source.table_reader().unwrap(), source.table_reader().unwrap());
+    let before = one.statements_of_others().unwrap().unwrap();
+    let ask = ChunkAsk {
+        table: &name("b_dense"),
+        range: &KeyRange::default(),
+        predicate: None,
+        rows_max: 100,
+        bytes_max: 1 << 20,
+    };
+    for _ in 0..5 {
+        two.read(&ask).unwrap().unwrap();
+        one.tables().unwrap();
+    }
+    let quiet = one.statements_of_others().unwrap().unwrap();
+    for _ in 0..50 {
+        site.run("SELECT 1");
+    }
+    let after = two.statements_of_others().unwrap().unwrap();
+    // The session asks for a marker behind each statement.
+    assert_eq!((quiet - before, after - quiet), (0, 2 * 50));
 }
 
 /// Rows of very different sizes, some larger than a packet: a chunk ends with the row that fills it.

@@ -59,6 +59,7 @@ impl<'a> Site<'a> {
             password: String::new(),
             tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
             connect_timeout: Duration::from_secs(5),
+            asked: Default::default(),
         };
         MySqlSource::new(MySqlOptions {
             connect,

@@ -61,6 +61,7 @@ pub fn read_while(
         password: String::new(),
         tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
         connect_timeout: Duration::from_secs(5),
+        asked: Default::default(),
     };
     let mut source = MySqlSource::new(MySqlOptions {
         connect,

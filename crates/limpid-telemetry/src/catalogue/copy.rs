@@ -32,3 +32,13 @@ pub static SNAPSHOT_STALE_CHUNKS_TOTAL: Metric = Metric::counter("limpid_snapsho
     .says("Chunks that were read and could not be used, since their table changed meanwhile; they were read again.")
     .answers("Do changes of definitions or truncates hold the snapshot up?")
     .beside(&JOB_FETCHED_COUNT);
+
+pub static SNAPSHOT_DUTY_RATIO: Metric = Metric::gauge("limpid_snapshot_duty_ratio", "ratio")
+    .says("The part of the time in which tables are read; below 1 while the source is busy with others.")
+    .answers("Does the snapshot hold back for the source's own work?")
+    .beside(&SNAPSHOT_SOURCE_LOSS_RATIO);
+
+pub static SNAPSHOT_SOURCE_LOSS_RATIO: Metric = Metric::gauge("limpid_snapshot_source_loss_ratio", "ratio")
+    .says("The part of their statements that others at the source lose to reading tables, as measured by reading and resting in turn.")
+    .answers("What does the snapshot cost the source?")
+    .beside(&SNAPSHOT_DUTY_RATIO);

@@ -68,6 +68,7 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     meter.chunk_read(100, 0.02);
     meter.chunk_stale();
     meter.copying(0.25, Some(90.0));
+    meter.copy_cost(0.125, Some(0.04));
     meter.parked(1, 3, 2, 5000);
     meter.row_kept(FaultCode::RecordTooLarge);
     meter.rows_replayed(4);

@@ -76,6 +76,9 @@ impl TableReader for Reader {
             proof: Box::new(()),
         }))
     }
+    fn statements_of_others(&mut self) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
     fn load(&mut self) -> Result<SourceLoad, Fault> {
         Ok(SourceLoad::default())
     }
