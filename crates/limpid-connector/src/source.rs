@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use limpid_model::{Batch, Fault, FaultCode, Position, TableName};
 
+use crate::clock::Clock;
 use crate::copy::{Admission, Chunk, TableFound, TableReader};
 
 /// Where to begin.
@@ -116,6 +117,11 @@ pub trait ChangeStream: Send {
     /// The stream is broken and must be opened anew at the last checkpoint.
     fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault>;
 
+    /// How long the last [`ChangeStream::next`] waited before anything came: no part of the way of what then came.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What decodes this stream's batches. One for the stream's life, shared by all workers.
     fn decoder(&self) -> Arc<dyn Decode>;
 
@@ -167,11 +173,12 @@ pub trait Decode: Send + Sync {
 
 /// Watches the end of a source's log.
 pub trait Head: Send {
-    /// Looks at the end of the log now, and measures the bytes of log between `from` and there.
+    /// Looks at the end of the log now, and measures what lies between `from` and there. `clock` is ours, to be read
+    /// around the question after the source's.
     ///
     /// # Errors
     /// Transient: the head is not seen.
-    fn look(&mut self, from: &Position) -> Result<HeadSeen, Fault>;
+    fn look(&mut self, from: &Position, clock: &Clock) -> Result<HeadSeen, Fault>;
 }
 
 /// The end of the log at one look.
@@ -181,4 +188,18 @@ pub struct HeadSeen {
     /// Bytes of log between our position and the end, exact across files; `None` while the stream has not yet told
     /// where in the log our position lies.
     pub lag_bytes: Option<u64>,
+    /// Transactions between the same two; `None` where transactions have no numbers.
+    pub lag_transactions: Option<u64>,
+    /// What the source's clock showed meanwhile, if it was asked.
+    pub clock: Option<ClockSample>,
+}
+
+/// The source's clock, read between two readings of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSample {
+    /// Microseconds since 1970.
+    pub source_micros: i64,
+    /// Our monotonic clock before it was asked, and when the answer was there.
+    pub sent_nanos: u64,
+    pub got_nanos: u64,
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use limpid_connector::{
-    ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Head, Sink, Source, Stop, StreamEvent,
+    ChangeStream, Clock, DecodeTally, Encode, EncodeTally, EncodedBatch, Sink, Source, Stop, StreamEvent,
     TransformTally, Transforms,
 };
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
@@ -25,6 +25,7 @@ use crate::copy::{self, Control, CopierParts, CopyOptions, Copying, Mark};
 use crate::observe::Observer;
 use crate::parking::Parking;
 use crate::saver::Saver;
+use crate::standing::Standing;
 use crate::watch;
 
 pub(crate) use delivery::Resume;
@@ -74,8 +75,7 @@ pub(crate) struct Shared {
     /// Tables that delivery halted, for the reader to skip.
     halted: Mutex<Vec<TableName>>,
     any_halted: AtomicBool,
-    /// Everything at or below it is durable at the sink. Short critical section: a copy.
-    covered: Mutex<Position>,
+    pub(crate) standing: Arc<Standing>,
     /// What is saved at the sink and in the state, for the reader to hear. Short critical section: a move.
     saved: Mutex<Option<Position>>,
     any_saved: AtomicBool,
@@ -109,17 +109,9 @@ impl Shared {
         self.any_halted.store(true, Ordering::Release);
     }
 
-    /// The position that everything at or below of is durable at the sink.
-    pub(crate) fn covered(&self) -> Position {
-        self.covered.lock().expect("never held across a panic").clone()
-    }
-
-    fn cover(&self, position: &Position) {
-        *self.covered.lock().expect("never held across a panic") = position.clone();
-    }
-
     /// A position is saved at the sink and in the state.
     pub(crate) fn tell_saved(&self, position: Position) {
+        self.standing.saved(&position);
         *self.saved.lock().expect("never held across a panic") = Some(position);
         self.any_saved.store(true, Ordering::Release);
     }
@@ -183,7 +175,7 @@ const SPARE_BATCHES_MAX: usize = 8;
 /// Everything one attempt runs with.
 pub(crate) struct Attempt<'a> {
     pub(crate) stream: Box<dyn ChangeStream>,
-    pub(crate) head: Box<dyn Head>,
+    pub(crate) standing: Arc<Standing>,
     pub(crate) sink: &'a mut dyn Sink,
     pub(crate) transforms: Option<Arc<dyn Transforms>>,
     pub(crate) encoders: Option<EncoderFactory>,
@@ -239,7 +231,7 @@ fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
         fault: Mutex::new(None),
         halted: Mutex::new(attempt.halted.clone()),
         any_halted: AtomicBool::new(!attempt.halted.is_empty()),
-        covered: Mutex::new(attempt.stream.opened_at()),
+        standing: Arc::clone(&attempt.standing),
         saved: Mutex::new(None),
         any_saved: AtomicBool::new(false),
         sink_held: (AtomicU64::new(0), AtomicU64::new(0)),
@@ -287,10 +279,10 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
                 })
             });
         }
-        let (watcher, head) = (Arc::clone(&shared), attempt.head);
+        let watcher = Arc::clone(&shared);
         scope.spawn(move || {
             guarded(&watcher, Component::Input, || {
-                watch::run(head, &watcher);
+                watch::fill(&watcher);
                 Ok(())
             })
         });

@@ -12,11 +12,15 @@ mod commit;
 mod copy;
 pub mod failpoint;
 mod flow;
+mod marks;
 mod observe;
 mod parking;
 mod pipeline;
 mod saver;
+mod source_clock;
+mod standing;
 mod status;
+mod verdict;
 mod watch;
 mod window;
 
@@ -31,4 +35,6 @@ pub use parking::{
     RowKept,
 };
 pub use pipeline::{DRAIN_MAX, Misfit, Outcome, Parts, run};
-pub use status::{FaultSeen, HaltedSeen, Handle, HeadSeenAt, Peer, Phase, Status, Verdict};
+pub use source_clock::ClockSeen;
+pub use status::{FaultSeen, HaltedSeen, Handle, HeadSeenAt, Peer, Phase, Status};
+pub use verdict::{Keeper, Look, Trail, Verdict};

@@ -12,14 +12,25 @@ use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 
 use crate::copy::CopyProgress;
 use crate::parking::{ParkedSeen, RowKept};
+use crate::source_clock::ClockSeen;
 use crate::status::Board;
+use crate::verdict::Look;
 
 /// A look at the end of the source's log.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLooked<'a> {
     pub position: &'a str,
-    /// Bytes of log from the position that was delivered before the look to the end.
-    pub lag_bytes: u64,
+    /// Bytes of log from the position that was delivered before the look to the end; `None` while the stream has not
+    /// told where in the log that position lies.
+    pub lag_bytes: Option<u64>,
+    /// Transactions between the same two, where they have numbers.
+    pub lag_transactions: Option<u64>,
+    /// By our monotonic clock, the time before which every commit is at the sink, once it is known.
+    pub fresh_upto: Option<u64>,
+    /// The source's clock, where it was asked.
+    pub clock: Option<ClockSeen>,
+    /// For the verdict.
+    pub look: Look,
     /// Both clocks before the source was asked: monotonic nanoseconds, microseconds since 1970.
     pub asked_nanos: u64,
     pub asked_micros: i64,
@@ -59,6 +70,8 @@ pub trait Observer: Send + Sync {
     fn submitted(&self, _batch: &EncodedBatch) {}
     /// The end of the source's log was looked at.
     fn head(&self, _look: HeadLooked<'_>) {}
+    /// Between two looks: every commit before this time, by our monotonic clock, is at the sink.
+    fn fresh(&self, _upto_nanos: u64) {}
     /// How full the queues are.
     fn fill(&self, _fill: Fill) {}
     /// A peer was found, or lost for the reason given.
@@ -145,8 +158,12 @@ impl Observer for Boarded {
     }
 
     fn head(&self, look: HeadLooked<'_>) {
-        self.board.head(look.position.to_owned(), look.lag_bytes, look.asked_micros);
+        self.board.head(&look);
         self.inner.head(look);
+    }
+
+    fn fresh(&self, upto_nanos: u64) {
+        self.inner.fresh(upto_nanos);
     }
 
     fn fill(&self, fill: Fill) {

@@ -5,6 +5,7 @@
 //! Invariant: the only loop that tries again; everything below it reports and leaves. A definite fault is never
 //! retried.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,9 @@ use crate::flow::{self, Attempt, EncoderFactory, Ended, Resume};
 use crate::observe::{Boarded, Observer};
 use crate::parking::{OnRowError, Parking};
 use crate::saver::Saver;
+use crate::standing::Standing;
 use crate::status::{Handle, Phase};
+use crate::watch;
 
 /// SIGTERM is answered within 25 s; the rest is for joining threads and closing.
 pub const DRAIN_MAX: Duration = Duration::from_secs(24);
@@ -78,19 +81,36 @@ pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
     let inner = Arc::clone(&parts.observer);
     parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: Arc::clone(&inner) });
     handle.asks().begin(&parts.store, &parts.name, parts.clock.wall_micros());
-    let outcome = supervise(parts, handle);
+    let standing = Arc::new(Standing::default());
+    let outcome = std::thread::scope(|scope| {
+        let (observer, clock) = (Arc::clone(&parts.observer), parts.clock.clone());
+        let watched = Arc::clone(&standing);
+        // Should it break, the verdict is that nobody sees the head, which is true.
+        scope.spawn(move || catch_unwind(AssertUnwindSafe(|| watch::head(&watched, &*observer, &clock))));
+        let _ends = EndsWith(&standing);
+        supervise(parts, handle, &standing)
+    });
     parts.observer = inner;
     handle.board().phase(if matches!(outcome, Outcome::Halted(_)) { Phase::Halted } else { Phase::Done });
     outcome
 }
 
-fn supervise(parts: &mut Parts, handle: &Handle) -> Outcome {
+/// The watch ends with the pipeline, however that ends.
+struct EndsWith<'a>(&'a Standing);
+
+impl Drop for EndsWith<'_> {
+    fn drop(&mut self) {
+        self.0.ends.raise();
+    }
+}
+
+fn supervise(parts: &mut Parts, handle: &Handle, standing: &Arc<Standing>) -> Outcome {
     let mut backoff = Backoff::new(parts.clock.wall_micros() as u64);
     let mut begun = None;
     let mut failing_since = None;
     loop {
         let before = begun.as_ref().map(|started: &Started| started.saver.record().delivered.clone());
-        let fault = match attempt(parts, handle, &mut begun) {
+        let fault = match attempt(parts, handle, standing, &mut begun) {
             Ok(Ended::Stopped) => return Outcome::Stopped,
             Ok(Ended::Reached) => return Outcome::Reached,
             Ok(Ended::Copied) => continue,
@@ -190,7 +210,12 @@ impl Started {
     }
 }
 
-fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> Result<Ended, Fault> {
+fn attempt(
+    parts: &mut Parts,
+    handle: &Handle,
+    standing: &Arc<Standing>,
+    begun: &mut Option<Started>,
+) -> Result<Ended, Fault> {
     let opened = parts.sink.open();
     let endpoint = parts.sink.endpoint();
     parts.observer.health(Component::Output, &endpoint, opened.is_ok(), opened.as_ref().err());
@@ -206,11 +231,12 @@ fn attempt(parts: &mut Parts, handle: &Handle, begun: &mut Option<Started>) -> R
     let resume = resume_of(&opened_at).filter(|_| same_selection);
     let (store, asks) = (Arc::clone(&parts.store), Arc::clone(handle.asks()));
     let parking = Parking::load(store, parts.name.clone(), parts.on_row_error, asks)?;
+    standing.begin(head, opened_at.clone());
     handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
     let ended = flow::run(Attempt {
         stream,
-        head,
+        standing: Arc::clone(standing),
         sink: &mut *parts.sink,
         transforms: parts.transforms.clone(),
         encoders: parts.encoders.clone(),

@@ -1,6 +1,6 @@
 //! What others may know of a pipeline at one moment.
 //!
-//! Owns: the board that the pipeline's threads write on and everyone may copy, and the verdict over it. Does not own:
+//! Owns: the board that the pipeline's threads write on and everyone may copy. Does not own: judging it (`verdict`),
 //! numbers of rows (`limpid-telemetry`), showing any of it (`limpid-server`, the command line).
 //!
 //! Invariant: a reader gets one consistent copy and never holds up the data path: the board is locked for a copy or
@@ -14,7 +14,9 @@ use limpid_model::{Component, Fault, FaultCode, TableName};
 use limpid_state::ParkedRow;
 
 use crate::copy::{Control, CopyProgress, CopyRequest};
+use crate::observe::HeadLooked;
 use crate::parking::{Asks, Body, ParkedAction, ParkedOutcome, ParkedSeen, ParkedSelection};
+use crate::verdict::{Circumstances, Keeper, Trail, Verdict};
 
 /// Where a pipeline stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +79,12 @@ impl FaultSeen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadSeenAt {
     pub position: String,
-    /// Bytes of log between what is delivered and the end.
-    pub lag_bytes: u64,
+    /// Bytes of log between what is delivered and the end; `None` while nobody knows where in the log that lies.
+    pub lag_bytes: Option<u64>,
+    /// Transactions between the same two, where they have numbers.
+    pub lag_transactions: Option<u64>,
     /// Microseconds since 1970, before the source was asked.
     pub asked_micros: i64,
-    /// Since when the end has not moved.
-    pub still_since_micros: i64,
 }
 
 /// One system a pipeline speaks to.
@@ -116,6 +118,8 @@ pub struct Status {
     /// When a position was last saved or found to be the head's.
     pub moved_micros: i64,
     pub head: Option<HeadSeenAt>,
+    /// What all looks at the head left behind.
+    pub trail: Trail,
     /// What halted it, or what it tries again after.
     pub fault: Option<FaultSeen>,
     pub halted: Vec<HaltedSeen>,
@@ -128,68 +132,34 @@ pub struct Status {
     pub parked: ParkedSeen,
 }
 
-/// How a stream stands, the worst that is true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Ok,
-    Idle,
-    Warn,
-    Stall,
-    Stop,
-    Blind,
-}
-
-impl Verdict {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Verdict::Ok => "ok",
-            Verdict::Idle => "idle",
-            Verdict::Warn => "warn",
-            Verdict::Stall => "stall",
-            Verdict::Stop => "stop",
-            Verdict::Blind => "blind",
-        }
-    }
-}
-
-/// A head that was not seen for so long is not known: three periods and the time an answer takes.
-const BLIND_AFTER_MICROS: i64 = 1_500_000;
-/// Caught up and still for so long is idle.
-const IDLE_AFTER_MICROS: i64 = 10_000_000;
-/// Behind and not moving for so long is a stall.
-const STALL_AFTER_MICROS: i64 = 3_000_000;
-
 impl Status {
-    /// The verdict and its reason at a time. `freshness_seconds` is how old what the sink has is, where it is known.
-    pub fn verdict(&self, now_micros: i64, freshness_seconds: Option<f64>, lag_limit: Duration) -> (Verdict, String) {
-        let broken = self.peers.iter().find(|peer| !peer.healthy);
-        match self.phase {
-            Phase::Halted => {
-                let code = self.fault.as_ref().map_or("", |fault| fault.code.as_str());
-                return (Verdict::Stop, format!("halted by {code}"));
-            }
-            Phase::Done => return (Verdict::Stop, "ended as asked".to_owned()),
-            Phase::Paused => return (Verdict::Stop, "paused by an operator".to_owned()),
-            Phase::Starting | Phase::Running | Phase::Draining => {}
-        }
-        let head = match &self.head {
-            Some(head) if now_micros - head.asked_micros <= BLIND_AFTER_MICROS => head,
-            _ => {
-                let reason = "the end of the source's log is not seen";
-                return (Verdict::Blind, broken.map_or(reason.to_owned(), |peer| format!("{} is lost", peer.endpoint)));
-            }
+    /// The verdict and its reason at a time of our monotonic clock. `freshness_seconds` is how old what the sink has is,
+    /// where it is known.
+    pub fn verdict(&self, now_nanos: u64, freshness_seconds: Option<f64>, lag_limit: Duration) -> (Verdict, String) {
+        let code = self.fault.as_ref().map_or("", |fault| fault.code.as_str());
+        let keeper = |component: Component| match component {
+            Component::Output => Keeper::Sink,
+            Component::Input => Keeper::Source,
+            _ => Keeper::Us,
         };
-        if head.lag_bytes > 0 && now_micros - self.moved_micros.max(head.still_since_micros) > STALL_AFTER_MICROS {
-            let who = broken.map_or("us", |peer| if peer.component == Component::Output { "sink" } else { "source" });
-            return (Verdict::Stall, format!("behind and not moving: {who}"));
-        }
-        if freshness_seconds.is_some_and(|seconds| seconds > lag_limit.as_secs_f64()) {
-            return (Verdict::Warn, "moving, beyond the lag limit".to_owned());
-        }
-        if head.lag_bytes == 0 && now_micros - head.still_since_micros > IDLE_AFTER_MICROS {
-            return (Verdict::Idle, "caught up, and the source is still".to_owned());
-        }
-        (Verdict::Ok, "following within the lag limit".to_owned())
+        let broken = self.peers.iter().find(|peer| !peer.healthy && !self.stands_beside(peer));
+        let lost = broken.map(|peer| (keeper(peer.component), peer.endpoint.as_str()));
+        // Between two attempts it is the one that failed the last.
+        let failed = self.fault.as_ref().filter(|_| self.phase == Phase::Starting);
+        self.trail.verdict(&Circumstances {
+            now_nanos,
+            phase: self.phase,
+            freshness_seconds,
+            lag_limit,
+            fault: code,
+            lost: lost.or(failed.map(|fault| (keeper(fault.component), ""))),
+        })
+    }
+
+    /// Of several servers of a source another one is read.
+    fn stands_beside(&self, lost: &Peer) -> bool {
+        lost.component == Component::Input
+            && self.peers.iter().any(|peer| peer.component == Component::Input && peer.healthy)
     }
 }
 
@@ -214,6 +184,7 @@ impl Handle {
             position: None,
             moved_micros: clock.wall_micros(),
             head: None,
+            trail: Trail::default(),
             fault: None,
             halted: Vec::new(),
             peers: Vec::new(),
@@ -223,6 +194,16 @@ impl Handle {
         };
         let board = Arc::new(Board { status: Mutex::new(status), clock });
         Self { board, stop, copies: Arc::default(), asks: Arc::default() }
+    }
+
+    /// The verdict alone, see [`Status::verdict`].
+    pub fn verdict(&self, now_nanos: u64, freshness_seconds: Option<f64>, lag_limit: Duration) -> Verdict {
+        let mut status = self.board.status.lock().expect("never held across a panic");
+        let phase = status.phase;
+        status.phase = self.paused_or(phase);
+        let (verdict, _) = status.verdict(now_nanos, freshness_seconds, lag_limit);
+        status.phase = phase;
+        verdict
     }
 
     /// A copy of how it stands now.
@@ -376,14 +357,18 @@ impl Board {
         });
     }
 
-    pub(crate) fn head(&self, position: String, lag_bytes: u64, asked_micros: i64) {
+    pub(crate) fn head(&self, looked: &HeadLooked<'_>) {
         self.change(|status, _| {
-            let still = status.head.as_ref().filter(|head| head.position == position);
-            let still_since_micros = still.map_or(asked_micros, |head| head.still_since_micros);
-            if lag_bytes == 0 || status.head.as_ref().is_some_and(|head| head.lag_bytes > lag_bytes) {
-                status.moved_micros = asked_micros;
+            if looked.look.moved || !looked.look.is_behind {
+                status.moved_micros = looked.asked_micros;
             }
-            status.head = Some(HeadSeenAt { position, lag_bytes, asked_micros, still_since_micros });
+            status.trail.look(looked.look);
+            status.head = Some(HeadSeenAt {
+                position: looked.position.to_owned(),
+                lag_bytes: looked.lag_bytes,
+                lag_transactions: looked.lag_transactions,
+                asked_micros: looked.asked_micros,
+            });
         });
     }
 
@@ -431,48 +416,5 @@ impl Board {
             }
         });
         is_news
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_secs(60);
-
-    fn running(lag_bytes: u64, asked: i64, still_since: i64, moved: i64) -> Status {
-        Status {
-            phase: Phase::Running,
-            since_micros: 0,
-            position: None,
-            moved_micros: moved,
-            head: Some(HeadSeenAt {
-                position: "p".into(),
-                lag_bytes,
-                asked_micros: asked,
-                still_since_micros: still_since,
-            }),
-            fault: None,
-            halted: Vec::new(),
-            peers: Vec::new(),
-            copying: CopyProgress::default(),
-            move_refused: None,
-            parked: ParkedSeen::default(),
-        }
-    }
-
-    #[test]
-    fn the_worst_that_is_true_is_told() {
-        let s = 1_000_000;
-        let now = 100 * s;
-        let told = |status: Status, fresh| status.verdict(now, fresh, LIMIT).0;
-        assert_eq!(told(running(0, now, now, now), Some(0.1)), Verdict::Ok);
-        assert_eq!(told(running(0, now, now - 11 * s, now), Some(0.1)), Verdict::Idle);
-        assert_eq!(told(running(5, now, now, now), Some(61.0)), Verdict::Warn);
-        assert_eq!(told(running(5, now, now - 4 * s, now - 4 * s), Some(61.0)), Verdict::Stall);
-        assert_eq!(told(running(5, now, now - 4 * s, now - s), Some(4.0)), Verdict::Ok);
-        assert_eq!(told(running(0, now - 2 * s, now - 2 * s, now), Some(2.0)), Verdict::Blind);
-        let halted = Status { phase: Phase::Halted, ..running(0, now, now, now) };
-        assert_eq!(told(halted, Some(0.1)), Verdict::Stop);
     }
 }

@@ -1,45 +1,135 @@
-//! Watches one attempt from beside: the end of the source's log, and how full the queues are.
+//! Watches a pipeline from beside: the end of the source's log, and how full the queues are.
 //!
 //! Owns: how often, and against which position the end is measured. Does not own: the connection (`limpid-connector`'s
-//! `Head`), what follows from a look (the observer).
+//! `Head`), what follows from a look (`verdict`, the observer).
 //!
 //! Invariant: the position measured from was delivered before the source was asked, so a lag of 0 means that all that
-//! was committed before the question is delivered. A look that fails is no reason to stop anything.
+//! was committed before the question is delivered. A look that fails is no reason to stop anything. The head is watched
+//! between attempts too: while we try again, the source goes on.
 
 use std::time::Duration;
 
-use limpid_connector::Head;
+use limpid_connector::{Clock, Head};
+use limpid_model::Position;
 
 use crate::flow::Shared;
-use crate::observe::{Fill, HeadLooked};
+use crate::marks::Marks;
+use crate::observe::{Fill, HeadLooked, Observer};
+use crate::source_clock::SourceClock;
+use crate::standing::{Place, Standing};
+use crate::verdict::Look;
 
 /// How often the end of the log is looked at: the period that verdicts are told in.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Runs until the attempt ends.
-pub(crate) fn run(mut head: Box<dyn Head>, shared: &Shared) {
+/// Between two looks, how often it is noticed that the end seen last is delivered: what freshness is told too old by.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Tells how full the queues of one attempt are, until it ends.
+pub(crate) fn fill(shared: &Shared) {
     while !shared.abort.wait(PERIOD) {
         let (flight_bytes, flight_bytes_max) = shared.budget.used();
         let (sink_bytes, sink_bytes_max) = shared.sink_held();
         let (raw_batches, made_batches) = shared.waiting();
-        shared.observer.fill(Fill {
-            raw_batches,
-            made_batches,
-            flight_bytes,
-            flight_bytes_max,
-            sink_bytes,
-            sink_bytes_max,
-        });
+        let fill = Fill { raw_batches, made_batches, flight_bytes, flight_bytes_max, sink_bytes, sink_bytes_max };
+        shared.standing.fill(&fill);
+        shared.observer.fill(fill);
         if let Some(copying) = &shared.copying {
             shared.observer.copying(&copying.progress(shared.clock.nanos()));
         }
-        let (asked_nanos, asked_micros) = (shared.clock.nanos(), shared.clock.wall_micros());
-        let from = shared.covered();
-        if let Ok(seen) = head.look(&from)
-            && let Some(lag_bytes) = seen.lag_bytes
-        {
-            let position = seen.position.text();
-            shared.observer.head(HeadLooked { position: &position, lag_bytes, asked_nanos, asked_micros });
+    }
+}
+
+/// Looks at the head until the pipeline ends.
+pub(crate) fn head(standing: &Standing, observer: &dyn Observer, clock: &Clock) {
+    let mut watch = Watch::default();
+    let mut left = Duration::ZERO;
+    loop {
+        let wait = if watch.marks.is_empty() { left } else { left.min(TICK) };
+        if standing.ends.wait(wait) {
+            return;
         }
+        left = left.saturating_sub(wait);
+        let place = standing.place();
+        if left.is_zero() {
+            watch.head = standing.take_head().or(watch.head);
+            left = if watch.head.is_some() { PERIOD } else { TICK };
+            watch.look(&place, observer, clock);
+        } else if place.moves != watch.moves
+            && let Some(covered) = &place.covered
+            && let Some(upto) = watch.pass(covered)
+        {
+            observer.fresh(upto);
+        }
+    }
+}
+
+/// What looks leave behind.
+#[derive(Default)]
+struct Watch {
+    head: Option<Box<dyn Head>>,
+    marks: Marks<Position>,
+    clock: SourceClock,
+    /// The end of the log as it was seen last.
+    seen: Option<String>,
+    /// How often the sink had moved then.
+    moves: u64,
+    /// The highest position that was saved.
+    highest: Option<Position>,
+}
+
+impl Watch {
+    fn look(&mut self, place: &Place, observer: &dyn Observer, clock: &Clock) {
+        let (Some(head), Some(from)) = (&mut self.head, &place.covered) else { return };
+        let (asked_nanos, asked_micros) = (clock.nanos(), clock.wall_micros());
+        let Ok(seen) = head.look(from, clock) else { return };
+        let seen_nanos = clock.nanos();
+        let position = seen.position.text();
+        let head_moved = self.seen.as_ref() != Some(&position);
+        self.marks.saw(asked_nanos, seen.position, !head_moved);
+        let fresh_upto = self.pass(from);
+        if let Some(sample) = seen.clock {
+            self.clock.compare(sample);
+        }
+        let look = Look {
+            seen_nanos,
+            is_behind: seen.lag_bytes != Some(0),
+            lag_bytes: seen.lag_bytes,
+            head_moved,
+            moved: place.moves != self.moves,
+            is_back: self.is_back(place, from),
+            keeper: place.keeper,
+        };
+        observer.head(HeadLooked {
+            position: &position,
+            lag_bytes: seen.lag_bytes,
+            lag_transactions: seen.lag_transactions,
+            asked_nanos,
+            asked_micros,
+            fresh_upto,
+            clock: self.clock.seen(seen_nanos),
+            look,
+        });
+        (self.seen, self.moves) = (Some(position), place.moves);
+    }
+
+    fn pass(&mut self, covered: &Position) -> Option<u64> {
+        self.marks.pass(|head| {
+            if covered.reaches(head) {
+                return Some(true);
+            }
+            head.reaches(covered).then_some(false)
+        })
+    }
+
+    /// We go on below what was saved before. A restart goes on from what was saved last, so it is none.
+    fn is_back(&mut self, place: &Place, covered: &Position) -> bool {
+        if let Some(saved) = &place.saved {
+            let is_below = |highest: &Position| highest.reaches(saved) && !saved.reaches(highest);
+            if !self.highest.as_ref().is_some_and(is_below) {
+                self.highest = Some(saved.clone());
+            }
+        }
+        self.highest.as_ref().is_some_and(|highest| highest.reaches(covered) && !covered.reaches(highest))
     }
 }

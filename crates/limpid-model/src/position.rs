@@ -18,6 +18,10 @@ pub trait PositionValue: fmt::Debug + Send + Sync + 'static {
     fn text(&self) -> String;
     /// Order where there is one: GTID sets are ordered by inclusion, so two may be neither before nor after.
     fn compare(&self, other: &dyn PositionValue) -> Option<Ordering>;
+    /// True when everything at or below `other` is at or below this place.
+    fn reaches(&self, other: &dyn PositionValue) -> bool {
+        matches!(self.compare(other), Some(Ordering::Equal | Ordering::Greater))
+    }
     /// The same place with so many rows of the transaction in progress done (counted over all tables); the position
     /// itself for a place between transactions.
     fn with_rows_done(&self, rows: u64) -> Position;
@@ -70,6 +74,11 @@ impl Position {
     /// The transactions that are prepared but undecided at this place.
     pub fn undecided(&self) -> Vec<String> {
         self.0.undecided()
+    }
+
+    /// True when everything at or below `other` is at or below this place.
+    pub fn reaches(&self, other: &Position) -> bool {
+        self.0.reaches(&*other.0)
     }
 
     /// Order where there is one.

@@ -153,6 +153,22 @@ impl GtidSet {
         }
     }
 
+    /// How many transactions of `self` are not in `other`; `None` for sets of different flavours. MariaDB numbers each
+    /// domain's transactions one after the other, and a set names the last: those between are counted as if each were
+    /// there.
+    pub fn count_beyond(&self, other: &GtidSet) -> Option<u64> {
+        match (self.minus(other), other) {
+            (GtidSet::MySql(left), GtidSet::MySql(_)) => {
+                Some(left.values().flatten().map(|(first, last)| last - first + 1).sum())
+            }
+            (GtidSet::MariaDb(ahead), GtidSet::MariaDb(theirs)) => {
+                let reached = |domain: &u32| theirs.get(domain).map_or(0, |(_, seq)| *seq);
+                Some(ahead.iter().map(|(domain, (_, seq))| seq - reached(domain)).sum())
+            }
+            _ => None,
+        }
+    }
+
     /// The binary form of COM_BINLOG_DUMP_GTID: source ids, each with half-open intervals. Tagged sets need the
     /// newer form (`tagged`), which servers without tags do not know.
     pub fn dump_bytes(&self) -> Vec<u8> {
@@ -342,6 +358,16 @@ mod tests {
         check("A:1-3,A:blue:1", "A:1-9", "A:blue:1");
         let maria = |text: &str| GtidSet::parse_mariadb(text).unwrap();
         assert_eq!(maria("0-1-5,1-1-3,2-1-1").minus(&maria("0-2-5,1-2-2")), maria("1-1-3,2-1-1"));
+    }
+
+    #[test]
+    fn transactions_between_two_sets_are_counted() {
+        let mysql = |text: &str| GtidSet::parse_mysql(&text.replace('A', A)).unwrap();
+        let maria = |text: &str| GtidSet::parse_mariadb(text).unwrap();
+        assert_eq!(mysql("A:1-10:20,A:blue:1-2").count_beyond(&mysql("A:1-3:5:7-30")), Some(4));
+        assert_eq!(mysql("A:1-3").count_beyond(&mysql("A:1-9")), Some(0));
+        assert_eq!(maria("0-1-50,1-1-7,2-1-3").count_beyond(&maria("0-2-40,1-1-9")), Some(13));
+        assert_eq!(maria("0-1-5").count_beyond(&mysql("A:1")), None);
     }
 
     #[test]

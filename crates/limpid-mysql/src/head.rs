@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use limpid_connector::{Head, HeadSeen};
-use limpid_model::{Fault, Position};
+use limpid_connector::{Clock, ClockSample, Head, HeadSeen};
+use limpid_model::{Component, Fault, FaultCode, Position};
 
 use crate::client::{Client, ConnectOptions};
 use crate::copy::ServerMark;
@@ -32,7 +32,7 @@ pub struct LogHead {
 }
 
 impl Head for LogHead {
-    fn look(&mut self, from: &Position) -> Result<HeadSeen, Fault> {
+    fn look(&mut self, from: &Position, clock: &Clock) -> Result<HeadSeen, Fault> {
         let (mut client, facts) = match self.link.take() {
             Some(link) => link,
             None => link(&self.connect)?,
@@ -51,8 +51,10 @@ impl Head for LogHead {
             // Until the stream has told which file a set lies in, nobody knows.
             _ => None,
         };
+        let lag_transactions = from.and_then(|from| head.gtids.as_ref()?.count_beyond(from.gtids.as_ref()?));
+        let clock = Some(read_clock(&mut client, &self.connect, clock)?);
         self.link = Some((client, facts));
-        Ok(HeadSeen { position: Position::new(head), lag_bytes })
+        Ok(HeadSeen { position: Position::new(head), lag_bytes, lag_transactions, clock })
     }
 }
 
@@ -81,6 +83,20 @@ impl LogHead {
         };
         Ok(self.looks.listed(&ServerMark::of(facts), &listed))
     }
+}
+
+/// The server's clock between two readings of ours. `UTC_TIMESTAMP` is read where the statement begins, and no setting
+/// of a session moves it here.
+fn read_clock(client: &mut Client, connect: &ConnectOptions, clock: &Clock) -> Result<ClockSample, Fault> {
+    let sql = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))";
+    let sent_nanos = clock.nanos();
+    let told = client.query_value(sql).map_err(|error| error.into_fault("read the clock", &connect.endpoint()))?;
+    let got_nanos = clock.nanos();
+    let source_micros = told.and_then(|text| text.parse().ok()).ok_or_else(|| {
+        let text = "the server's answer to the question after its clock is no time";
+        Fault::new(FaultCode::SourceQueryFailed, Component::Input, text).about(connect.endpoint())
+    })?;
+    Ok(ClockSample { source_micros, sent_nanos, got_nanos })
 }
 
 fn link(connect: &ConnectOptions) -> Result<(Client, ServerFacts), Fault> {

@@ -172,6 +172,10 @@ impl PositionValue for LogPosition {
         Some(outer.then_with(|| rows(self).cmp(&rows(other))))
     }
 
+    fn reaches(&self, other: &dyn PositionValue) -> bool {
+        other.as_any().downcast_ref::<Self>().is_some_and(|other| LogPosition::reaches(self, other))
+    }
+
     fn with_rows_done(&self, rows: u64) -> Position {
         let mut moved = self.clone();
         if let Some((_, done)) = &mut moved.inside {

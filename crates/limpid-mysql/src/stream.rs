@@ -78,6 +78,9 @@ struct MySqlStream {
     /// A compressed transaction in hand: its events come before the next one of the log.
     payload: Option<Payload>,
     silent: Duration,
+    clock: Clock,
+    /// Of the call in progress.
+    waited: Duration,
     dump: DumpOptions,
     connect: ConnectOptions,
     user: String,
@@ -89,6 +92,7 @@ struct MySqlStream {
 impl ChangeStream for MySqlStream {
     fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault> {
         batch.clear();
+        self.waited = Duration::ZERO;
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
@@ -104,6 +108,10 @@ impl ChangeStream for MySqlStream {
             }
             advanced => advanced,
         }
+    }
+
+    fn waited(&self) -> Duration {
+        self.waited
     }
 
     fn decoder(&self) -> Arc<dyn Decode> {
@@ -304,7 +312,10 @@ impl MySqlStream {
             self.take(batch)?;
             return Ok(Some(Next::Batch));
         }
-        if self.intake.fill(wait).map_err(|error| self.lost(error))? == Filled::Some {
+        let began = self.clock.nanos();
+        let filled = self.intake.fill(wait).map_err(|error| self.lost(error))?;
+        self.waited += Duration::from_nanos(self.clock.nanos() - began);
+        if filled == Filled::Some {
             self.silent = Duration::ZERO;
             return Ok(None);
         }

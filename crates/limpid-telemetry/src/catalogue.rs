@@ -7,6 +7,7 @@
 
 mod buckets;
 mod copy;
+mod lag;
 mod page;
 mod parked;
 mod pipeline;
@@ -14,6 +15,7 @@ mod process;
 mod spine;
 
 pub use copy::*;
+pub use lag::*;
 pub use page::markdown;
 pub use parked::*;
 pub use pipeline::*;
@@ -156,6 +158,14 @@ pub static ALL: &[&Metric] = &[
     &CONNECTION_HEALTH,
     &FRESHNESS,
     &POSITION_LAG_BYTES,
+    &POSITION_LAG_TRANSACTIONS,
+    &STREAM_VERDICT,
+    &CLOCK_OFFSET_SECONDS,
+    &CLOCK_OFFSET_UNCERTAINTY_SECONDS,
+    &SOURCE_TIME_RESOLUTION_SECONDS,
+    &COMMIT_TO_READ_SECONDS,
+    &READ_TO_DURABLE_SECONDS,
+    &DISBELIEVED_COMMITS_TOTAL,
     &FILTERED_TOTAL,
     &INPUT_BYTES_TOTAL,
     &INPUT_BLOCKED_SECONDS_TOTAL,

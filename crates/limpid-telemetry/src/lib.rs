@@ -26,7 +26,7 @@ pub use events::{
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
 pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words, rfc3339};
-pub use meter::{DeliveredTo, HeadLook, MeterOptions, PipelineMeter, TableTotals, Totals};
+pub use meter::{ClockLook, DeliveredTo, HeadLook, MeterOptions, PipelineMeter, TableTotals, Totals};
 pub use moment::Moment;
 pub use registry::{Build, Registry, Sampled};
 pub use ring::{Found, Ring, RingWriter};

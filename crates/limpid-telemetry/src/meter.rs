@@ -10,7 +10,9 @@
 //! Latencies lie end to end, one observation a change: input (read to decoded), emitter (to encoded), scheduler
 //! submit (to taken by the sink), output (to acknowledged). Their sums add up to that of the process time.
 
+mod age;
 mod bound;
+mod clock;
 mod filtered;
 mod freshness;
 mod input;
@@ -28,11 +30,13 @@ use crate::moment::{Moment, seconds};
 use crate::registry::{Registry, Sampled};
 use crate::ring::{RING_BYTES, Ring};
 use bound::{Bound, Nanos};
+use clock::SourceClock;
 use filtered::Filtered;
 use freshness::Freshness;
 use input::Input;
 use output::Output;
 
+pub use clock::ClockLook;
 pub use output::DeliveredTo;
 
 /// How much a pipeline may tell.
@@ -53,10 +57,16 @@ impl Default for MeterOptions {
 /// A look at the end of the source's log.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLook {
-    /// Bytes of log from the position that was delivered *before* the look to the end.
-    pub lag_bytes: u64,
+    /// Bytes of log from the position that was delivered *before* the look to the end, where they are known.
+    pub lag_bytes: Option<u64>,
+    /// Transactions between the same two, where they have numbers.
+    pub lag_transactions: Option<u64>,
     /// Taken before the source was asked: what was committed since is not part of the answer.
     pub asked: Moment,
+    /// Whatever was committed before this time of our monotonic clock is at the sink, as far as looks show it.
+    pub fresh_upto: Option<u64>,
+    /// The source's clock, where it was asked.
+    pub clock: Option<ClockLook>,
 }
 
 /// Numbers of a pipeline as a whole, for the API and for people.
@@ -90,6 +100,7 @@ pub struct PipelineMeter {
     read_done: AtomicU64,
     blocked: Arc<Nanos>,
     freshness: Arc<Freshness>,
+    clock: Arc<SourceClock>,
     ring: Arc<Ring>,
     /// Locked once a batch by the workers.
     input: Mutex<Input>,
@@ -105,6 +116,7 @@ impl PipelineMeter {
         let name = pipeline.as_str();
         let (ring, writer) = Ring::new(options.ring_bytes);
         let (freshness, blocked) = (Arc::new(Freshness::default()), Arc::new(Nanos::default()));
+        let clock = SourceClock::new(registry, name);
         registry.sampled(&names_of::FRESHNESS, &[name], Arc::clone(&freshness) as _);
         registry.sampled(&names_of::RING_REACH_SECONDS, &[name], Arc::clone(&ring) as _);
         registry.sampled(&names_of::INPUT_BLOCKED_SECONDS_TOTAL, &[name], Arc::clone(&blocked) as _);
@@ -114,10 +126,11 @@ impl PipelineMeter {
             read_done: AtomicU64::new(0),
             blocked,
             freshness,
+            clock: Arc::clone(&clock),
             ring,
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
             filtered: Mutex::default(),
-            output: Mutex::new(Output::new(registry, name, tables, writer)),
+            output: Mutex::new(Output::new(registry, name, tables, writer, clock)),
             registry: Arc::clone(registry),
             pipeline: name.into(),
         }
@@ -208,10 +221,10 @@ impl PipelineMeter {
     /// have. Called by one thread at a time.
     pub fn durable(&self, batch: &Batch, record_bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
         let mut output = self.output.lock().expect("never held across a panic");
-        let changes = output.durable(&self.bound, batch, delivered, now);
+        let changes = output.durable(&self.bound, batch, delivered, (now, self.freshness.upto()));
         output.remember(batch, record_bytes, delivered, now);
         if let Some(upto) = output.close(batch, now) {
-            self.freshness.delivered(upto);
+            self.freshness.told(upto);
         }
         drop(output);
         let times = &batch.times;
@@ -231,10 +244,24 @@ impl PipelineMeter {
 
     /// The end of the source's log was looked at.
     pub fn head(&self, look: HeadLook) {
-        self.bound.lag_bytes.set(look.lag_bytes as f64);
-        if look.lag_bytes == 0 {
-            self.freshness.delivered(look.asked.wall_micros);
+        if let Some(bytes) = look.lag_bytes {
+            self.bound.lag_bytes.set(bytes as f64);
         }
+        if let Some(transactions) = look.lag_transactions {
+            self.gauge(&names_of::POSITION_LAG_TRANSACTIONS, &[]).set(transactions as f64);
+        }
+        if let Some(clock) = look.clock {
+            self.clock.compared(clock);
+        }
+        self.freshness.looked(look.asked.nanos as i64);
+        if let Some(upto) = look.fresh_upto {
+            self.fresh(upto);
+        }
+    }
+
+    /// Every commit before this time of our monotonic clock is at the sink.
+    pub fn fresh(&self, upto_nanos: u64) {
+        self.freshness.proved(upto_nanos as i64);
     }
 
     /// A peer was lost or found. Should credentials ever stand in `endpoint`, they end here.

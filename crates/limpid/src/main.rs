@@ -22,6 +22,7 @@ mod snapshot;
 mod state;
 mod status;
 mod validate;
+mod verdict;
 
 use std::process::ExitCode;
 

@@ -14,10 +14,10 @@ use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch,
 use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowKept};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
-    CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, FaultHalted, FaultRetried,
-    FileOptions, HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost,
-    PipelineStarted, PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style,
-    TableHalted, TablesCopied, Words,
+    CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, FaultHalted,
+    FaultRetried, FileOptions, HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound,
+    PeerLost, PipelineStarted, PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted,
+    Style, TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -106,7 +106,21 @@ impl Observer for Told {
 
     fn head(&self, look: HeadLooked<'_>) {
         let asked = Moment { nanos: look.asked_nanos, wall_micros: look.asked_micros };
-        self.telemetry.meter.head(HeadLook { lag_bytes: look.lag_bytes, asked });
+        let clock = look.clock.map(|seen| ClockLook {
+            source_micros_at_zero: seen.source_micros_at_zero,
+            uncertainty_micros: seen.uncertainty_micros,
+        });
+        self.telemetry.meter.head(HeadLook {
+            lag_bytes: look.lag_bytes,
+            lag_transactions: look.lag_transactions,
+            asked,
+            fresh_upto: look.fresh_upto,
+            clock,
+        });
+    }
+
+    fn fresh(&self, upto_nanos: u64) {
+        self.telemetry.meter.fresh(upto_nanos);
     }
 
     fn fill(&self, fill: Fill) {

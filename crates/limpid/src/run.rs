@@ -28,7 +28,7 @@ use crate::progress::{self, Watched};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
-use crate::serve;
+use crate::{serve, verdict};
 
 /// What runs.
 pub const BUILD: Build = Build { version: env!("CARGO_PKG_VERSION"), commit: env!("LIMPID_COMMIT") };
@@ -206,6 +206,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         },
     };
     let handle = Handle::new(Stop::new(), clock.clone());
+    verdict::show(&registry, &handle, &telemetry.meter, spec.lag_limit);
     let config_hash = format!("{:016x}", made.selection);
     Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit, config_hash })
 }

@@ -16,6 +16,7 @@ mod proxy;
 pub mod servers;
 mod skew;
 mod small_disk;
+pub mod truth;
 
 pub use binary::{Ended, Limpid, Pipeline, call, limpid, wait_until};
 pub use case::{Case, Spec};

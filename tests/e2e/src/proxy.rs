@@ -64,9 +64,17 @@ struct Asked {
     /// Bytes from the server that may still pass before it.
     due: Mutex<Option<(u64, Trouble)>>,
     struck: AtomicU64,
+    /// Nothing goes through on any connection.
+    is_silent: AtomicBool,
 }
 
 impl Asked {
+    fn wait_while_silent(&self) {
+        while self.is_silent.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// What becomes of `len` bytes: how many of them pass as they are, and what happens then.
     fn pass(&self, len: usize) -> (usize, Option<Trouble>) {
         let mut due = self.due.lock().expect("never held across a panic");
@@ -115,6 +123,11 @@ impl Proxy {
         *self.asked.due.lock().expect("never held across a panic") = Some((u64::from(bytes), trouble));
     }
 
+    /// Until told otherwise nothing goes through any more, on any connection, and nobody is told.
+    pub fn silence(&self, on: bool) {
+        self.asked.is_silent.store(on, Ordering::SeqCst);
+    }
+
     /// How often some struck.
     pub fn struck(&self) -> u64 {
         self.asked.struck.load(Ordering::SeqCst)
@@ -125,14 +138,16 @@ fn forward(client: TcpStream, server: TcpStream, asked: &Arc<Asked>) {
     let (Ok(client_in), Ok(server_in)) = (client.try_clone(), server.try_clone()) else { return };
     let silent = Arc::new(AtomicBool::new(false));
     let (asked, is_silent) = (Arc::clone(asked), Arc::clone(&silent));
-    thread::spawn(move || to_server(client_in, server, &is_silent));
+    let for_all = Arc::clone(&asked);
+    thread::spawn(move || to_server(client_in, server, &for_all, &is_silent));
     thread::spawn(move || to_client(server_in, client, &asked, &silent));
 }
 
 /// What the client sends goes through, unless nothing does.
-fn to_server(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {
+fn to_server(mut from: TcpStream, mut to: TcpStream, asked: &Asked, silent: &AtomicBool) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
+        asked.wait_while_silent();
         if !silent.load(Ordering::SeqCst) && to.write_all(&buffer[..len]).is_err() {
             break;
         }
@@ -144,6 +159,7 @@ fn to_client(mut from: TcpStream, mut to: TcpStream, asked: &Asked, silent: &Ato
     let mut buffer = vec![0; 64 * 1024];
     let (mut late, mut small) = (0, 0);
     while let Ok(len @ 1..) = from.read(&mut buffer) {
+        asked.wait_while_silent();
         let (passed, trouble) = asked.pass(len);
         match trouble {
             None => {}

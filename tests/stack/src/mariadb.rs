@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub gtid_domain: u32,
     /// Come last, so they win over every default.
     pub extra_args: Vec<String>,
+    /// Variables of the server's own environment, such as a library that is loaded before the C library.
+    pub environment: Vec<(String, PathBuf)>,
     /// Gives the server a certificate of its own authority; see [`Server::certificates`].
     pub tls: bool,
     /// Where it lives and how long.
@@ -35,7 +37,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { server_id: 1, gtid_domain: 1, extra_args: Vec::new(), tls: false, placement: Placement::default() }
+        Options {
+            server_id: 1,
+            gtid_domain: 1,
+            extra_args: Vec::new(),
+            environment: Vec::new(),
+            tls: false,
+            placement: Placement::default(),
+        }
     }
 }
 
@@ -67,10 +76,25 @@ pub fn start(options: &Options) -> anyhow::Result<Server> {
     }
     args.extend(options.extra_args.iter().map(OsString::from));
     let output = base.join("err.log");
+    let (program, args) = within(&options.environment, program, args);
     let launch =
         Launch { program, args, folder: base.to_path_buf(), output, account, lifetime: options.placement.lifetime };
     let instance = Instance::start("MariaDB", launch, Probe::MySqlGreeting, lease, dir)?;
     Ok(Server { instance, certificates })
+}
+
+/// The server under `env`, which replaces itself by it.
+fn within(environment: &[(String, PathBuf)], program: PathBuf, args: Vec<OsString>) -> (PathBuf, Vec<OsString>) {
+    if environment.is_empty() {
+        return (program, args);
+    }
+    let variable = |(name, value): &(String, PathBuf)| {
+        let mut variable = OsString::from(format!("{name}="));
+        variable.push(value);
+        variable
+    };
+    let variables = environment.iter().map(variable);
+    ("/usr/bin/env".into(), variables.chain([program.into_os_string()]).chain(args).collect())
 }
 
 impl Server {

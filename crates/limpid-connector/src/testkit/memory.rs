@@ -246,9 +246,10 @@ impl Source for MemorySource {
 struct MemoryHead(MemoryLog);
 
 impl Head for MemoryHead {
-    fn look(&mut self, from: &Position) -> Result<HeadSeen, Fault> {
+    fn look(&mut self, from: &Position, _: &Clock) -> Result<HeadSeen, Fault> {
         let (end, from) = (length(&self.0), from.downcast::<Done>().map_or(0, |done| done.0));
-        Ok(HeadSeen { position: Position::new(Done(end)), lag_bytes: Some(end.saturating_sub(from) as u64) })
+        let lag = Some(end.saturating_sub(from) as u64);
+        Ok(HeadSeen { position: Position::new(Done(end)), lag_bytes: lag, lag_transactions: lag, clock: None })
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use limpid_model::{Batch, FaultKind, NONE, Op, Position, TableName};
 
 use super::{Broken, Patience, holds};
+use crate::clock::Clock;
 use crate::copy::{Admission, Chunk, ChunkAsk, KeyRange};
 use crate::source::{ChangeStream, DecodeTally, Next, Source, StartPoint, Until};
 
@@ -192,16 +193,27 @@ fn until_row(stream: &mut dyn ChangeStream) -> Result<Vec<u64>, Broken> {
 }
 
 fn sees_the_head(source: &dyn Source, begun: &Position, all: &[Seen]) -> Result<(), Broken> {
-    let mut head = source.head()?;
-    let seen = head.look(begun)?;
+    let (mut head, clock) = (source.head()?, Clock::system());
+    let seen = head.look(begun, &clock)?;
     let last = all.last().map_or(begun, |seen| &seen.end);
     let order = last.compare(&seen.position);
     let clause = "the head is not before what was read";
     holds(order != Some(Ordering::Greater), clause, || seen.position.text())?;
-    let behind = head.look(begun)?.lag_bytes;
+    let behind = head.look(begun, &clock)?.lag_bytes;
     holds(behind.is_none_or(|bytes| bytes > 0), "who is behind is told how far", || format!("{behind:?}"))?;
-    let caught_up = head.look(&seen.position)?.lag_bytes;
-    holds(caught_up.is_none_or(|bytes| bytes == 0), "at the head there is no lag", || format!("{caught_up:?}"))
+    let behind = head.look(begun, &clock)?.lag_transactions;
+    let written: u64 = all.iter().map(|seen| seen.ended as u64).sum();
+    let clause = "transactions between are counted";
+    holds(behind.is_none_or(|transactions| transactions >= written), clause, || format!("{behind:?} of {written}"))?;
+    let caught_up = head.look(&seen.position, &clock)?;
+    let is_there =
+        caught_up.lag_bytes.is_none_or(|bytes| bytes == 0) && caught_up.lag_transactions.is_none_or(|n| n == 0);
+    holds(is_there, "at the head there is no lag", || format!("{caught_up:?}"))?;
+    holds(seen.position.reaches(begun), "the head reaches what was read", || seen.position.text())?;
+    let Some(sample) = caught_up.clock else { return Ok(()) };
+    let ours = clock.wall_micros() - ((clock.nanos() - sample.got_nanos) / 1000) as i64;
+    let clause = "a source on this machine has this machine's clock";
+    holds(ours.abs_diff(sample.source_micros) < 1_000_000, clause, || format!("{sample:?} is not {ours}"))
 }
 
 fn skips_what_is_halted(rig: &mut dyn SourceRig, source: &mut dyn Source) -> Result<(), Broken> {

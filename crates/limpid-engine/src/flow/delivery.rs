@@ -428,7 +428,7 @@ impl<'a> Delivery<'a> {
                 self.parking.durable(seq, &*self.shared.observer)?;
                 if let Some(covered) = self.window.close(seq) {
                     pass(Point::AfterWindow);
-                    self.shared.cover(&covered.position);
+                    self.shared.standing.cover(&covered.position);
                     self.saver.covered(covered);
                 }
                 Ok(())

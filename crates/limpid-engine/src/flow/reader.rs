@@ -78,7 +78,7 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
             Next::End => return Ok(Ended::Reached),
         }
         pass(Point::AfterRead);
-        encoded.batch.times.read = started;
+        encoded.batch.times.read = started + stream.waited().as_nanos() as u64;
         if let Some(copying) = &shared.copying {
             note_definitions(copying, &*stream, &encoded.batch);
         }

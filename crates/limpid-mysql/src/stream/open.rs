@@ -141,6 +141,8 @@ impl MySqlSource {
             fault: None,
             payload: None,
             silent: Duration::ZERO,
+            clock: Clock::system(),
+            waited: Duration::ZERO,
             dump,
             user: connect.user.clone(),
             connect: connect.clone(),

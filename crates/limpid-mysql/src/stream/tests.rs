@@ -42,6 +42,8 @@ fn stream(log: &Log, held: Held) -> (MySqlStream, TcpStream) {
         fault: None,
         payload: None,
         silent: Duration::ZERO,
+        clock: Clock::system(),
+        waited: Duration::ZERO,
         dump: DumpOptions { flavor, server_id: 9, non_block: false, heartbeat: HEARTBEAT },
         connect: ConnectOptions {
             host: "127.0.0.1".to_owned(),

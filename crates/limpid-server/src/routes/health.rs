@@ -56,9 +56,8 @@ fn parts(shown: &Shown, now: Moment) -> Vec<(Health, ComponentHealth)> {
 /// The pipeline as a whole.
 fn own_loop(shown: &Shown, status: &Status, now: Moment) -> (Health, ComponentHealth) {
     let fresh = shown.view.meter.totals(now).freshness_seconds;
-    let (verdict, reason) = status.verdict(now.wall_micros, fresh, shown.view.lag_limit);
-    let still_micros = now.wall_micros.saturating_sub(status.moved_micros);
-    let beyond_limit = u128::try_from(still_micros).is_ok_and(|micros| micros > shown.view.lag_limit.as_micros());
+    let (verdict, reason) = status.verdict(now.nanos, fresh, shown.view.lag_limit);
+    let beyond_limit = status.trail.still_for(now.nanos) > shown.view.lag_limit;
     let health = match verdict {
         Verdict::Ok | Verdict::Idle => Health::Ok,
         Verdict::Stop if status.phase == Phase::Done => Health::Ok,
@@ -66,7 +65,7 @@ fn own_loop(shown: &Shown, status: &Status, now: Moment) -> (Health, ComponentHe
         Verdict::Stop if status.phase == Phase::Paused => Health::Degraded,
         Verdict::Stop => Health::Failed,
         Verdict::Stall if beyond_limit => Health::Failed,
-        Verdict::Stall | Verdict::Warn | Verdict::Blind => Health::Degraded,
+        Verdict::Stall | Verdict::Warn | Verdict::Rewind | Verdict::Blind => Health::Degraded,
     };
     let evidence = format!("{}, {}: {reason}", status.phase.word(), verdict.word());
     let part = Part { component: Component::Scheduler, endpoint: "", object: None, since_micros: status.since_micros };

@@ -35,9 +35,9 @@ pub(in crate::routes) fn unknown(name: &str) -> Answer {
 fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
     let status = shown.status();
     let totals = shown.view.meter.totals(now);
-    let (verdict, reason) = status.verdict(now.wall_micros, totals.freshness_seconds, shown.view.lag_limit);
+    let (verdict, reason) = status.verdict(now.nanos, totals.freshness_seconds, shown.view.lag_limit);
     let tables = tables(&status, shown.view.meter.tables());
-    let (head, seen) = status.head.map(|head| (head.position, (head.asked_micros, head.lag_bytes))).unzip();
+    let seen = status.head;
     PipelineStatus {
         name: shown.view.name.clone(),
         phase: status.phase.word().to_owned(),
@@ -45,11 +45,11 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
         verdict: verdict.word().to_owned(),
         reason,
         position: status.position,
-        head,
-        head_seen_at: seen.map(|(asked_micros, _)| rfc3339(asked_micros)),
+        head_seen_at: seen.as_ref().map(|seen| rfc3339(seen.asked_micros)),
         freshness_seconds: totals.freshness_seconds,
-        lag_bytes: seen.map(|(_, lag_bytes)| lag_bytes),
-        lag_transactions: None,
+        lag_bytes: seen.as_ref().and_then(|seen| seen.lag_bytes),
+        lag_transactions: seen.as_ref().and_then(|seen| seen.lag_transactions),
+        head: seen.map(|seen| seen.position),
         rows_read: totals.rows_read,
         rows_delivered: totals.rows_delivered,
         rows_filtered: totals.rows_filtered,

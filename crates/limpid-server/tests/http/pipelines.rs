@@ -289,8 +289,8 @@ impl Decode for Still {
 }
 
 impl Head for Still {
-    fn look(&mut self, _: &Position) -> Result<HeadSeen, Fault> {
-        Ok(HeadSeen { position: Position::new(Place), lag_bytes: Some(0) })
+    fn look(&mut self, _: &Position, _: &Clock) -> Result<HeadSeen, Fault> {
+        Ok(HeadSeen { position: Position::new(Place), lag_bytes: Some(0), lag_transactions: None, clock: None })
     }
 }
 

@@ -1,14 +1,12 @@
 //! How old what the sink has is.
 //!
-//! Owns: one instant: whatever was committed at the source before it is durable at the sink. Does not own: looking at
-//! the head, judging (the verdicts).
+//! Owns: one instant of our monotonic clock: whatever was committed at the source before it is durable at the sink. Does
+//! not own: looking at the head, judging (the engine's watch and verdicts).
 //!
-//! Invariant: the instant never goes back, and is moved only by what is known: a delivered commit moves it to that
-//! commit, a look that found us caught up moves it to that look. So while the head is not seen, or while we stand
+//! Invariant: the instant never goes back, and is moved only by what is known. What looks at the head prove, on our own
+//! clock alone, stands above what commit times say: those are asked only until the first proof, when we begin with a
+//! backlog of which no look knows, and never beyond the first look. So while the head is not seen, or while we stand
 //! behind it, freshness grows with the clock, whatever the reason.
-//!
-//! When idle and caught up this is the age of the last look; when behind, the age of the oldest commit not yet at the
-//! sink, as far as it is known: that commit came after the last one delivered and after the last look that found none.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -19,25 +17,51 @@ use crate::registry::Sampled;
 const NEVER: i64 = i64::MIN;
 
 #[derive(Debug)]
-pub(super) struct Freshness(AtomicI64);
+pub(super) struct Freshness {
+    /// By looks, and by commit times.
+    proved: AtomicI64,
+    told: AtomicI64,
+    /// When the first look was that did not find us caught up.
+    first_look: AtomicI64,
+}
 
 impl Default for Freshness {
     fn default() -> Self {
-        Self(AtomicI64::new(NEVER))
+        let [proved, told, first_look] = [NEVER, NEVER, i64::MAX].map(AtomicI64::new);
+        Self { proved, told, first_look }
     }
 }
 
 impl Freshness {
-    /// All that was committed before this time, in microseconds since 1970, is at the sink.
-    pub(super) fn delivered(&self, wall_micros: i64) {
-        self.0.fetch_max(wall_micros, Relaxed);
+    /// All that was committed before this time is at the sink: looks at the head show it.
+    pub(super) fn proved(&self, nanos: i64) {
+        self.proved.fetch_max(nanos, Relaxed);
+    }
+
+    /// The same by the times that the source gives its commits.
+    pub(super) fn told(&self, nanos: i64) {
+        self.told.fetch_max(nanos, Relaxed);
+    }
+
+    /// The head was looked at.
+    pub(super) fn looked(&self, nanos: i64) {
+        self.first_look.fetch_min(nanos, Relaxed);
+    }
+
+    /// The instant, where anything is known of it.
+    pub(super) fn upto(&self) -> Option<i64> {
+        let proved = self.proved.load(Relaxed);
+        let told = self.told.load(Relaxed);
+        match (proved, told) {
+            (NEVER, NEVER) => None,
+            (NEVER, told) => Some(told.min(self.first_look.load(Relaxed))),
+            (proved, _) => Some(proved),
+        }
     }
 }
 
 impl Sampled for Freshness {
-    /// Below 0 where the wall clock was set back: shown as it is, since hiding it would hide that.
     fn sample(&self, now: Moment) -> Option<f64> {
-        let upto = self.0.load(Relaxed);
-        (upto != NEVER).then(|| (now.wall_micros - upto) as f64 / 1e6)
+        self.upto().map(|upto| (now.nanos as i64).saturating_sub(upto) as f64 / 1e9)
     }
 }

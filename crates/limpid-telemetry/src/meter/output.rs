@@ -1,23 +1,27 @@
 //! What was delivered: by table, place and transaction.
 //!
-//! Owns: the labelled series of the delivery, commit times as they are believed, the order in which batches count as
-//! delivered. Does not own: the pipeline's own histograms (`bound`).
+//! Owns: the labelled series of the delivery, the order in which batches count as delivered. Does not own: the
+//! pipeline's own histograms (`bound`), which commit times are believed (`age`).
 //!
-//! Invariant: a commit time is never believed above our receipt, nor below that of an earlier commit that is
-//! delivered. Freshness moves only when no earlier batch is still out.
+//! Invariant: freshness moves only when no earlier batch is still out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use limpid_model::{Batch, Filtered, Op};
+use limpid_model::{Batch, Op};
 
 use super::TableTotals;
+use super::age::Ages;
 use super::bound::Bound;
+use super::clock::SourceClock;
 use super::input::ops;
 use super::names::{ByVersion, TableNames};
-use crate::catalogue::{DATA_LAG_SECONDS, EVENT_TIME_LATENCY, OTHER, OUTPUT_COUNTER, OUTPUT_MSG_SIZE, THROUGHPUT};
-use crate::instruments::{Counter, Gauge, Histogram, Rate, Tally};
-use crate::moment::Moment;
+use crate::catalogue::{
+    COMMIT_TO_READ_SECONDS, DATA_LAG_SECONDS, OTHER, OUTPUT_COUNTER, OUTPUT_MSG_SIZE, READ_TO_DURABLE_SECONDS,
+    THROUGHPUT,
+};
+use crate::instruments::{Counter, Gauge, Histogram, Rate};
+use crate::moment::{Moment, seconds};
 use crate::registry::Registry;
 use crate::ring::{Delivery, Remember, RingWriter};
 
@@ -45,16 +49,14 @@ pub(super) struct Output {
     /// Rows by schema and table as labels name them. Not exposed: the exposition has records, by topic.
     rows: BTreeMap<(Box<str>, Box<str>), Arc<Counter>>,
     ring: RingWriter,
-    event_time: Tally,
+    ages: Ages,
     /// Which of the batch's tables were delivered, reused.
     there: Vec<bool>,
-    /// One a table of the batch, reused; empty between batches.
-    lags: Vec<Tally>,
     /// The number of the batch before which all are delivered.
     next: u64,
     /// Batches delivered before their turn, with the last commit in each. As many as are in flight at most.
     early: BTreeMap<u64, Option<i64>>,
-    /// The last commit before which everything is delivered.
+    /// The last commit before which everything is delivered, by our monotonic clock.
     upto: Option<i64>,
 }
 
@@ -63,9 +65,16 @@ struct Series {
     schema: Box<str>,
     table: Box<str>,
     rows: Arc<Counter>,
-    lag: Option<Arc<Histogram>>,
+    lag: Option<Lag>,
     rates: [Option<Arc<Rate>>; Op::COUNT],
     places: Vec<Place>,
+}
+
+/// How late a table's rows are, whole and in its two parts.
+struct Lag {
+    whole: Arc<Histogram>,
+    before_us: Arc<Histogram>,
+    with_us: Arc<Histogram>,
 }
 
 /// One partition of a table's topic. A table has a handful that are searched in order.
@@ -77,7 +86,13 @@ struct Place {
 }
 
 impl Output {
-    pub(super) fn new(registry: &Arc<Registry>, pipeline: &str, tables: Arc<TableNames>, ring: RingWriter) -> Self {
+    pub(super) fn new(
+        registry: &Arc<Registry>,
+        pipeline: &str,
+        tables: Arc<TableNames>,
+        ring: RingWriter,
+        clock: Arc<SourceClock>,
+    ) -> Self {
         Self {
             registry: Arc::clone(registry),
             pipeline: pipeline.into(),
@@ -85,9 +100,8 @@ impl Output {
             series: ByVersion::default(),
             rows: BTreeMap::new(),
             ring,
-            event_time: Tally::of(&EVENT_TIME_LATENCY),
+            ages: Ages::new(registry, pipeline, clock),
             there: Vec::new(),
-            lags: Vec::new(),
             next: 0,
             early: BTreeMap::new(),
             upto: None,
@@ -99,8 +113,15 @@ impl Output {
         self.early.clear();
     }
 
-    /// Counts a batch; returns the changes that were delivered of it.
-    pub(super) fn durable(&mut self, bound: &Bound, batch: &Batch, delivered: &[DeliveredTo<'_>], now: Moment) -> u64 {
+    /// Counts a batch; returns the changes that were delivered of it. `fresh` is the time before which every commit is
+    /// known to be at the sink.
+    pub(super) fn durable(
+        &mut self,
+        bound: &Bound,
+        batch: &Batch,
+        delivered: &[DeliveredTo<'_>],
+        (now, fresh): (Moment, Option<i64>),
+    ) -> u64 {
         self.there.clear();
         self.there.resize(batch.tables.len(), false);
         for to in delivered.iter().filter(|to| to.records > 0) {
@@ -121,16 +142,28 @@ impl Output {
         }
         // A row that was read from a table has no commit that it could be late for.
         if !batch.is_copy() {
-            self.ages(batch, now);
-        }
-        bound.event_time.absorb(&mut self.event_time);
-        for (index, lag) in self.lags.iter_mut().enumerate().filter(|(_, lag)| !lag.is_empty()) {
-            let series = bind(&mut self.series, &mut self.rows, &self.tables, batch, index);
-            let labels = [&*self.pipeline, &series.schema, &series.table];
-            let histogram = series.lag.get_or_insert_with(|| self.registry.histogram(&DATA_LAG_SECONDS, &labels));
-            histogram.absorb(lag);
+            self.ages.measure(batch, &self.there, self.upto.max(fresh), now);
+            bound.event_time.absorb(&mut self.ages.event_time);
+            self.lags(batch);
         }
         changes
+    }
+
+    fn lags(&mut self, batch: &Batch) {
+        let Self { registry, pipeline, tables, series, rows, ages, .. } = self;
+        let with_us = seconds(batch.times.read, batch.times.acked);
+        for (index, table) in ages.by_table.iter_mut().enumerate().filter(|(_, table)| !table.whole.is_empty()) {
+            let series = bind(series, rows, tables, batch, index);
+            let labels = [&**pipeline, &series.schema, &series.table];
+            let lag = series.lag.get_or_insert_with(|| Lag {
+                whole: registry.histogram(&DATA_LAG_SECONDS, &labels),
+                before_us: registry.histogram(&COMMIT_TO_READ_SECONDS, &labels),
+                with_us: registry.histogram(&READ_TO_DURABLE_SECONDS, &labels),
+            });
+            lag.whole.absorb(&mut table.whole);
+            lag.before_us.absorb(&mut table.before_us);
+            lag.with_us.observe(with_us, std::mem::take(&mut table.rows));
+        }
     }
 
     /// Puts a batch that was just counted into the ring.
@@ -158,9 +191,7 @@ impl Output {
 
     /// Takes note that a batch is delivered. Returns the latest commit before which everything is, if it moved.
     pub(super) fn close(&mut self, batch: &Batch, now: Moment) -> Option<i64> {
-        let receipt = now.wall_at(batch.times.read);
-        let last = batch.txns.iter().rfind(|txn| txn.ends).filter(|_| !batch.is_copy());
-        let last = last.map(|txn| txn.commit.micros.min(receipt));
+        let last = if batch.is_copy() { None } else { self.ages.last_commit(batch, now) };
         // One that is not of this attempt, or comes twice, tells nothing.
         if batch.seq >= self.next {
             self.early.insert(batch.seq, last);
@@ -171,38 +202,6 @@ impl Output {
             self.upto = self.upto.max(last);
         }
         self.upto.filter(|_| self.upto != before)
-    }
-
-    /// How late each transaction's rows are: one look at the clock a transaction, one count an event.
-    fn ages(&mut self, batch: &Batch, now: Moment) {
-        let receipt = now.wall_at(batch.times.read);
-        let acked = now.wall_at(batch.times.acked);
-        while self.lags.len() < batch.tables.len() {
-            self.lags.push(Tally::of(&DATA_LAG_SECONDS));
-        }
-        let mut believed = self.upto.unwrap_or(i64::MIN);
-        let (mut txn, mut age) = (u32::MAX, 0.0);
-        let mut filtered = &batch.filtered[..];
-        for (number, event) in batch.events.iter().enumerate().filter(|(_, event)| event.rows > 0) {
-            let of_event = |filtered: &Filtered| batch.rows[filtered.row as usize].event as usize == number;
-            let (here, later) = filtered.split_at(filtered.iter().take_while(|row| of_event(row)).count());
-            filtered = later;
-            let rows = u64::from(event.rows).saturating_sub(here.len() as u64);
-            if rows == 0 {
-                continue;
-            }
-            if event.txn != txn {
-                txn = event.txn;
-                let Some(header) = batch.txns.get(txn as usize) else { continue };
-                believed = believed.max(header.commit.micros.min(receipt));
-                age = (acked - believed) as f64 / 1e6;
-            }
-            let table = usize::from(event.table);
-            if self.there.get(table) == Some(&true) {
-                self.event_time.observe(age, rows);
-                self.lags[table].observe(age, rows);
-            }
-        }
     }
 
     fn place(&mut self, batch: &Batch, to: &DeliveredTo<'_>) {

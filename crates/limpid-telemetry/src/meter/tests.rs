@@ -207,7 +207,10 @@ fn a_commit_time_is_believed_neither_above_our_receipt_nor_below_an_earlier_comm
     let sum = |name: &str| desk.value(name, at(0)).unwrap();
     assert_eq!(sum("gravity_event_time_latency_sum{pipeline=\"shop\"}"), 6.0 + 6.0 + 4.0);
     assert_eq!(sum("gravity_data_lag_seconds_sum{pipeline=\"shop\",schema=\"s\",table=\"t\"}"), 16.0);
-    assert_eq!(desk.meter.totals(at(20 * SECOND)).freshness_seconds, Some(10.0), "as old as our receipt, not less");
+    let fresh = desk.meter.totals(at(20 * SECOND)).freshness_seconds;
+    assert_eq!(fresh, Some(14.0), "a time that cannot be proves nothing");
+    let disbelieved = |why: &str| format!("limpid_disbelieved_commits_total{{pipeline=\"shop\",why=\"{why}\"}}");
+    assert_eq!((sum(&disbelieved("ahead")), sum(&disbelieved("behind"))), (1.0, 1.0));
 }
 
 #[test]
@@ -299,14 +302,59 @@ fn a_thousand_scratch_tables_push_no_captured_one_out() {
 fn freshness_is_absent_then_the_age_of_the_last_look_that_found_us_caught_up() {
     let desk = Desk::new(200);
     let fresh = |now| desk.value("limpid_freshness_seconds{pipeline=\"shop\"}", at(now));
-    desk.meter.head(HeadLook { lag_bytes: 700, asked: at(5 * SECOND) });
+    desk.meter.head(look(5, Some(700), None));
     assert_eq!(fresh(6 * SECOND), None, "behind, and nothing known of how far");
-    desk.meter.head(HeadLook { lag_bytes: 0, asked: at(8 * SECOND) });
+    desk.meter.head(look(8, Some(0), Some(8)));
     assert_eq!(fresh(8 * SECOND + SECOND / 5), Some(0.2));
     assert_eq!(fresh(68 * SECOND), Some(60.0), "a head that is not seen any more makes it grow");
-    desk.meter.head(HeadLook { lag_bytes: 90, asked: at(69 * SECOND) });
+    desk.meter.head(look(69, Some(90), Some(8)));
     assert_eq!(fresh(70 * SECOND), Some(62.0), "behind: the commit came after the last look that found none");
+    desk.meter.fresh(64 * SECOND);
+    assert_eq!(fresh(70 * SECOND), Some(6.0), "the end of the log at a look is delivered");
     assert_eq!(desk.value("limpid_position_lag_bytes{pipeline=\"shop\"}", at(0)), Some(90.0));
+    assert_eq!(desk.value("limpid_position_lag_transactions{pipeline=\"shop\"}", at(0)), Some(30.0));
+}
+
+/// A look at so many seconds.
+fn look(asked: u64, lag_bytes: Option<u64>, fresh_upto: Option<u64>) -> HeadLook {
+    let lag_transactions = lag_bytes.map(|bytes| bytes / 3);
+    let fresh_upto = fresh_upto.map(|second| second * SECOND);
+    HeadLook { lag_bytes, lag_transactions, asked: at(asked * SECOND), fresh_upto, clock: None }
+}
+
+/// The source's clock is so many seconds ahead of ours.
+fn ahead(seconds: i64) -> ClockLook {
+    ClockLook { source_micros_at_zero: WALL + seconds * 1_000_000, uncertainty_micros: 200 }
+}
+
+#[test]
+fn neither_the_sources_clock_nor_ours_is_in_what_is_measured_from_commit_times() {
+    let desk = Desk::new(200);
+    let sum = |name: &str| desk.value(&format!("{name}_sum{{pipeline=\"shop\",schema=\"s\",table=\"t\"}}"), at(0));
+    desk.meter.head(HeadLook { clock: Some(ahead(-3600)), ..look(1, None, None) });
+    // Committed at 9 s by a clock that is an hour behind; read at 10, durable at 14. Our wall clock is a day wrong.
+    let day = Moment { nanos: 14 * SECOND, wall_micros: WALL + 86_400_000_000 };
+    desk.deliver(&batch(0, &[table("t", 1)], &[WALL + 9_000_000 - 3_600_000_000], 2), &[0], day);
+    assert_eq!(sum("gravity_data_lag_seconds"), Some(10.0));
+    assert_eq!(sum("limpid_commit_to_read_seconds"), Some(2.0));
+    assert_eq!(sum("limpid_read_to_durable_seconds"), Some(8.0));
+    assert_eq!(desk.value("limpid_clock_offset_seconds{pipeline=\"shop\"}", at(15 * SECOND)), Some(-3600.0));
+    assert_eq!(desk.value("limpid_clock_offset_uncertainty_seconds{pipeline=\"shop\"}", at(0)), Some(0.0002));
+    assert_eq!(desk.value("limpid_source_time_resolution_seconds{pipeline=\"shop\"}", at(0)), Some(1e-6));
+    let later = Moment { nanos: 20 * SECOND, wall_micros: 5 };
+    assert_eq!(desk.meter.totals(later).freshness_seconds, Some(19.0), "told by a commit: the first look bounds it");
+}
+
+#[test]
+fn a_long_statement_is_no_older_than_the_last_look_that_found_us_caught_up() {
+    let desk = Desk::new(200);
+    desk.meter.head(look(9, Some(0), Some(9)));
+    // It began 30 s ago, and was committed after that look.
+    let mut slow = batch(0, &[table("t", 1)], &[WALL - 20_000_000], 1);
+    slow.txns[0].commit.uncertainty_micros = 1_000_000;
+    desk.deliver(&slow, &[0], at(14 * SECOND));
+    assert_eq!(desk.value("gravity_event_time_latency_sum{pipeline=\"shop\"}", at(0)), Some(5.0));
+    assert_eq!(desk.value("limpid_source_time_resolution_seconds{pipeline=\"shop\"}", at(0)), Some(1.0));
 }
 
 #[test]

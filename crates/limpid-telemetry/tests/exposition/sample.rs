@@ -6,7 +6,9 @@ use limpid_model::{
     Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, NONE, Op, PipelineName, RowHeader, TableName,
     TableSchema, TxnHeader, TxnId,
 };
-use limpid_telemetry::{Build, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry};
+use limpid_telemetry::{
+    Build, ClockLook, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry, catalogue,
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -31,6 +33,8 @@ pub fn desk() -> Desk {
         let options = MeterOptions { tables_max: 2, ..MeterOptions::default() };
         let meter = PipelineMeter::new(&registry, &PipelineName::parse(pipeline).unwrap(), options);
         use_everything(&meter, now);
+        // Told by whoever knows the verdict.
+        registry.gauge(&catalogue::STREAM_VERDICT, &[pipeline, "ok"]).set(1.0);
     }
     // Rates are of whole seconds that are over.
     Desk { registry, now: Moment { nanos: now.nanos + SECOND, wall_micros: now.wall_micros + 1_000_000 } }
@@ -59,7 +63,14 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     };
     meter.durable(&batch, 5000, &[to(0), to(1), to(2)], now);
     meter.saved(3_000_000);
-    meter.head(HeadLook { lag_bytes: 0, asked: Moment { nanos: now.nanos, wall_micros: now.wall_micros - 250_000 } });
+    let at_zero = now.wall_micros - (now.nanos / 1000) as i64;
+    meter.head(HeadLook {
+        lag_bytes: Some(0),
+        lag_transactions: Some(0),
+        asked: Moment { nanos: now.nanos - 250_000_000, wall_micros: now.wall_micros - 250_000 },
+        fresh_upto: Some(now.nanos - 250_000_000),
+        clock: Some(ClockLook { source_micros_at_zero: at_zero + 1500, uncertainty_micros: 250 }),
+    });
     meter.health(Component::Output, "127.0.0.1:9092", true);
     meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
     meter.doubt(FaultCode::TableSchemaMismatch);
@@ -82,7 +93,9 @@ fn batch(now: Moment) -> Batch {
         let key_seed = limpid_model::key_seed(&name);
         batch.tables.push(Arc::new(TableSchema { name, version: 1, columns: Vec::new(), key: [].into(), key_seed }));
         batch.counts.push([1, 0, 0, 0, 0]);
-        let commit = CommitTime { micros: now.wall_micros - 20_000_000, uncertainty_micros: 0 };
+        // The last one claims to be of tomorrow.
+        let ago = if index == 2 { -86_400_000_000 } else { 20_000_000 };
+        let commit = CommitTime { micros: now.wall_micros - ago, uncertainty_micros: 0 };
         let id = TxnId::Domain { domain: 0, server: 1, seq: index as u64 };
         batch.txns.push(TxnHeader { id, commit, thread: 0, rows_before: 0, ends: true });
         batch.events.push(EventHeader {

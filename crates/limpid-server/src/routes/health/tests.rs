@@ -2,26 +2,28 @@
 
 use std::time::Duration;
 
-use limpid_engine::HeadSeenAt;
+use limpid_engine::{Look, Trail};
 
 use super::*;
 use crate::site::tests::site;
 
-const S: i64 = 1_000_000;
-const NOW: i64 = 1000 * S;
+const S: u64 = 1_000_000_000;
+const NOW: u64 = 1000 * S;
 
 /// A pipeline that is behind, with its head just seen, and last moved so long ago.
-fn behind(still: i64) -> Status {
-    let head = HeadSeenAt { position: "p".into(), lag_bytes: 5, asked_micros: NOW, still_since_micros: 0 };
+fn behind(still: u64) -> Status {
     let mut status = site(vec!["shop"]).0.pipelines[0].view.handle.status();
-    (status.phase, status.head, status.moved_micros) = (Phase::Running, Some(head), NOW - still);
+    status.phase = Phase::Running;
+    for seen_nanos in (NOW - still..=NOW).step_by(S as usize) {
+        status.trail.look(Look { seen_nanos, is_behind: true, lag_bytes: Some(5), ..Look::default() });
+    }
     status
 }
 
 fn told_of(status: &Status) -> (Health, ComponentHealth) {
     let (site, _) = site(vec!["shop"]);
     assert_eq!(site.pipelines[0].view.lag_limit, Duration::from_secs(60));
-    own_loop(&site.pipelines[0], status, Moment { nanos: 1, wall_micros: NOW })
+    own_loop(&site.pipelines[0], status, Moment { nanos: NOW, wall_micros: 1_000_000 })
 }
 
 #[test]
@@ -30,12 +32,12 @@ fn a_stall_degrades_and_fails_only_beyond_the_lag_limit() {
     assert_eq!(told_of(&behind(4 * S)).0.word(), "degraded");
     let (health, part) = told_of(&behind(61 * S));
     assert_eq!(health.word(), "failed");
-    assert_eq!(part.evidence, "running, stall: behind and not moving: us");
+    assert_eq!(part.evidence, "running, stall: behind and not moving: source");
 }
 
 #[test]
 fn an_unseen_head_degrades_and_an_end_that_was_asked_for_does_not() {
-    assert_eq!(told_of(&Status { head: None, ..behind(S) }).0.word(), "degraded");
+    assert_eq!(told_of(&Status { trail: Trail::default(), ..behind(S) }).0.word(), "degraded");
     assert_eq!(told_of(&Status { phase: Phase::Done, ..behind(S) }).0.word(), "ok");
     assert_eq!(told_of(&Status { phase: Phase::Halted, ..behind(S) }).0.word(), "failed");
 }

@@ -1,0 +1,297 @@
+//! What is true of a pipeline's lag, and what it says of it meanwhile.
+//!
+//! Owns: a writer that knows when it committed what, a reader of the sink, samples of both surfaces, and the comparison.
+//! Does not own: what befalls the servers (`tests/lag_truth.rs`).
+//!
+//! Invariant: nothing here is learnt from the pipeline: commits are the writer's own, deliveries are read at the sink. Both
+//! are on this process's monotonic clock.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use limpid_stack::Session;
+use serde_json::Value;
+
+/// A GET by hand: the body of a good answer.
+pub fn get(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (head, body) = text.split_once("\r\n\r\n").context("an answer has a head")?;
+    ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {head}");
+    Ok(body.to_owned())
+}
+
+/// The value of a sample on a page of metrics, by its beginning.
+pub fn sample(page: &str, begins: &str) -> Option<f64> {
+    page.lines().find(|line| line.starts_with(begins))?.rsplit(' ').next()?.parse().ok()
+}
+
+/// Commits that are known, and how many of them the sink has.
+#[derive(Default)]
+pub struct Ledger {
+    /// Of each row in its order: when its statement was sent, and when it was answered.
+    commits: Mutex<Vec<(Instant, Instant)>>,
+    delivered: AtomicU64,
+    /// Somebody reads the sink.
+    is_read: AtomicBool,
+}
+
+impl Ledger {
+    /// How old what the sink has is, at least and at most: the time since the first commit that it lacks.
+    fn freshness(&self, now: Instant) -> Option<(Duration, Duration)> {
+        if !self.is_read.load(Ordering::SeqCst) {
+            return None;
+        }
+        let delivered = self.delivered.load(Ordering::SeqCst) as usize;
+        let commits = self.commits.lock().expect("never held across a panic");
+        let age = |instant: &Instant| now.saturating_duration_since(*instant);
+        let first = commits.get(delivered);
+        Some(first.map_or((Duration::ZERO, Duration::ZERO), |(sent, done)| (age(done), age(sent))))
+    }
+
+    pub fn committed(&self) -> u64 {
+        self.commits.lock().expect("never held across a panic").len() as u64
+    }
+
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::SeqCst)
+    }
+}
+
+/// A thread that is told to stop.
+struct Worker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Worker {
+    fn start(mut turn: impl FnMut() -> Result<()> + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::SeqCst) {
+                turn()?;
+            }
+            Ok(())
+        });
+        Self { stop, thread: Some(thread) }
+    }
+
+    fn end(mut self) -> Result<()> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.take().context("ended once")?.join().ok().context("a thread of the harness panicked")?
+    }
+}
+
+/// Rows 1, 2, 3, ... into `db.t`, one a transaction, fifty a second while it is on.
+pub struct SteadyWriter {
+    worker: Worker,
+    on: Arc<AtomicBool>,
+}
+
+impl SteadyWriter {
+    pub fn start(mut session: Session, database: &str, ledger: &Arc<Ledger>) -> Result<Self> {
+        session.exec(&format!("use {database}"))?;
+        let on = Arc::new(AtomicBool::new(false));
+        let (ledger, is_on) = (Arc::clone(ledger), Arc::clone(&on));
+        let worker = Worker::start(move || {
+            if is_on.load(Ordering::SeqCst) {
+                let id = ledger.committed() + 1;
+                let sent = Instant::now();
+                session.exec(&format!("insert into t values ({id}, 'x')"))?;
+                ledger.commits.lock().expect("never held across a panic").push((sent, Instant::now()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(())
+        });
+        Ok(Self { worker, on })
+    }
+
+    pub fn write(&self, on: bool) {
+        self.on.store(on, Ordering::SeqCst);
+    }
+
+    pub fn end(self) -> Result<()> {
+        self.worker.end()
+    }
+}
+
+/// Reads the file of a sink as it grows.
+pub struct FileReader(Worker);
+
+impl FileReader {
+    pub fn start(path: PathBuf, ledger: &Arc<Ledger>) -> Self {
+        let ledger = Arc::clone(ledger);
+        ledger.is_read.store(true, Ordering::SeqCst);
+        let (mut at, mut rest) = (0, String::new());
+        Self(Worker::start(move || {
+            std::thread::sleep(Duration::from_millis(10));
+            let Ok(mut file) = std::fs::File::open(&path) else { return Ok(()) };
+            file.seek(SeekFrom::Start(at))?;
+            let mut bytes = Vec::new();
+            at += file.read_to_end(&mut bytes)? as u64;
+            rest.push_str(&String::from_utf8_lossy(&bytes));
+            let Some(end) = rest.rfind('\n') else { return Ok(()) };
+            // Rows of the writer come in their order: the last one says how many.
+            let last = rest[..end].lines().rev().find(|line| line.contains("\"table\":\"t\""));
+            if let Some(id) = last.and_then(|line| number_after(line, "\"after\":{\"id\":")) {
+                ledger.delivered.store(id, Ordering::SeqCst);
+            }
+            rest.drain(..=end);
+            Ok(())
+        }))
+    }
+
+    pub fn end(self) -> Result<()> {
+        self.0.end()
+    }
+}
+
+fn number_after(line: &str, mark: &str) -> Option<u64> {
+    let rest = line.split_once(mark)?.1;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// What both surfaces said at one moment, and what was so.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub at: Instant,
+    pub verdict: String,
+    pub reason: String,
+    /// The verdicts that are 1 in the metrics.
+    pub in_metrics: Vec<String>,
+    pub freshness: Option<f64>,
+    pub lag_transactions: Option<u64>,
+    pub clock_offset: Option<f64>,
+    pub clock_uncertainty: Option<f64>,
+    /// How old what the sink had was, at least and at most, where the sink is read.
+    pub true_freshness: Option<(f64, f64)>,
+}
+
+/// Looks at a running instance four times a second.
+pub struct Sampler {
+    worker: Worker,
+    said: Arc<Mutex<Vec<Said>>>,
+}
+
+impl Sampler {
+    pub fn start(address: String, ledger: &Arc<Ledger>) -> Self {
+        let said: Arc<Mutex<Vec<Said>>> = Arc::default();
+        let (list, ledger) = (Arc::clone(&said), Arc::clone(ledger));
+        let worker = Worker::start(move || {
+            let one = look(&address, &ledger)?;
+            list.lock().expect("never held across a panic").push(one);
+            std::thread::sleep(Duration::from_millis(250));
+            Ok(())
+        });
+        Self { worker, said }
+    }
+
+    pub fn last(&self) -> Option<Said> {
+        self.said.lock().expect("never held across a panic").last().cloned()
+    }
+
+    pub fn end(self) -> Result<Vec<Said>> {
+        self.worker.end()?;
+        Ok(std::mem::take(&mut *self.said.lock().expect("never held across a panic")))
+    }
+}
+
+fn look(address: &str, ledger: &Ledger) -> Result<Said> {
+    // Deliveries between the two readings make the truth wider, not the check softer than they do.
+    let before = ledger.freshness(Instant::now());
+    let document: Value = serde_json::from_str(&get(address, "/api/v1/pipelines")?)?;
+    let at = Instant::now();
+    let after = ledger.freshness(at);
+    let page = get(address, "/metrics")?;
+    let pipeline = &document["pipelines"][0];
+    let is_one = |line: &&str| line.starts_with("limpid_stream_verdict{") && line.ends_with(" 1");
+    let word = |line: &str| line.split("verdict=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
+    let text = |key: &str| pipeline[key].as_str().unwrap_or_default().to_owned();
+    Ok(Said {
+        at,
+        verdict: text("verdict"),
+        reason: text("reason"),
+        in_metrics: page.lines().filter(is_one).filter_map(word).collect(),
+        freshness: pipeline["freshness_seconds"].as_f64(),
+        lag_transactions: pipeline["lag_transactions"].as_u64(),
+        clock_offset: sample(&page, "limpid_clock_offset_seconds{"),
+        clock_uncertainty: sample(&page, "limpid_clock_offset_uncertainty_seconds{"),
+        true_freshness: before
+            .zip(after)
+            .map(|(before, after)| (before.0.min(after.0).as_secs_f64(), before.1.max(after.1).as_secs_f64())),
+    })
+}
+
+/// How soon a verdict is to be told once it is true.
+const SOON: Duration = Duration::from_secs(3);
+
+/// One stretch of time with one thing that befalls a stream.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    pub name: &'static str,
+    pub from: Instant,
+    pub upto: Instant,
+    /// What may be told until `then` is.
+    pub first: &'static [&'static str],
+    /// What becomes true so long after the beginning.
+    pub then: &'static str,
+    pub after: Duration,
+}
+
+impl Stretch {
+    /// The source can be asked. One that cannot may have committed anything, so freshness has to grow.
+    fn is_seen(&self, said: &Said) -> bool {
+        self.then != "blind" && (!self.first.contains(&"blind") || said.at - self.from > Duration::from_secs(1))
+    }
+
+    fn allows(&self, said: &Said) -> bool {
+        let age = said.at - self.from;
+        let may_be_first = age < self.after + SOON && self.first.contains(&said.verdict.as_str());
+        may_be_first || (age >= self.after.saturating_sub(Duration::from_millis(600)) && said.verdict == self.then)
+    }
+}
+
+/// Every sample against what was so. Prints a line a stretch.
+pub fn compare(said: &[Said], stretches: &[Stretch]) -> Result<()> {
+    for said in said {
+        ensure!(said.in_metrics.len() == 1, "exactly one verdict is 1: {said:?}");
+        let (Some(shown), Some((least, _))) = (said.freshness, said.true_freshness) else { continue };
+        // The reader of the sink looks a hundred times a second.
+        ensure!(shown >= least - 0.05, "fresher than it is: {said:?}");
+    }
+    for stretch in stretches {
+        let of: Vec<&Said> = said.iter().filter(|said| said.at >= stretch.from && said.at < stretch.upto).collect();
+        let told = of.iter().find(|said| said.verdict == stretch.then);
+        let told = told.map(|said| (said.at - stretch.from).as_secs_f64());
+        let seen = of.iter().filter(|said| stretch.is_seen(said));
+        let error = seen.filter_map(|said| Some(said.freshness? - said.true_freshness?.1)).fold(0.0, f64::max);
+        let (name, then, looks) = (stretch.name, stretch.then, of.len());
+        println!("{name:<32} {looks:>4} looks, {then} after {told:.1?} s, freshness too old by {error:.3} s at most");
+        ensure!(of.len() > 3, "{name}: nobody looked");
+        let wrong = of.iter().find(|said| !stretch.allows(said)).map(|said| (said.at - stretch.from, said));
+        ensure!(wrong.is_none(), "{name}, so long after it began: {wrong:?}");
+        // What lies between two looks at the head, and a reading of both surfaces on a busy machine.
+        ensure!(error <= 0.6, "{name}: older than it is by {error} s");
+        let last = of.last().map_or("", |said| said.verdict.as_str());
+        ensure!(stretch.upto - stretch.from < stretch.after + SOON || last == then, "{name}: {last}");
+    }
+    Ok(())
+}
+
+/// The clock of the source was so many seconds ahead of this machine's.
+pub fn offset_is(said: &Said, seconds: f64) -> bool {
+    matches!(
+        (said.clock_offset, said.clock_uncertainty),
+        (Some(offset), Some(within)) if (offset - seconds).abs() <= within
+    )
+}
