@@ -179,6 +179,27 @@ pub trait Head: Send {
     /// # Errors
     /// Transient: the head is not seen.
     fn look(&mut self, from: &Position, clock: &Clock) -> Result<HeadSeen, Fault>;
+
+    /// What the source keeps of its log, for one who would begin again at `from`; `None` where it does not tell.
+    ///
+    /// # Errors
+    /// Transient, as [`Head::look`].
+    fn retention(&mut self, _from: &Position) -> Result<Option<Retention>, Fault> {
+        Ok(None)
+    }
+}
+
+/// What a source keeps of its log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// A file is given up so long after it was closed.
+    pub keeps: Option<Duration>,
+    /// The oldest files are given up when all together have more bytes.
+    pub bytes_max: Option<u64>,
+    /// The files by number, with their bytes; the oldest first, the last one is written to.
+    pub files: Vec<(u64, u64)>,
+    /// The file that one who begins again there needs first; `None` while nobody knows.
+    pub ours: Option<u64>,
 }
 
 /// The end of the log at one look.

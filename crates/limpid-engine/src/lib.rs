@@ -8,6 +8,7 @@
 
 mod backoff;
 mod budget;
+mod catchup;
 mod commit;
 mod copy;
 pub mod failpoint;
@@ -16,6 +17,7 @@ mod marks;
 mod observe;
 mod parking;
 mod pipeline;
+mod runway;
 mod saver;
 mod source_clock;
 mod standing;
@@ -35,6 +37,7 @@ pub use parking::{
     RowKept,
 };
 pub use pipeline::{DRAIN_MAX, Misfit, Outcome, Parts, run};
+pub use runway::Ends;
 pub use source_clock::ClockSeen;
 pub use status::{FaultSeen, HaltedSeen, Handle, HeadSeenAt, Peer, Phase, Status};
 pub use verdict::{Keeper, Look, Trail, Verdict};

@@ -12,6 +12,7 @@ use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 
 use crate::copy::CopyProgress;
 use crate::parking::{ParkedSeen, RowKept};
+use crate::runway::Ends;
 use crate::source_clock::ClockSeen;
 use crate::status::Board;
 use crate::verdict::Look;
@@ -29,6 +30,10 @@ pub struct HeadLooked<'a> {
     pub fresh_upto: Option<u64>,
     /// The source's clock, where it was asked.
     pub clock: Option<ClockSeen>,
+    /// For how many seconds the source keeps the log that we need, and what ends that, where it is known.
+    pub runway: Option<(f64, Ends)>,
+    /// Seconds until we follow again (p50, p90), where it is known.
+    pub catchup_seconds: Option<[f64; 2]>,
     /// For the verdict.
     pub look: Look,
     /// Both clocks before the source was asked: monotonic nanoseconds, microseconds since 1970.

@@ -16,6 +16,7 @@ use limpid_state::ParkedRow;
 use crate::copy::{Control, CopyProgress, CopyRequest};
 use crate::observe::HeadLooked;
 use crate::parking::{Asks, Body, ParkedAction, ParkedOutcome, ParkedSeen, ParkedSelection};
+use crate::runway::Ends;
 use crate::verdict::{Circumstances, Keeper, Trail, Verdict};
 
 /// Where a pipeline stands.
@@ -76,13 +77,17 @@ impl FaultSeen {
 }
 
 /// The last look at the end of the source's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeadSeenAt {
     pub position: String,
     /// Bytes of log between what is delivered and the end; `None` while nobody knows where in the log that lies.
     pub lag_bytes: Option<u64>,
     /// Transactions between the same two, where they have numbers.
     pub lag_transactions: Option<u64>,
+    /// For how many seconds the source keeps the log that we need, and what ends that.
+    pub runway: Option<(f64, Ends)>,
+    /// Seconds until we follow again: p50, p90.
+    pub catchup_seconds: Option<[f64; 2]>,
     /// Microseconds since 1970, before the source was asked.
     pub asked_micros: i64,
 }
@@ -225,6 +230,7 @@ impl Handle {
     /// Goes on reading; a pipeline that is halted is tried again.
     pub fn resume(&self) {
         self.copies.pause_stream(false);
+        self.board.change(|status, _| status.trail.goes_on(self.board.clock.nanos()));
         self.try_again();
     }
 
@@ -367,6 +373,8 @@ impl Board {
                 position: looked.position.to_owned(),
                 lag_bytes: looked.lag_bytes,
                 lag_transactions: looked.lag_transactions,
+                runway: looked.runway,
+                catchup_seconds: looked.catchup_seconds,
                 asked_micros: looked.asked_micros,
             });
         });

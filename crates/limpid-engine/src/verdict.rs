@@ -92,6 +92,8 @@ pub struct Look {
     /// We go on below a position that was saved, and are not there again.
     pub is_back: bool,
     pub keeper: Keeper,
+    /// Catching up may take more than half of the time that the log is kept.
+    pub is_at_risk: bool,
 }
 
 /// What all looks so far leave behind.
@@ -137,6 +139,11 @@ impl Trail {
         self.last = Some(look);
     }
 
+    /// A pause is over: the time in which we were not to move counts for nothing.
+    pub(crate) fn goes_on(&mut self, now_nanos: u64) {
+        self.moved_nanos = now_nanos;
+    }
+
     /// For how long we have not moved though we were behind.
     pub fn still_for(&self, now_nanos: u64) -> Duration {
         Duration::from_nanos(now_nanos.saturating_sub(self.moved_nanos))
@@ -166,6 +173,10 @@ impl Trail {
         }
         if now.freshness_seconds.is_some_and(|seconds| seconds > now.lag_limit.as_secs_f64()) {
             return (Verdict::Warn, "moving, beyond the lag limit".to_owned());
+        }
+        if last.is_behind && last.is_at_risk {
+            let reason = "moving, but catching up may take more than half of the time that the log is kept";
+            return (Verdict::Warn, reason.to_owned());
         }
         if self.ground.is_losing() {
             return (Verdict::Warn, "moving, and losing ground for a minute".to_owned());

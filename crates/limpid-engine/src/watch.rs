@@ -12,9 +12,11 @@ use std::time::Duration;
 use limpid_connector::{Clock, Head};
 use limpid_model::Position;
 
+use crate::catchup::Catchup;
 use crate::flow::Shared;
 use crate::marks::Marks;
 use crate::observe::{Fill, HeadLooked, Observer};
+use crate::runway::{Ends, Runway};
 use crate::source_clock::SourceClock;
 use crate::standing::{Place, Standing};
 use crate::verdict::Look;
@@ -24,6 +26,16 @@ const PERIOD: Duration = Duration::from_millis(200);
 
 /// Between two looks, how often it is noticed that the end seen last is delivered: what freshness is told too old by.
 const TICK: Duration = Duration::from_millis(50);
+
+/// Looks between two questions after the log's files: two seconds.
+const FILES_EVERY: u32 = 10;
+
+/// Of a log of more files, which the server has to look at one by one, it is a minute.
+const MANY_FILES: usize = 1000;
+const MANY_FILES_EVERY: u32 = 300;
+
+/// What the sink has is as fresh as it gets: what is under way is no backlog.
+const FOLLOWS: u64 = 2_000_000_000;
 
 /// Tells how full the queues of one attempt are, until it ends.
 pub(crate) fn fill(shared: &Shared) {
@@ -76,6 +88,11 @@ struct Watch {
     moves: u64,
     /// The highest position that was saved.
     highest: Option<Position>,
+    catchup: Catchup,
+    files: Runway,
+    runway: Option<(f64, Ends)>,
+    /// Looks until the log's files are asked after.
+    until_files: u32,
 }
 
 impl Watch {
@@ -91,9 +108,17 @@ impl Watch {
         if let Some(sample) = seen.clock {
             self.clock.compare(sample);
         }
+        let age_nanos = fresh_upto.map(|upto| seen_nanos.saturating_sub(upto));
+        let is_behind = seen.lag_bytes != Some(0);
+        if let Some(lag_bytes) = seen.lag_bytes {
+            let follows = !is_behind || age_nanos.is_some_and(|age| age < FOLLOWS);
+            self.catchup.look(seen_nanos, lag_bytes, follows);
+        }
+        self.ask_files(from, age_nanos, clock);
         let look = Look {
+            is_at_risk: self.runway.is_some_and(|(seconds, _)| self.catchup.is_at_risk(seconds)),
             seen_nanos,
-            is_behind: seen.lag_bytes != Some(0),
+            is_behind,
             lag_bytes: seen.lag_bytes,
             head_moved,
             moved: place.moves != self.moves,
@@ -108,9 +133,23 @@ impl Watch {
             asked_micros,
             fresh_upto,
             clock: self.clock.seen(seen_nanos),
+            runway: self.runway,
+            catchup_seconds: self.catchup.seconds(),
             look,
         });
         (self.seen, self.moves) = (Some(position), place.moves);
+    }
+
+    fn ask_files(&mut self, from: &Position, age_nanos: Option<u64>, clock: &Clock) {
+        self.until_files = self.until_files.saturating_sub(1);
+        let Some(head) = self.head.as_mut().filter(|_| self.until_files == 0) else { return };
+        self.until_files = FILES_EVERY;
+        // Whoever may not ask has no runway; that is no reason to look at nothing else.
+        let Ok(Some(retention)) = head.retention(from) else { return };
+        if retention.files.len() > MANY_FILES {
+            self.until_files = MANY_FILES_EVERY;
+        }
+        self.runway = self.files.look(clock.nanos(), &retention, age_nanos);
     }
 
     fn pass(&mut self, covered: &Position) -> Option<u64> {

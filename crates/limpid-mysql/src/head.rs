@@ -5,14 +5,15 @@
 //! Invariant: bytes of lag are exact across files: log files are counted by their sizes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use limpid_connector::{Clock, ClockSample, Head, HeadSeen};
+use limpid_connector::{Clock, ClockSample, Head, HeadSeen, Retention};
 use limpid_model::{Component, Fault, FaultCode, Position};
 
 use crate::client::{Client, ConnectOptions};
 use crate::copy::ServerMark;
 use crate::held::Looks;
-use crate::position::LogPosition;
+use crate::position::{LogPosition, log_number};
 use crate::server::{self, ServerFacts};
 use crate::stream::prepared_now;
 
@@ -56,6 +57,16 @@ impl Head for LogHead {
         self.link = Some((client, facts));
         Ok(HeadSeen { position: Position::new(head), lag_bytes, lag_transactions, clock })
     }
+
+    fn retention(&mut self, from: &Position) -> Result<Option<Retention>, Fault> {
+        let (mut client, facts) = match self.link.take() {
+            Some(link) => link,
+            None => link(&self.connect)?,
+        };
+        let retention = retention(&mut client, &self.connect, from.downcast())?;
+        self.link = Some((client, facts));
+        Ok(Some(retention))
+    }
 }
 
 impl LogHead {
@@ -83,6 +94,32 @@ impl LogHead {
         };
         Ok(self.looks.listed(&ServerMark::of(facts), &listed))
     }
+}
+
+/// What the server's settings and files say. A provider's own retention is in neither.
+fn retention(client: &mut Client, connect: &ConnectOptions, from: Option<&LogPosition>) -> Result<Retention, Fault> {
+    let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds', 'expire_logs_days', \
+               'max_binlog_total_size', 'binlog_expire_logs_auto_purge')";
+    let rows =
+        client.query(sql).map_err(|error| error.into_fault("read how long the log is kept", &connect.endpoint()))?;
+    let setting = |name: &str| {
+        let row = rows.iter().find(|row| matches!(row.first(), Some(Some(found)) if found == name.as_bytes()))?;
+        Some(String::from_utf8_lossy(row.get(1)?.as_deref()?).into_owned())
+    };
+    let above_0 = |name: &str| setting(name).and_then(|text| text.parse::<f64>().ok()).filter(|number| *number > 0.0);
+    let keeps =
+        above_0("binlog_expire_logs_seconds").or_else(|| above_0("expire_logs_days").map(|days| days * 86_400.0));
+    let is_kept = setting("binlog_expire_logs_auto_purge").is_some_and(|text| text == "OFF");
+    let files = server::logs(client, connect)?;
+    let files: Vec<(u64, u64)> = files.iter().filter_map(|(name, bytes)| Some((log_number(name)?, *bytes))).collect();
+    let ours =
+        from.and_then(|from| log_number(&from.file)).filter(|ours| files.iter().any(|(number, _)| number == ours));
+    Ok(Retention {
+        keeps: keeps.filter(|_| !is_kept).map(Duration::from_secs_f64),
+        bytes_max: above_0("max_binlog_total_size").map(|bytes| bytes as u64),
+        files,
+        ours,
+    })
 }
 
 /// The server's clock between two readings of ours. `UTC_TIMESTAMP` is read where the statement begins, and no setting

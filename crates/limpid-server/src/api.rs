@@ -41,6 +41,14 @@ pub struct PipelineStatus {
     pub lag_bytes: Option<u64>,
     /// `None` where nobody counts them.
     pub lag_transactions: Option<u64>,
+    /// For how long the source keeps the log that a restart would need.
+    pub retention_runway_seconds: Option<f64>,
+    /// What ends it: expiry, size or purges.
+    pub retention_ends_by: Option<String>,
+    /// Until the head is followed again, as likely later as sooner; `None` also while nothing is gained on it.
+    pub catchup_p50_seconds: Option<f64>,
+    /// The same, later in one of ten cases.
+    pub catchup_p90_seconds: Option<f64>,
     pub rows_read: u64,
     pub rows_delivered: u64,
     pub rows_filtered: u64,

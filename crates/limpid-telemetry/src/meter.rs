@@ -67,6 +67,10 @@ pub struct HeadLook {
     pub fresh_upto: Option<u64>,
     /// The source's clock, where it was asked.
     pub clock: Option<ClockLook>,
+    /// For how long the source keeps the log that we need, where it is known.
+    pub runway_seconds: Option<f64>,
+    /// Until we follow again, at p50 and p90, where it is known.
+    pub catchup_seconds: Option<[f64; 2]>,
 }
 
 /// Numbers of a pipeline as a whole, for the API and for people.
@@ -249,6 +253,12 @@ impl PipelineMeter {
         }
         if let Some(transactions) = look.lag_transactions {
             self.gauge(&names_of::POSITION_LAG_TRANSACTIONS, &[]).set(transactions as f64);
+        }
+        if let Some(seconds) = look.runway_seconds {
+            self.gauge(&names_of::RETENTION_RUNWAY_SECONDS, &[]).set(seconds);
+        }
+        for (quantile, seconds) in ["0.5", "0.9"].into_iter().zip(look.catchup_seconds.into_iter().flatten()) {
+            self.gauge(&names_of::CATCHUP_SECONDS, &[quantile]).set(seconds);
         }
         if let Some(clock) = look.clock {
             self.clock.compared(clock);

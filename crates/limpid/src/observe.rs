@@ -116,6 +116,8 @@ impl Observer for Told {
             asked,
             fresh_upto: look.fresh_upto,
             clock,
+            runway_seconds: look.runway.map(|(seconds, _)| seconds),
+            catchup_seconds: look.catchup_seconds,
         });
     }
 

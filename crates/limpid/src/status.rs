@@ -76,6 +76,11 @@ fn one(out: &mut String, pipeline: &PipelineStatus) {
     let _ = writeln!(out, "  position   {}", pipeline.position.as_deref().unwrap_or("-"));
     let _ = writeln!(out, "  head       {}", pipeline.head.as_deref().unwrap_or("-"));
     let _ = writeln!(out, "  behind     {lag}, freshness {fresh}");
+    if let Some(seconds) = pipeline.retention_runway_seconds {
+        let ends = pipeline.retention_ends_by.as_deref().unwrap_or("-");
+        let catchup = pipeline.catchup_p90_seconds.map_or_else(dash, |seconds| format!("{seconds:.0} s"));
+        let _ = writeln!(out, "  log kept   for {seconds:.0} s more ({ends}), caught up within {catchup} (p90)");
+    }
     let _ = writeln!(out, "  rows       {} read, {} delivered", pipeline.rows_read, pipeline.rows_delivered);
     if let Some(fault) = &pipeline.fault {
         let _ = writeln!(out, "  fault      {}: {} ({})", fault.code, fault.message, fault.page);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::maria;
 use limpid_e2e::truth::{FileReader, Ledger, Said, Sampler, SteadyWriter, Stretch, compare, get, offset_is, sample};
-use limpid_e2e::{Case, Db, Limpid, Proxy, Skew, wait_until};
+use limpid_e2e::{Case, Db, Ended, Limpid, Proxy, Skew, call, wait_until};
 use limpid_stack::{TempDir, kafka, mariadb, require};
 
 const TABLES: &str = "create table t (id bigint primary key, pad varchar(20)); \
@@ -182,4 +182,62 @@ fn a_stream_without_work_a_broker_that_stands_still_and_a_large_transaction_are_
     let is_caught_up = || scene.said().is_ok_and(|said| said.lag_transactions.is_some_and(|count| count < 50));
     wait_until("the transaction to be over", WAIT, is_caught_up)?;
     scene.finish()
+}
+
+/// A stream that stands, on a server whose oldest file somebody purges at a steady pace: the deadline is known.
+#[test]
+fn the_time_until_the_log_is_purged_is_told_to_a_fifth() -> Result<()> {
+    let extra_args = vec!["--binlog-expire-logs-seconds=600".to_owned()];
+    let Some(server) = require(mariadb::start(&mariadb::Options { extra_args, ..mariadb::Options::default() })) else {
+        return Ok(());
+    };
+    let files = if std::env::var_os("LIMPID_SOAK").is_some() { 200 } else { 30 };
+    server.sql(&"flush binary logs;".repeat(files))?;
+    let case = Case::unstarted(Db::Maria(&server), "truth_kept", TABLES, |spec| spec.sink("type: null"))?;
+    let mut limpid = case.pipeline.run(&[])?;
+    let address = limpid.address()?;
+    let told = || -> Result<(Option<f64>, String)> {
+        let said: serde_json::Value = serde_json::from_str(&get(&address, "/api/v1/pipelines")?)?;
+        let said = &said["pipelines"][0];
+        Ok((said["retention_runway_seconds"].as_f64(), said["retention_ends_by"].as_str().unwrap_or("").to_owned()))
+    };
+    case.sql("insert into t values (1, 'x')")?;
+    let expires = || told().is_ok_and(|told| told == (Some(600.0), "expiry".to_owned()));
+    wait_until("the runway by expiry", WAIT, expires).with_context(|| format!("{:?}", told()))?;
+    ensure!(call("pause", &address, &[&case.name])?.0 == Ended::Code(0), "{}", limpid.stderr());
+    // One file a turn goes, one comes: the stream's own goes in the turn after those before it.
+    let ours = last_file(&server)?;
+    let (mut looks, mut oldest) = (Vec::new(), 1);
+    let turn = Duration::from_millis(600);
+    while oldest <= ours {
+        oldest += 1;
+        server.sql(&format!("flush binary logs; purge binary logs to 'bin.{oldest:06}'"))?;
+        let end = Instant::now() + turn;
+        while Instant::now() < end {
+            looks.push((Instant::now(), told()?));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    let gone = Instant::now() - turn;
+    let by_purges: Vec<_> = looks.iter().filter(|(at, (_, ends))| ends == "purges" && *at < gone).collect();
+    ensure!(by_purges.len() > 20, "told {} times of {}", by_purges.len(), looks.len());
+    // Two purges must have been seen first, at one question in two seconds.
+    let begun = looks.first().context("somebody looked")?.0;
+    for (at, (runway, ends)) in &looks {
+        let left = gone.saturating_duration_since(*at).as_secs_f64();
+        if *at < begun + Duration::from_secs(8) || left < 2.0 {
+            continue;
+        }
+        let told = runway.with_context(|| format!("nothing told {left:.1} s before"))?;
+        // It was asked up to two seconds before.
+        ensure!((told - left).abs() <= 0.2 * left + 2.5, "{told:.1} s told by {ends}, {left:.1} s left");
+    }
+    limpid.kill()
+}
+
+/// The number of the file that the server writes to.
+fn last_file(server: &mariadb::Server) -> Result<u32> {
+    let end = Db::Maria(server).end_of_log()?;
+    let name = end.split(':').nth(1).context("a file")?;
+    Ok(name.rsplit('.').next().context("a number")?.parse()?)
 }

@@ -15,6 +15,7 @@ struct Stream {
     phase: Phase,
     freshness: f64,
     keeper: Keeper,
+    is_at_risk: bool,
     lost: Option<(Keeper, &'static str)>,
     seen: Option<(u64, u64)>,
 }
@@ -30,6 +31,7 @@ impl Stream {
             phase: Phase::Running,
             freshness: 0.1,
             keeper: Keeper::Us,
+            is_at_risk: false,
             lost: None,
             seen: None,
         };
@@ -47,6 +49,7 @@ impl Stream {
             moved: done != self.done,
             is_back: self.done < self.saved,
             keeper: self.keeper,
+            is_at_risk: self.is_at_risk,
         });
         self.seen = Some((self.head, self.done));
     }
@@ -131,6 +134,10 @@ fn a_stream_that_is_paused_or_halted_or_went_back_says_so() {
     let mut stream = Stream::new();
     stream.run(1, 50, 50).phase = Phase::Paused;
     assert_eq!(stream.run(5, 50, 0).verdict(), Verdict::Stop);
+    stream.phase = Phase::Running;
+    stream.trail.goes_on(stream.now);
+    assert_eq!(stream.run(1, 50, 0).verdict(), Verdict::Ok, "it was not to move");
+    stream.phase = Phase::Paused;
     stream.saved = stream.done;
     stream.done -= 100;
     assert_eq!(stream.run(1, 0, 0).verdict(), Verdict::Rewind);
@@ -149,6 +156,10 @@ fn a_stream_beyond_the_limit_or_losing_ground_for_a_minute_is_warned_of() {
     assert_eq!(stream.run(1, 50, 40).verdict(), Verdict::Warn);
     stream.freshness = 0.1;
     assert_eq!(stream.verdict(), Verdict::Ok);
+    stream.is_at_risk = true;
+    let (verdict, reason) = stream.run(1, 50, 40).told();
+    assert!(verdict == Verdict::Warn && reason.contains("the log is kept"), "{reason}");
+    stream.is_at_risk = false;
     // 5,000 bytes a second more than we take.
     assert_eq!(stream.run(60, 2000, 1000).verdict(), Verdict::Ok);
     let (verdict, reason) = stream.run(12, 2000, 1000).told();

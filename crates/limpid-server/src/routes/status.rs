@@ -38,6 +38,7 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
     let (verdict, reason) = status.verdict(now.nanos, totals.freshness_seconds, shown.view.lag_limit);
     let tables = tables(&status, shown.view.meter.tables());
     let seen = status.head;
+    let catchup = seen.as_ref().and_then(|seen| seen.catchup_seconds);
     PipelineStatus {
         name: shown.view.name.clone(),
         phase: status.phase.word().to_owned(),
@@ -49,6 +50,10 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
         freshness_seconds: totals.freshness_seconds,
         lag_bytes: seen.as_ref().and_then(|seen| seen.lag_bytes),
         lag_transactions: seen.as_ref().and_then(|seen| seen.lag_transactions),
+        retention_runway_seconds: seen.as_ref().and_then(|seen| seen.runway).map(|(seconds, _)| seconds),
+        retention_ends_by: seen.as_ref().and_then(|seen| seen.runway).map(|(_, ends)| ends.word().to_owned()),
+        catchup_p50_seconds: catchup.map(|[half, _]| half).filter(|seconds| seconds.is_finite()),
+        catchup_p90_seconds: catchup.map(|[_, most]| most).filter(|seconds| seconds.is_finite()),
         head: seen.map(|seen| seen.position),
         rows_read: totals.rows_read,
         rows_delivered: totals.rows_delivered,

@@ -54,3 +54,14 @@ pub static DISBELIEVED_COMMITS_TOTAL: Metric = Metric::counter("limpid_disbeliev
     .says("Commit times not believed: ahead, after we had read them; behind, before a time by which all was delivered.")
     .answers("Does somebody set the time, or does a long statement commit late?")
     .beside(&SOURCE_TIME_RESOLUTION_SECONDS);
+
+pub static RETENTION_RUNWAY_SECONDS: Metric = Metric::gauge("limpid_retention_runway_seconds", "seconds")
+    .says("For how long the source keeps the log that a restart would need: the least of expiry, size and purges seen.")
+    .answers("How long may the stream stand before its place is lost?")
+    .beside(&CATCHUP_SECONDS);
+
+pub static CATCHUP_SECONDS: Metric = Metric::gauge("limpid_catchup_seconds", "seconds")
+    .labels(&["pipeline", "quantile"])
+    .says("Until the head is followed again, at 0.5 and 0.9; 0 while it is, +Inf while nothing is gained on it.")
+    .answers("When are we there again?")
+    .beside(&RETENTION_RUNWAY_SECONDS);

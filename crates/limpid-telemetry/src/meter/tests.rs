@@ -319,7 +319,15 @@ fn freshness_is_absent_then_the_age_of_the_last_look_that_found_us_caught_up() {
 fn look(asked: u64, lag_bytes: Option<u64>, fresh_upto: Option<u64>) -> HeadLook {
     let lag_transactions = lag_bytes.map(|bytes| bytes / 3);
     let fresh_upto = fresh_upto.map(|second| second * SECOND);
-    HeadLook { lag_bytes, lag_transactions, asked: at(asked * SECOND), fresh_upto, clock: None }
+    HeadLook {
+        lag_bytes,
+        lag_transactions,
+        asked: at(asked * SECOND),
+        fresh_upto,
+        clock: None,
+        runway_seconds: None,
+        catchup_seconds: None,
+    }
 }
 
 /// The source's clock is so many seconds ahead of ours.

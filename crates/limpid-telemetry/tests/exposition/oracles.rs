@@ -38,7 +38,10 @@ fn promtool_finds_nothing_but_gravitys_names() {
             "metric name should not include type 'counter'",
             "non-histogram and non-summary metrics should not have \"_count\" suffix",
         ];
-        assert!(of_gravity && their_form.iter().any(|complaint| line.ends_with(complaint)), "{line}");
+        let is_theirs = of_gravity && their_form.iter().any(|complaint| line.ends_with(complaint));
+        // The contract's label of a gauge.
+        let is_quantile = line.starts_with("limpid_catchup_seconds ") && line.ends_with("have \"quantile\" label");
+        assert!(is_theirs || is_quantile, "{line}");
     }
 }
 

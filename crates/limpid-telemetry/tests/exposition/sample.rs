@@ -70,6 +70,8 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
         asked: Moment { nanos: now.nanos - 250_000_000, wall_micros: now.wall_micros - 250_000 },
         fresh_upto: Some(now.nanos - 250_000_000),
         clock: Some(ClockLook { source_micros_at_zero: at_zero + 1500, uncertainty_micros: 250 }),
+        runway_seconds: Some(3600.0),
+        catchup_seconds: Some([12.5, f64::INFINITY]),
     });
     meter.health(Component::Output, "127.0.0.1:9092", true);
     meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
