@@ -16,7 +16,7 @@ mod value;
 use std::sync::Arc;
 
 use crate::encoded::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
-use limpid_model::{Batch, Cell, Component, Fault, FaultCode, Op, RowHeader, TableSchema};
+use limpid_model::{Batch, Cell, Component, Fault, FaultCode, Op, RowHeader, Shown, TableSchema};
 
 pub use options::{
     BigintUnsignedHandling, BinaryHandling, Compat, Connector, DebeziumOptions, DecimalHandling, MessageKey,
@@ -25,7 +25,7 @@ pub use options::{
 
 use crate::topic::TopicRegistry;
 use origin::Origin;
-use plan::TablePlan;
+use plan::{ColumnPlan, TablePlan};
 use value::Misfit;
 
 const NEW_KEY: &[u8] = b"__debezium.newkey";
@@ -67,16 +67,16 @@ impl DebeziumEncoder {
         }
         self.slots.clear();
         for (index, schema) in out.batch.tables.iter().enumerate() {
-            let plan = self.plan_for(schema);
+            let plan = self.plan_for(schema, out.batch.shown(index));
             let known = &self.plans[plan];
             let failed = match &known.topic {
                 Ok(topic) => {
                     out.topics.push(Some(Arc::clone(topic)));
                     false
                 }
-                Err(error) => {
+                Err(why) => {
                     out.topics.push(None);
-                    tally.table_faults.push((index as u16, error.fault(&schema.name)));
+                    tally.table_faults.extend(why.fault(schema).map(|fault| (index as u16, fault)));
                     true
                 }
             };
@@ -84,11 +84,12 @@ impl DebeziumEncoder {
         }
     }
 
-    fn plan_for(&mut self, schema: &Arc<TableSchema>) -> usize {
+    /// How a table version is shown is always the same, so that its address tells it too.
+    fn plan_for(&mut self, schema: &Arc<TableSchema>, shown: &Shown) -> usize {
         if let Some(known) = self.plans.iter().position(|plan| Arc::ptr_eq(&plan.schema, schema)) {
             return known;
         }
-        self.plans.push(TablePlan::compile(schema, &self.options, &self.topics));
+        self.plans.push(TablePlan::compile(schema, shown, &self.options, &self.topics));
         self.plans.len() - 1
     }
 }
@@ -197,7 +198,7 @@ impl Pen<'_> {
         if self.skipped.contains(row.op) {
             return Ok(());
         }
-        let columns = plan.columns.len();
+        let columns = plan.schema.columns.len();
         let batch = self.batch;
         let before = batch.image(row.before, columns);
         let after = batch.image(row.after, columns);
@@ -295,7 +296,8 @@ impl Pen<'_> {
                     .ok_or(Misfit { column: part.column, what: "the row image lacks a column of the record's key" })?;
             }
             part.prefix.put(self.bytes);
-            value::put(self.bytes, self.batch, &plan.columns[at], part.column, cell, &mut self.coerced)?;
+            let column = &plan.columns[usize::from(part.shown)];
+            value::put(self.bytes, self.batch, column, part.column, cell, &mut self.coerced)?;
         }
         self.bytes[start] = b'{';
         self.bytes.push(b'}');
@@ -340,16 +342,26 @@ impl Pen<'_> {
         }
     }
 
-    /// Writes one row image. Each prefix begins with a comma; the first one becomes the brace.
     #[inline]
-    fn image(&mut self, plan: &TablePlan, cells: &[Cell]) -> Result<(), Misfit> {
-        let start = self.bytes.len();
-        for (at, (column, cell)) in plan.columns.iter().zip(cells).enumerate() {
+    fn columns<'c>(&mut self, columns: impl Iterator<Item = (&'c ColumnPlan, &'c Cell)>) -> Result<(), Misfit> {
+        for (column, cell) in columns {
             if *cell == Cell::ABSENT {
                 continue;
             }
             column.prefix.put(self.bytes);
-            value::put(self.bytes, self.batch, column, at as u16, *cell, &mut self.coerced)?;
+            value::put(self.bytes, self.batch, column, column.cell, *cell, &mut self.coerced)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one row image. Each prefix begins with a comma; the first one becomes the brace.
+    #[inline]
+    fn image(&mut self, plan: &TablePlan, cells: &[Cell]) -> Result<(), Misfit> {
+        let start = self.bytes.len();
+        if plan.is_whole {
+            self.columns(plan.columns.iter().zip(cells))?;
+        } else {
+            self.columns(plan.columns.iter().map(|column| (column, &cells[usize::from(column.cell)])))?;
         }
         match self.bytes.get_mut(start) {
             Some(first) => *first = b'{',

@@ -3,13 +3,13 @@
 //! Owns: the template, Debezium's sanitising, and the memory of which topic belongs to which table. Does not own:
 //! making topics (the Kafka sink).
 //!
-//! Invariant: within one pipeline two tables never share a topic, and every name handed out is one that Kafka takes.
+//! Invariant: within one pipeline two tables never share a topic but where a route says that they may, and every name handed out is one that Kafka takes.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use limpid_model::{Component, Fault, FaultCode, PipelineName, TableName};
+use limpid_model::{Component, Fault, FaultCode, PipelineName, TableName, Target};
 
 /// Kafka's own limit (`org.apache.kafka.common.internals.Topic`).
 const LENGTH_MAX: usize = 249;
@@ -154,7 +154,14 @@ pub struct TopicRegistry {
     template: TopicTemplate,
     /// Short critical section: one look-up when a table version is compiled, never for a row. Grows with the number of
     /// captured tables only.
-    owners: Mutex<HashMap<Arc<str>, TableName>>,
+    owners: Mutex<HashMap<Arc<str>, Owner>>,
+}
+
+/// Whose topic it is.
+#[derive(Debug)]
+struct Owner {
+    table: TableName,
+    is_shared: bool,
 }
 
 impl TopicRegistry {
@@ -162,22 +169,32 @@ impl TopicRegistry {
         Self { template, owners: Mutex::new(HashMap::new()) }
     }
 
-    /// The topic of a table, which is then its own.
-    pub(crate) fn topic_of(&self, pipeline: &PipelineName, table: &TableName) -> Result<Arc<str>, TopicError> {
-        let topic = self.template.fill(pipeline, table);
+    /// The topic of a table that is sent there, which is then its own.
+    pub(crate) fn topic_of(
+        &self,
+        pipeline: &PipelineName,
+        table: &TableName,
+        target: &Target,
+    ) -> Result<Arc<str>, TopicError> {
+        let routed = target
+            .topic
+            .as_deref()
+            .map(|topic| TopicTemplate::parse(topic).map_err(|_| TopicError::Invalid { topic: topic.to_owned() }));
+        let routed = routed.transpose()?;
+        let topic = routed.as_ref().unwrap_or(&self.template).fill(pipeline, &target.name);
         if topic.is_empty() || topic == "." || topic == ".." || topic.len() > LENGTH_MAX {
             return Err(TopicError::Invalid { topic });
         }
         let mut owners = self.owners.lock().expect("never held across a panic");
-        if let Some((topic, other)) = owners.get_key_value(topic.as_str()) {
-            return if other == table {
+        if let Some((topic, owner)) = owners.get_key_value(topic.as_str()) {
+            return if owner.table == *table || (owner.is_shared && target.is_shared) {
                 Ok(Arc::clone(topic))
             } else {
-                Err(TopicError::Collision { topic: Arc::clone(topic), other: other.clone() })
+                Err(TopicError::Collision { topic: Arc::clone(topic), other: owner.table.clone() })
             };
         }
         let topic: Arc<str> = topic.into();
-        owners.insert(Arc::clone(&topic), table.clone());
+        owners.insert(Arc::clone(&topic), Owner { table: table.clone(), is_shared: target.is_shared });
         Ok(topic)
     }
 
@@ -185,8 +202,8 @@ impl TopicRegistry {
     ///
     /// # Errors
     /// [`FaultCode::TopicNameInvalid`] or [`FaultCode::TopicCollision`].
-    pub fn resolve(&self, pipeline: &PipelineName, table: &TableName) -> Result<Arc<str>, Fault> {
-        self.topic_of(pipeline, table).map_err(|error| error.fault(table))
+    pub fn resolve(&self, pipeline: &PipelineName, table: &TableName, target: &Target) -> Result<Arc<str>, Fault> {
+        self.topic_of(pipeline, table, target).map_err(|error| error.fault(table))
     }
 }
 
@@ -197,8 +214,9 @@ mod tests {
     fn check(template: &str, schema: &str, table: &str, expected: Result<&str, FaultCode>) {
         let registry = TopicRegistry::new(TopicTemplate::parse(template).unwrap());
         let pipeline = PipelineName::parse("shop").unwrap();
-        let got = registry.resolve(&pipeline, &TableName::new(schema, table));
-        assert_eq!(got.as_deref().map_err(Fault::code), expected, "{template} {schema} {table}");
+        let table = TableName::new(schema, table);
+        let got = registry.resolve(&pipeline, &table, &Target::of(&table));
+        assert_eq!(got.as_deref().map_err(Fault::code), expected, "{template} {table}");
     }
 
     #[test]
@@ -224,7 +242,10 @@ mod tests {
     fn two_tables_never_share_a_topic() {
         let registry = TopicRegistry::new(TopicTemplate::default());
         let pipeline = PipelineName::parse("shop").unwrap();
-        let resolve = |schema, table| registry.resolve(&pipeline, &TableName::new(schema, table));
+        let resolve = |schema, table| {
+            let table = TableName::new(schema, table);
+            registry.resolve(&pipeline, &table, &Target::of(&table))
+        };
         assert_eq!(&*resolve("db", "a_b").unwrap(), "shop.db.a_b");
         assert_eq!(&*resolve("db", "a_b").unwrap(), "shop.db.a_b", "a later version keeps its topic");
         let fault = resolve("db", "a b").unwrap_err();

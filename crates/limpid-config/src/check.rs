@@ -9,7 +9,7 @@ use limpid_model::FaultCode;
 
 use crate::faults::{Complaint, ConfigFault, FAULTS_MAX, nearest};
 use crate::interpolate::short;
-use crate::key::{Key, Kind, Presence, list};
+use crate::key::{Key, Kind, Presence, Word, list};
 use crate::node::{Entry, Node, Place, Syntax, Value, entry};
 use crate::scalar;
 
@@ -131,17 +131,25 @@ impl Checker {
             }
             Kind::Choice { words, .. } => self.keep(path, at, scalar::word(key, value, &words(), self.syntax)),
             Kind::Texts { min } => self.texts(node, path, key, min),
+            Kind::OneOrTexts { .. } if matches!(value, Value::Text(_)) => {
+                self.keep(path, at, scalar::text(&Key::text(key.name), value));
+            }
+            Kind::OneOrTexts { min } => self.texts(node, path, key, min),
+            Kind::Choices { words } => self.choices(node, path, key, &words()),
             Kind::TextMap => self.text_map(node, path, key),
             Kind::Section(keys) => match value {
                 Value::Map(entries) => self.table(entries, path, key_place, Known { keys, others: &[] }),
                 _ => self.complain(path, at, scalar::wrong_type(&key.expected(), value)),
             },
             Kind::LaterBlock { names } => self.later_block(node, path, key_place, key, names),
-            Kind::LaterList => match value {
-                Value::List(items) if items.is_empty() => {}
-                Value::List(_) => {
-                    let complaint = Complaint::later("is not in this version");
-                    self.complain(path, key_place, complaint.help("remove it; every change is passed on as it is"));
+            Kind::Transforms => match value {
+                Value::List(items) => {
+                    for (number, item) in
+                        items.iter().enumerate().filter(|(_, item)| !matches!(item.value, Value::Map(_)))
+                    {
+                        let complaint = scalar::wrong_type("a table of keys", &item.value);
+                        self.complain(&format!("{path}[{number}]"), &item.place, complaint);
+                    }
                 }
                 _ => self.complain(path, at, scalar::wrong_type(&key.expected(), value)),
             },
@@ -159,7 +167,7 @@ impl Checker {
     /// A key without a value: `sasl: null`, or `tls:` with nothing below it.
     fn null(&mut self, node: &Node, path: &str, key_place: &Place, key: &Key) {
         match (key.kind, key.presence) {
-            (Kind::LaterBlock { .. } | Kind::LaterList | Kind::LaterValue, _) | (_, Presence::Optional) => {}
+            (Kind::LaterBlock { .. } | Kind::LaterValue, _) | (_, Presence::Optional) => {}
             (_, Presence::Required) => {
                 let complaint = Complaint::new(FaultCode::ConfigMissingKey, "has no value");
                 self.complain(path, key_place, complaint.help(format!("write {}", key.expected())));
@@ -189,6 +197,18 @@ impl Checker {
         let item_key = Key::text(key.name);
         for (number, item) in items.iter().enumerate() {
             self.keep(&format!("{path}[{number}]"), &item.place, scalar::text(&item_key, &item.value));
+        }
+    }
+
+    fn choices(&mut self, node: &Node, path: &str, key: &Key, words: &[Word]) {
+        match &node.value {
+            Value::List(items) => {
+                for (number, item) in items.iter().enumerate() {
+                    let word = scalar::word(key, &item.value, words, self.syntax);
+                    self.keep(&format!("{path}[{number}]"), &item.place, word);
+                }
+            }
+            value => self.keep(path, &node.place, scalar::word(key, value, words, self.syntax)),
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) const FRAME: &[Key] = &[
     Key::text("name").required().doc("The pipeline's name: unique in a process, part of topics, metrics and ids."),
     Key::duration("lag-limit", LAG_LIMIT.0, LAG_LIMIT.1).default("60s").doc("Above it the verdict is `warn`."),
     Key::system("source").required().doc("Where changes come from."),
-    Key::later_list("transforms").doc("What is done to changes on their way."),
+    Key::transforms("transforms").doc("What is done to changes on their way, in this order."),
     Key::system("sink").required().doc("Where changes go."),
     Key::choice::<OnRowError>("on-row-error")
         .default("park-key")
@@ -60,6 +60,12 @@ pub(crate) const SOURCE: &[Key] = &[
         .default("head")
         .doc("Where the stream begins when nothing is stored and no snapshot sets it: head, earliest, or a position."),
     Key::later_block("heartbeat", &["every", "table"]).doc("A row of our own, written to measure the way through."),
+];
+
+/// In every transform, beside its kind's own keys.
+pub(crate) const TRANSFORM: &[Key] = &[
+    Key::text("type").doc("What it does."),
+    Key::text("name").doc("What it is called in metrics and answers; left out, its type and its number in the list."),
 ];
 
 /// In every `sink`, beside its connector's own keys and those of the format.
@@ -119,6 +125,7 @@ pub struct PipelineSpec {
     pub place: Place,
     pub lag_limit: Duration,
     pub source: SourceSpec,
+    pub transforms: Vec<TransformSpec>,
     pub sink: SinkSpec,
     pub on_row_error: OnRowError,
     pub telemetry: TelemetrySpec,
@@ -133,6 +140,16 @@ pub struct SourceSpec {
     /// Where `start` is written, for the connector that finds it to be no position.
     pub start_place: Place,
     /// What the connector reads.
+    pub section: Section,
+}
+
+#[derive(Clone)]
+pub struct TransformSpec {
+    /// The transform's type in the registry.
+    pub kind: &'static str,
+    /// The user's, or type and number.
+    pub name: String,
+    /// What the transform reads.
     pub section: Section,
 }
 
@@ -152,6 +169,12 @@ impl fmt::Debug for SourceSpec {
         let mut shown = f.debug_struct("SourceSpec");
         shown.field("kind", &self.kind).field("snapshot", &self.snapshot).field("start", &self.start);
         shown.finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TransformSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransformSpec").field("kind", &self.kind).field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -98,12 +98,20 @@ pub(crate) enum Kind {
     LaterBlock {
         names: &'static [&'static str],
     },
-    /// A list of a later version: nothing, or empty.
-    LaterList,
+    /// The same, or one text alone.
+    OneOrTexts {
+        min: usize,
+    },
+    /// One word of a closed list, or a list of them.
+    Choices {
+        words: fn() -> Vec<Word>,
+    },
     /// A value of a later version: nothing.
     LaterValue,
     /// `source` and `sink`: a table whose other keys depend on its `type`. Read by `load`.
     System,
+    /// `transforms`: a list of tables, each with a `type`. Read by `load`.
+    Transforms,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -190,14 +198,23 @@ impl Key {
         Self::new(name, Kind::LaterBlock { names })
     }
 
-    /// A list of a later version.
-    pub const fn later_list(name: &'static str) -> Self {
-        Self::new(name, Kind::LaterList)
+    /// A text, or a list of at least `min` of them. Left out it is empty.
+    pub const fn one_or_texts(name: &'static str, min: usize) -> Self {
+        Self::new(name, Kind::OneOrTexts { min })
+    }
+
+    /// One of the words of `T`, or a list of them. Left out it is empty.
+    pub const fn choices<T: Choices>(name: &'static str) -> Self {
+        Self::new(name, Kind::Choices { words: words::<T> })
     }
 
     /// A value of a later version.
     pub const fn later_value(name: &'static str) -> Self {
         Self::new(name, Kind::LaterValue)
+    }
+
+    pub(crate) const fn transforms(name: &'static str) -> Self {
+        Self::new(name, Kind::Transforms)
     }
 
     pub(crate) const fn system(name: &'static str) -> Self {
@@ -248,9 +265,13 @@ impl Key {
             Kind::Bytes { .. } => "a size such as 64MiB".into(),
             Kind::Choice { words, .. } => format!("one of {}", list(words().iter().map(|word| word.word))),
             Kind::Texts { .. } => "a list of texts".into(),
+            Kind::OneOrTexts { .. } => "a text or a list of texts".into(),
+            Kind::Choices { words } => {
+                format!("one or a list of {}", list(words().iter().map(|word| word.word)))
+            }
             Kind::TextMap => "a table of texts".into(),
+            Kind::Transforms => "a list".into(),
             Kind::Section(_) | Kind::LaterBlock { .. } | Kind::System => "a table of keys".into(),
-            Kind::LaterList => "a list".into(),
             Kind::LaterValue => "left out".into(),
         }
     }

@@ -87,6 +87,7 @@
 mod check;
 mod faults;
 mod frame;
+mod glob;
 mod interpolate;
 mod key;
 mod load;
@@ -104,11 +105,12 @@ pub use faults::{Complaint, ConfigFault};
 pub use frame::{
     BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, LogFormat, LogLevel,
     LogsSpec, MetricsSpec, OnRowError, PipelineSpec, SinkSpec, SkippedOperations, SnapshotMode, SnapshotSpec,
-    SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1,
+    SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1, TransformSpec,
 };
+pub use glob::{glob, listed};
 pub use interpolate::{Fixed, Outside, Process};
 pub use key::{Choice, Choices, Key};
-pub use load::{Connectors, Delivers, Encodes, SinkKind, SourceKind, load, load_text};
+pub use load::{Connectors, Delivers, Encodes, SinkKind, SourceKind, TransformKind, TransformKinds, load, load_text};
 pub use node::{Place, Syntax};
 pub use reader::{Reader, Section};
 pub use sasl::{SASL, SaslMechanism, SaslSpec};

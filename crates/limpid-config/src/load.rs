@@ -6,6 +6,8 @@
 //! Invariant: one call reports every fault of every file, the connectors' own included; a specification comes out only
 //! when there is none.
 
+mod transforms;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use crate::node::{Entry, Node, Place, Syntax, Value, entry};
 use crate::parse::{FILE_BYTES_MAX, parse};
 use crate::reader::{KnownKeys, Reader, Section};
 use crate::scalar;
+pub use transforms::{TransformKind, TransformKinds};
 
 /// A source that this binary has.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +75,7 @@ pub enum Delivers {
 pub struct Connectors {
     pub sources: &'static [SourceKind],
     pub sinks: &'static [SinkKind],
+    pub transforms: TransformKinds,
 }
 
 /// Types of the contract. One that the registry does not hold is not in this version.
@@ -188,9 +192,11 @@ fn pipeline(file: &str, syntax: Syntax, root: Node, connectors: &Connectors) -> 
     let source = source.and_then(|section| source_spec(section, connectors.sources).map_err(&mut keep).ok());
     let sink = section(&entries, "sink", syntax, SINK_AND_FORMAT);
     let sink = sink.and_then(|section| sink_spec(section, connectors.sinks).map_err(&mut keep).ok());
+    let transforms = transforms::transforms(&entries, syntax, &connectors.transforms).map_err(&mut keep).ok();
     faults.sort_by(|a, b| a.place().cmp(b.place()));
     // A side that is not there at all is a fault of the table.
-    let (Some(source), Some(sink), true) = (source, sink, faults.is_empty()) else { return Err(faults) };
+    let sides = (source, sink, transforms, faults.is_empty());
+    let (Some(source), Some(sink), Some(transforms), true) = sides else { return Err(faults) };
     let known = KnownKeys { own: FRAME, frame: &[] };
     Section { known, entries, path: String::new(), place: top, syntax }.read_checked(FRAME, |keys| {
         Some(PipelineSpec {
@@ -199,6 +205,7 @@ fn pipeline(file: &str, syntax: Syntax, root: Node, connectors: &Connectors) -> 
             place: keys.place("name").clone(),
             lag_limit: keys.duration("lag-limit"),
             source,
+            transforms,
             sink,
             on_row_error: keys.choice("on-row-error"),
             telemetry: TelemetrySpec::read(&keys.section("telemetry")),

@@ -246,10 +246,32 @@ impl<'a> Reader<'a> {
     /// Empty when left out.
     pub fn texts(&self, name: &str) -> Vec<String> {
         let key = self.key(name);
-        assert!(matches!(key.kind, Kind::Texts { .. }), "`{name}` is declared as another kind than it is read as");
-        let Some(Value::List(items)) = self.written(name) else { return Vec::new() };
+        let is_list = matches!(key.kind, Kind::Texts { .. } | Kind::OneOrTexts { .. });
+        assert!(is_list, "`{name}` is declared as another kind than it is read as");
         let item_key = Key::text(key.name);
-        items.iter().map(|item| checked(name, scalar::text(&item_key, &item.value))).collect()
+        let read = |value: &Value| checked(name, scalar::text(&item_key, value));
+        match self.written(name) {
+            Some(Value::List(items)) => items.iter().map(|item| read(&item.value)).collect(),
+            Some(one) => vec![read(one)],
+            None => Vec::new(),
+        }
+    }
+
+    /// Empty when left out.
+    pub fn choices<T: Choices>(&self, name: &str) -> Vec<T> {
+        let key = self.key(name);
+        let Kind::Choices { words } = key.kind else {
+            panic!("`{name}` is declared as another kind than it is read as")
+        };
+        let read = |value: &Value| {
+            let word = checked(name, scalar::word(key, value, &words(), Syntax::Yaml));
+            T::parse(word).unwrap_or_else(|| panic!("`{name}` is read as other choices than its table declares"))
+        };
+        match self.written(name) {
+            Some(Value::List(items)) => items.iter().map(|item| read(&item.value)).collect(),
+            Some(one) => vec![read(one)],
+            None => Vec::new(),
+        }
     }
 
     /// In the order of the file, empty when left out. The values are secret: such a table may hold passwords.

@@ -37,10 +37,12 @@ fn text_of<'a>(key: &Key, value: &'a Value) -> Result<&'a Text, Complaint> {
                 let size = u64::try_from(*n).map_or_else(|_| "64MiB".into(), quantity::show_bytes);
                 complaint.help(format!("write it with its unit: {size}"))
             }
-            (Kind::Choice { words, .. }, Value::Int(_) | Value::Float(_)) => match number_as_word(value, &words()) {
-                Some(word) => complaint.help(format!("put it in quotes: \"{word}\"")),
-                None => complaint,
-            },
+            (Kind::Choice { words, .. } | Kind::Choices { words }, Value::Int(_) | Value::Float(_)) => {
+                match number_as_word(value, &words()) {
+                    Some(word) => complaint.help(format!("put it in quotes: \"{word}\"")),
+                    None => complaint,
+                }
+            }
             _ => complaint,
         });
     };

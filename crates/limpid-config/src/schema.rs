@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::frame::{FRAME, SOURCE};
-use crate::key::{Key, Kind, Presence};
+use crate::frame::{FRAME, SOURCE, TRANSFORM};
+use crate::key::{Key, Kind, Presence, Word};
 use crate::load::{Connectors, SINK_AND_FORMAT};
 
 /// The schema of pipeline files for these connectors, draft 2020-12, with a line break at its end.
@@ -18,6 +18,8 @@ pub fn json_schema(connectors: &Connectors) -> String {
     let sinks = connectors.sinks.iter().map(|kind| (kind.name, kind.keys));
     root["properties"]["source"] = side("Where changes come from.", SOURCE, sources);
     root["properties"]["sink"] = side("Where changes go.", SINK_AND_FORMAT, sinks);
+    let transforms = connectors.transforms.kinds.iter().map(|kind| (kind.name, kind.keys));
+    root["properties"]["transforms"]["anyOf"][0]["items"] = side("One transform.", TRANSFORM, transforms);
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     root["title"] = json!("Limpid pipeline");
     root["$defs"] = json!({
@@ -93,9 +95,7 @@ fn kind(key: &Key) -> Value {
         Kind::Duration { .. } => or_resolved(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })),
         Kind::Bytes { .. } => or_resolved(json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$" })),
         Kind::Choice { words, table: keys } => {
-            let here = words().into_iter().filter(|word| word.here);
-            let word = |word: crate::key::Word| json!({ "const": word.word, "description": word.doc });
-            let choice = or_resolved(json!({ "oneOf": here.map(word).collect::<Vec<_>>() }));
+            let choice = or_resolved(json!({ "oneOf": words_of(words) }));
             match keys {
                 Some(keys) => json!({ "anyOf": [choice, table(keys.iter(), &[])] }),
                 None => choice,
@@ -104,6 +104,16 @@ fn kind(key: &Key) -> Value {
         Kind::Texts { min } => {
             json!({ "type": "array", "minItems": min, "items": { "type": "string", "minLength": 1 } })
         }
+        Kind::OneOrTexts { min } => {
+            let text = json!({ "type": "string", "minLength": 1 });
+            json!({ "anyOf": [text, { "type": "array", "minItems": min, "items": text }] })
+        }
+        Kind::Choices { words } => {
+            let word = or_resolved(json!({ "oneOf": words_of(words) }));
+            json!({ "anyOf": [word, { "type": "array", "items": word }] })
+        }
+        // `json_schema` puts the kinds here.
+        Kind::Transforms => json!({ "type": "array" }),
         Kind::TextMap => {
             json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
         }
@@ -116,11 +126,15 @@ fn kind(key: &Key) -> Value {
                 "type": "object", "additionalProperties": false, "properties": properties, "required": ["enabled"],
             })
         }
-        Kind::LaterList => json!({ "type": "array", "maxItems": 0 }),
         Kind::LaterValue => json!({ "type": "null" }),
         // `json_schema` puts the connectors here.
         Kind::System => json!({ "type": "object" }),
     }
+}
+
+fn words_of(words: fn() -> Vec<Word>) -> Vec<Value> {
+    let here = words().into_iter().filter(|word| word.here);
+    here.map(|word| json!({ "const": word.word, "description": word.doc })).collect()
 }
 
 fn or_resolved(schema: Value) -> Value {

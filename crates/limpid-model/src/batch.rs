@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::cell::{Cell, Place};
 use crate::position::Position;
 use crate::schema::TableSchema;
+use crate::shown::{AS_IS, Shown};
 
 /// The index that stands for "there is none".
 pub const NONE: u32 = u32::MAX;
@@ -245,6 +246,8 @@ pub struct Batch {
     pub txns: Vec<TxnHeader>,
     /// Table versions that `rows` and `events` refer to.
     pub tables: Vec<Arc<TableSchema>>,
+    /// How `tables` are shown to sinks; empty where all are as they are.
+    pub shown: Vec<Shown>,
     /// For each table version, what the source's decoder knows of its wire layout.
     pub layouts: Vec<Arc<dyn Any + Send + Sync>>,
     /// Names of log files that `events` refer to.
@@ -274,6 +277,7 @@ impl Batch {
         self.events.clear();
         self.txns.clear();
         self.tables.clear();
+        self.shown.clear();
         self.layouts.clear();
         self.logs.clear();
         self.tags.clear();
@@ -291,6 +295,12 @@ impl Batch {
     /// True when there is neither a row, nor an event, nor a position to carry.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.rows.is_empty() && self.end.is_none()
+    }
+
+    /// How a table version is shown.
+    #[inline]
+    pub fn shown(&self, table: usize) -> &Shown {
+        self.shown.get(table).unwrap_or(&AS_IS)
     }
 
     /// Rejects a row. Rows are rejected in their order, each once.

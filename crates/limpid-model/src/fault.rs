@@ -76,6 +76,9 @@ codes! {
     RowImagePartial = "ROW_IMAGE_PARTIAL",
     RowUndecodable = "ROW_UNDECODABLE",
     RowUnencodable = "ROW_UNENCODABLE",
+    TransformColumnMissing = "TRANSFORM_COLUMN_MISSING",
+    TransformUnfit = "TRANSFORM_UNFIT",
+    TransformKeyColumn = "TRANSFORM_KEY_COLUMN",
     RecordTooLarge = "RECORD_TOO_LARGE",
     RecordRefused = "RECORD_REFUSED",
     SinkUnreachable = "SINK_UNREACHABLE",
@@ -167,6 +170,9 @@ const ROW_IMAGE: &str = "SET GLOBAL binlog_row_image=FULL, or set source.row-ima
 /// What can be done about a log that is damaged where it lies.
 const LOG: &str = "check the log on the server; read from another server";
 
+/// What can be done about a rule that does not fit a table.
+const RULE: &str = "mend the rule named, or exclude the table from it, and begin the table anew as the page shows";
+
 /// The one table of responses, with what an operator can do.
 pub fn response_to(code: FaultCode) -> (Response, &'static str) {
     use FaultCode as C;
@@ -210,8 +216,8 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::StatementChange => (Response::HaltTable, "set binlog_format=ROW in that session; copy the table anew"),
         C::TableSchemaUnknown | C::TableSchemaMismatch => (Response::HaltTable, METADATA),
         C::RowImagePartial => (Response::HaltTable, "SET binlog_row_image=FULL in that session, or row-image: accept"),
-        C::RowUndecodable => (Response::HaltTable, "exclude the column or report the type"),
-        C::RowUnencodable => (Response::HaltTable, "exclude the column or report the value's type"),
+        C::RowUndecodable | C::RowUnencodable => (Response::HaltTable, "exclude the column or report its type"),
+        C::TransformColumnMissing | C::TransformUnfit | C::TransformKeyColumn => (Response::HaltTable, RULE),
         C::RecordTooLarge => (Response::HaltTable, "raise max.message.bytes of the topic, or exclude the large column"),
         C::RecordRefused => (retry, "nothing now: the row is put aside; grant DESCRIBE_CONFIGS on the topic"),
         C::SinkUnreachable => (retry, "check that the brokers run and that their ports are open from here"),

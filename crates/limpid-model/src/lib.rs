@@ -14,6 +14,7 @@ mod keyhash;
 mod position;
 mod record;
 mod schema;
+mod shown;
 
 pub use batch::{
     Batch, CommitTime, ControlCounts, DdlKind, EventHeader, Filtered, NONE, Op, RowHeader, StageTimes, TxnHeader, TxnId,
@@ -25,3 +26,4 @@ pub use keyhash::{bytes_digest, key_digest, key_hash, key_seed};
 pub use position::{Position, PositionValue};
 pub use record::PositionRecord;
 pub use schema::{Column, ColumnSet, LogicalType, TableName, TableSchema};
+pub use shown::{Shown, ShownColumn, ShownTable, Target};

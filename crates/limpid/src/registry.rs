@@ -12,12 +12,13 @@ use limpid_config::{
     self as config, Complaint, ConfigFault, Connectors, Delivers, Encodes, FormatSpec, PipelineSpec, Section, SinkKind,
     SourceKind, Start,
 };
-use limpid_connector::{Clock, Finding, JsonText, Sink, Source, StartPoint};
+use limpid_connector::{Clock, Finding, JsonText, Sink, Source, StartPoint, Transforms};
 use limpid_engine::EncoderFactory;
 use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
-use limpid_model::{Fault, TableName};
+use limpid_model::{Fault, TableName, Target};
 use limpid_mysql::MySqlSource;
+use limpid_transform::Stage;
 
 use crate::disk;
 
@@ -54,6 +55,7 @@ pub const CONNECTORS: Connectors = Connectors {
             check: check_nothing,
         },
     ],
+    transforms: limpid_transform::config::TRANSFORMS,
 };
 
 fn check_mysql(section: &Section) -> Vec<ConfigFault> {
@@ -79,6 +81,7 @@ const TOPIC: &str = "{pipeline}.{schema}.{table}";
 pub struct Made {
     pub source: Box<dyn Source>,
     pub sink: Box<dyn Sink>,
+    pub transforms: Option<Arc<dyn Transforms>>,
     pub encoders: Option<EncoderFactory>,
     pub start: StartPoint,
     pub selection: u64,
@@ -128,7 +131,8 @@ pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Resu
         Start::Position(text) => StartPoint::At(text.clone()),
     };
     let encoders = spec.sink.format.as_ref().map(|format| encoders(spec, format, &topic)).transpose()?;
-    Ok(Made { source: Box::new(MySqlSource::new(source)), sink, encoders, start, selection })
+    let transforms = Stage::new(&spec.transforms)?.map(|stage| Arc::new(stage) as Arc<dyn Transforms>);
+    Ok(Made { source: Box::new(MySqlSource::new(source)), sink, transforms, encoders, start, selection })
 }
 
 /// What the real systems say to a pipeline, and the SQL that grants what it needs at its source.
@@ -145,13 +149,12 @@ pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, Stri
             let refused =
                 |error| vec![spec.sink.section.fault("topic", Complaint::bad_value(format!("is refused: {error}")))];
             let template = codec::TopicTemplate::parse(&topic).map_err(refused)?;
-            let registry = codec::TopicRegistry::new(template);
-            let resolved = asked.tables.iter().map(|table| registry.resolve(&spec.name, table));
+            let resolved = topics_of(spec, template, &asked.tables)?.into_iter();
             let (topics, bad): (Vec<_>, Vec<_>) = resolved.partition(Result::is_ok);
             findings.extend(
                 bad.into_iter().filter_map(Result::err).map(|fault| Finding::of_fault("sink.topic-names", &fault)),
             );
-            let topics: Vec<String> = topics.into_iter().flatten().map(|topic| topic.to_string()).collect();
+            let topics: Vec<String> = topics.into_iter().flatten().collect();
             findings.extend(limpid_kafka::doctor::examine(&options, spec.name.as_str(), &topics, clock));
         }
         "file" => {
@@ -183,9 +186,7 @@ pub fn destinations(spec: &PipelineSpec, tables: &[TableName], clock: &Clock) ->
     }
     let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
     let refused = |error| vec![spec.sink.section.fault("topic", Complaint::bad_value(format!("is refused: {error}")))];
-    let registry = codec::TopicRegistry::new(codec::TopicTemplate::parse(&topic).map_err(refused)?);
-    let topics: Vec<Result<String, Fault>> =
-        tables.iter().map(|table| registry.resolve(&spec.name, table).map(|topic| topic.to_string())).collect();
+    let topics = topics_of(spec, codec::TopicTemplate::parse(&topic).map_err(refused)?, tables)?;
     let legal: Vec<String> = topics.iter().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
     let there = limpid_kafka::doctor::are_there(&options, spec.name.as_str(), &legal, clock);
     let mut there = there.map_err(Unmade::Fault)?.into_iter();
@@ -194,6 +195,18 @@ pub fn destinations(spec: &PipelineSpec, tables: &[TableName], clock: &Clock) ->
         Destination { topic: Some(topic), is_there }
     };
     Ok(topics.into_iter().map(of).collect())
+}
+
+/// The topics of these tables, as the transforms send them.
+fn topics_of(
+    spec: &PipelineSpec,
+    template: codec::TopicTemplate,
+    tables: &[TableName],
+) -> Result<Vec<Result<String, Fault>>, Vec<ConfigFault>> {
+    let (registry, stage) = (codec::TopicRegistry::new(template), Stage::new(&spec.transforms)?);
+    let target = |table: &TableName| stage.as_ref().map_or_else(|| Target::of(table), |stage| stage.target(table));
+    let topic = |table| registry.resolve(&spec.name, table, &target(table)).map(|topic| topic.to_string());
+    Ok(tables.iter().map(topic).collect())
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.

@@ -176,13 +176,16 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         false => Arc::new(Registry::new(BUILD)),
     };
     let meter = Arc::new(PipelineMeter::new(&registry, &spec.name, MeterOptions::default()));
+    if let Some(transforms) = &made.transforms {
+        meter.rules(transforms.rules());
+    }
     let telemetry = PipelineTelemetry { meter, log };
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let parts = Parts {
         name: spec.name.clone(),
         source: made.source,
         sink: made.sink,
-        transforms: None,
+        transforms: made.transforms,
         encoders: made.encoders,
         store: Arc::clone(&common.store),
         observer: Arc::new(Told {

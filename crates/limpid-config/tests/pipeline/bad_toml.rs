@@ -78,9 +78,7 @@ fn each_slip_of_toml_has_its_place() {
         (
             "[sink]",
             "[[transforms]]\ntype = \"reject\"\n\n[sink]",
-            &[
-                "12:3 NOT_IN_THIS_VERSION `transforms` is not in this version | remove it; every change is passed on as it is",
-            ],
+            &["12:1 CONFIG_MISSING_KEY `transforms[0].match` is missing | add `match`, a table of keys"],
         ),
         (
             "\"${env:DB_PASSWORD}\"",

@@ -394,11 +394,30 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "on-row-error: halt-table",
-            "on-row-error: halt-table\ntransforms: [{type: reject}]",
+            "on-row-error: halt-table\ntransforms: [{type: reject}, {type: outbox}, {type: rejct}, 7]",
             &[
-                "28:1 NOT_IN_THIS_VERSION `transforms` is not in this version | remove it; every change is passed on as it is",
+                "28:14 CONFIG_MISSING_KEY `transforms[0].match` is missing | add `match`, a table of keys",
+                "28:37 NOT_IN_THIS_VERSION `transforms[1].type` is \"outbox\", which is not in this version | this version has reject",
+                "28:53 CONFIG_BAD_VALUE `transforms[2].type` is \"rejct\", which is none of reject | did you mean `reject`?",
+                "28:61 CONFIG_WRONG_TYPE `transforms[3]` must be a table of keys, not a number",
             ],
         ),
+        (
+            "on-row-error: halt-table",
+            "on-row-error: halt-table\ntransforms:\n  - {type: reject, match: {table: a, op: delet}}\n  - {type: reject, match: {table: [a, 5], op: [insert, upsert]}, colums: a}",
+            &[
+                "29:42 CONFIG_BAD_VALUE `transforms[0].match.op` is \"delet\", which is none of insert, delete, upsert | did you mean `delete`?",
+                "30:39 CONFIG_WRONG_TYPE `transforms[1].match.table[1]` must be a text, not a number | put it in quotes",
+                "30:56 NOT_IN_THIS_VERSION `transforms[1].match.op[1]` is \"upsert\", which is not in this version | write one of insert, delete",
+                "30:66 CONFIG_UNKNOWN_KEY `transforms[1].colums` is not a key of this file | known here: match, type, name",
+            ],
+        ),
+        (
+            "on-row-error: halt-table",
+            "on-row-error: halt-table\ntransforms:\n  - {type: reject, match: {table: twice}}\n  - {type: reject, match: {table: [twice]}}",
+            &["30:27 CONFIG_BAD_VALUE `transforms[1].match` is there twice"],
+        ),
+        ("on-row-error: halt-table", "on-row-error: halt-table\ntransforms: []", &[]),
         (
             "on-row-error: halt-table",
             "on-row-error: halt-table\ntransforms: {type: reject}",

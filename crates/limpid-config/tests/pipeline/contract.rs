@@ -10,7 +10,6 @@ fn the_contracts_example_is_refused_for_what_this_version_lacks_and_for_nothing_
     let expected = [
         "14:3 NOT_IN_THIS_VERSION `source.heartbeat` is not in this version | remove it, or write `enabled: false` into \
          it",
-        "15:1 NOT_IN_THIS_VERSION `transforms` is not in this version | remove it; every change is passed on as it is",
         "31:3 NOT_IN_THIS_VERSION `telemetry.traces` is not in this version | remove it, or write `enabled: false` into \
          it",
         "34:1 NOT_IN_THIS_VERSION `verify` is not in this version | remove it, or write `enabled: false` into it",
@@ -27,11 +26,10 @@ fn the_contracts_example_runs_once_what_is_missing_is_written_out_or_switched_of
         text = text.replace(block, &format!("{block} enabled: false,"));
     }
     text = text.replace("alerts:\n", "alerts:\n  enabled: false\n");
-    let from = text.find("transforms:").expect("the example has transforms");
-    let to = text.find("sink:").expect("the example has a sink");
-    text.replace_range(from..to, "");
     // Nobody needs the variables of a block that is switched off.
     let text = text.replace("${env:SLACK_WEBHOOK}", "${env:NOT_SET}");
     let spec = loaded("contract.yaml", &text).map_err(crate::registry::told).expect("nothing is left to refuse");
     assert_eq!((spec.name.as_str(), spec.source.kind, spec.sink.kind), ("shop", "mysql", "kafka"));
+    let transforms: Vec<_> = spec.transforms.iter().map(|spec| (spec.kind, spec.name.as_str())).collect();
+    assert_eq!(transforms, [("reject", "reject-1")]);
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use limpid_config::{
-    Choice, Choices, Complaint, ConfigFault, Connectors, Delivers, Encodes, Fixed, Key, PipelineSpec, SASL, SaslSpec,
-    Secret, Section, SinkKind, SourceKind, TLS_DISABLED, TLS_PREFERRED, TlsSpec, load_text,
+    Choice, Choices, Complaint, ConfigFault, Connectors, Delivers, Encodes, Fixed, Key, PipelineSpec, Reader, SASL,
+    SaslSpec, Secret, Section, SinkKind, SourceKind, TLS_DISABLED, TLS_PREFERRED, TlsSpec, TransformKind,
+    TransformKinds, TransformSpec, load_text,
 };
 use limpid_model::Fault;
 
@@ -44,7 +45,44 @@ pub const CONNECTORS: Connectors = Connectors {
             check: |section| section.read(|_| Some(())).err().unwrap_or_default(),
         },
     ],
+    transforms: TransformKinds {
+        kinds: &[TransformKind {
+            name: "reject",
+            keys: REJECT,
+            check: |section| section.read(read_reject).err().unwrap_or_default(),
+        }],
+        together: |specs| {
+            let is_second =
+                |spec: &&TransformSpec| spec.section.read(read_reject).is_ok_and(|tables| tables == ["twice"]);
+            let second = specs.iter().filter(is_second).nth(1);
+            second.map(|spec| spec.section.fault("match", Complaint::bad_value("is there twice"))).into_iter().collect()
+        },
+    },
 };
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    Insert,
+    Delete,
+}
+
+impl Choices for Op {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::new("insert", Op::Insert, "Rows that came to be."),
+        Choice::new("delete", Op::Delete, "Rows that went."),
+        Choice::later("upsert", "Rows that came to be, or changed."),
+    ];
+}
+
+const MATCH: &[Key] = &[Key::one_or_texts("table", 1).required(), Key::choices::<Op>("op")];
+
+const REJECT: &[Key] = &[Key::section("match", MATCH).required()];
+
+fn read_reject(keys: &Reader<'_>) -> Option<Vec<String>> {
+    let matched = keys.section("match");
+    let _: Vec<Op> = matched.choices("op");
+    Some(matched.texts("table"))
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RowImage {

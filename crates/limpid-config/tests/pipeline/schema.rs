@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::registry::{CONNECTORS, loaded};
 
 const GOOD: &str = r#"{
-  "name": "shop", "lag-limit": "60s", "on-row-error": "halt-table", "transforms": [],
+  "name": "shop", "lag-limit": "60s", "on-row-error": "halt-table",
+  "transforms": [{"type": "reject", "match": {"table": "a", "op": ["insert"]}}],
   "source": {
     "type": "mysql", "url": "mysql://db:3306", "user": null, "tables": ["shop.*"], "snapshot": "never", "server-id": 5,
     "connect-timeout": "10s", "buffer": "1MiB", "tls": {"mode": "preferred"}, "heartbeat": {"enabled": false}
@@ -33,7 +34,12 @@ fn the_schema_and_the_reader_agree() {
         ("\"name\": \"shop\"", "\"nam\": \"shop\""),
         ("\"60s\"", "60"),
         ("\"60s\"", "\"60sec\""),
-        ("\"transforms\": []", "\"transforms\": [{}]"),
+        ("\"type\": \"reject\"", "\"type\": \"rejct\""),
+        ("\"type\": \"reject\", \"match\"", "\"match\""),
+        ("\"table\": \"a\", \"op\"", "\"op\""),
+        ("\"table\": \"a\"", "\"table\": []"),
+        ("[\"insert\"]", "[\"upsert\"]"),
+        ("[\"insert\"]", "[5]"),
         ("\"halt-table\"", "\"park-row\""),
         ("\"type\": \"mysql\"", "\"type\": \"oracle\""),
         ("\"type\": \"kafka\"", "\"type\": \"stdout\""),
@@ -63,6 +69,8 @@ fn the_schema_and_the_reader_agree() {
     // And these are as good as the first.
     for (from, to) in [
         ("\"server-id\": 5", "\"server-id\": \"${env:PORT}\""),
+        ("\"table\": \"a\"", "\"table\": [\"a\", \"!b\"]"),
+        ("[\"insert\"]", "\"delete\""),
         ("\"enabled\": true", "\"enabled\": \"${env:TRUE}\""),
         ("\"tls\": {\"mode\": \"preferred\"}", "\"tls\": null"),
         (", \"snapshot\": \"never\"", ""),

@@ -100,7 +100,7 @@ fn a_file_without_end_is_not_read_to_it() {
 
 #[test]
 fn a_binary_without_connectors_names_none() {
-    const NONE: Connectors = Connectors { sources: &[], sinks: &[] };
+    const NONE: Connectors = Connectors { sources: &[], sinks: &[], transforms: CONNECTORS.transforms };
     let folder = Folder::new("none");
     let faults = load(&[folder.file("a.yaml", pipeline("a"))], &NONE, &outside()).expect_err("there is no mysql");
     let codes: Vec<&str> = faults.iter().map(|fault| fault.code().as_str()).collect();

@@ -5,7 +5,7 @@
 //! Invariant: what was written reads back equal; anything else is refused as damage.
 
 use limpid_connector::{EncodedBatch, RecordSpan, Span};
-use limpid_model::{Batch, Component, Fault, FaultCode, NONE, Place, TableSchema};
+use limpid_model::{Batch, Component, Fault, FaultCode, NONE, Place, Shown, TableSchema};
 
 const VERSION: u8 = 1;
 
@@ -59,22 +59,28 @@ impl Body {
         }
     }
 
-    /// The columns of a row that has no record.
+    /// The columns of a row that has no record, those and as that the transforms let be seen.
     pub(crate) fn of_cells(batch: &Batch, row: u32) -> Self {
         let header = &batch.rows[row as usize];
         let schema: &TableSchema = &batch.tables[usize::from(header.table)];
+        let own: Vec<(&str, usize)> = match batch.shown(usize::from(header.table)) {
+            Shown::As(table) => table.columns.iter().map(|shown| (&*shown.column.name, shown.cell.into())).collect(),
+            Shown::AsIs => schema.columns.iter().enumerate().map(|(at, column)| (&*column.name, at)).collect(),
+            Shown::Withheld => Vec::new(),
+        };
         let mut cells = Vec::new();
         for (is_after, first) in [(false, header.before), (true, header.after)] {
             if first == NONE {
                 continue;
             }
-            for (column, cell) in schema.columns.iter().zip(batch.image(first, schema.columns.len())) {
+            let image = batch.image(first, schema.columns.len());
+            for (column, cell) in own.iter().map(|(column, at)| (column, &image[*at])) {
                 let bytes = match cell.place() {
                     Place::Null | Place::Absent | Place::Unchanged => None,
                     Place::Inline => Some(cell.bits().to_le_bytes().to_vec()),
                     Place::Raw | Place::Arena => Some(batch.bytes(*cell).to_vec()),
                 };
-                cells.push(BodyCell { is_after, column: column.name.to_string(), bytes });
+                cells.push(BodyCell { is_after, column: (*column).to_owned(), bytes });
             }
         }
         Self { topic: None, records: Vec::new(), cells }

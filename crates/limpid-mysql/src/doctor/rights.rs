@@ -8,10 +8,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use limpid_config::glob;
 use limpid_model::TableName;
 
 use crate::position::Flavor;
-use crate::selection::{Selection, glob};
+use crate::selection::Selection;
 
 /// Where a right holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
