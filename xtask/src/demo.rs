@@ -6,6 +6,7 @@
 //! Invariant: it ends with 0 only if rows arrived and the topics fold to exactly what the tables hold; every process
 //! it started is gone at its end. On a terminal and elsewhere it prints the same plain lines.
 
+mod follow;
 mod proof;
 mod shop;
 
@@ -56,7 +57,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let statements = shop.close()?;
     limpid.wait_until_caught_up()?;
     println!("\nThe writers have stopped after {statements} transactions; everything read is delivered.");
-    println!("Comparing each topic, folded on its keys, with its table ...");
+    follow::one_order(&mut limpid, &server, &broker)?;
+    println!("\nComparing each topic, folded on its keys, with its table ...");
     let rows = proof::compare(&server, &broker)?;
     let told = limpid.metric("gravity_scheduler_output_counter")?;
     let code = limpid.stop()?;
@@ -188,6 +190,12 @@ impl Limpid {
         let server = format!("http://{}", self.address);
         let text = shell::output(Command::new(&self.binary).args(["status", "--format", "json", "--server", &server]))?;
         serde_json::from_str(&text).context("read limpid's status")
+    }
+
+    /// What `limpid trace` says.
+    fn trace(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let server = format!("http://{}", self.address);
+        shell::output(Command::new(&self.binary).args(["trace", "demo", "--server", &server]).args(arguments))
     }
 
     fn log_tail(&self) -> String {

@@ -34,7 +34,7 @@ pub use limpid_state::ParkedRow;
 pub use observe::{Fill, HeadLooked, Observer, Unobserved};
 pub use parking::{
     Body, BodyCell, BodyRecord, OnRowError, ParkedAction, ParkedAsk, ParkedOutcome, ParkedSeen, ParkedSelection,
-    RowKept,
+    RowFate, RowKept,
 };
 pub use pipeline::{DRAIN_MAX, Misfit, Outcome, Parts, run};
 pub use runway::Ends;

@@ -11,7 +11,7 @@ use limpid_connector::{DecodeTally, Delivered, EncodeTally, EncodedBatch, Transf
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 
 use crate::copy::CopyProgress;
-use crate::parking::{ParkedSeen, RowKept};
+use crate::parking::{ParkedSeen, RowFate, RowKept};
 use crate::runway::Ends;
 use crate::source_clock::ClockSeen;
 use crate::status::Board;
@@ -87,6 +87,9 @@ pub trait Observer: Send + Sync {
     fn table_halted(&self, _table: &TableName, _fault: &Fault) {}
     /// A row could not be delivered and is kept.
     fn row_kept(&self, _row: RowKept<'_>) {}
+    /// Rows of the batch that is submitted next that go no further: their indices, in their order, and why. Those that
+    /// were filtered out are not among them.
+    fn diverted(&self, _rows: &[(u32, RowFate)]) {}
     /// So much is kept now.
     fn parked(&self, _seen: ParkedSeen) {}
     /// Rows that were kept are delivered.
@@ -194,6 +197,10 @@ impl Observer for Boarded {
 
     fn row_kept(&self, row: RowKept<'_>) {
         self.inner.row_kept(row);
+    }
+
+    fn diverted(&self, rows: &[(u32, RowFate)]) {
+        self.inner.diverted(rows);
     }
 
     fn parked(&self, seen: ParkedSeen) {

@@ -67,6 +67,17 @@ pub struct RowKept<'a> {
     pub message: &'a str,
 }
 
+/// What became of a row that goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowFate {
+    /// It is kept and later changes of its key queue behind it. Without a code it waits behind another itself.
+    Parked(Option<FaultCode>),
+    /// It is kept by itself.
+    DeadLetter(Option<FaultCode>),
+    /// Its table is halted at it or before it.
+    Withheld(Option<FaultCode>),
+}
+
 /// One attempt's.
 pub(crate) struct Parking {
     name: PipelineName,
@@ -126,7 +137,10 @@ impl Parking {
         }
         let mut round = divert::Round::new(self, halted, (now_nanos, now_micros), position);
         round.sort(encoded, faults);
-        let divert::Sorted { rows, superseded, halts, keep } = round.done();
+        let divert::Sorted { rows, fates, superseded, halts, keep } = round.done();
+        if !fates.is_empty() {
+            observer.diverted(&fates);
+        }
         let mut diverted = Diverted { halts, change: None };
         if !rows.is_empty() {
             let (change, ids) = self.store.park(&self.name, &rows)?;

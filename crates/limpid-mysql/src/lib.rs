@@ -32,6 +32,7 @@ pub mod history;
 mod intake;
 mod jsonb;
 mod lookahead;
+pub mod lookup;
 mod mapping;
 mod payload;
 mod position;

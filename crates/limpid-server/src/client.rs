@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{
     ErrorDocument, HealthDocument, MoveDocument, ParkedAskDocument, ParkedBodyDocument, ParkedDocument,
-    ParkedOutcomeDocument, PipelineStatus, PositionDocument, StatusDocument,
+    ParkedOutcomeDocument, PipelineStatus, PositionDocument, StatusDocument, TraceDocument,
 };
 use crate::tokens::is_token;
 use wire::Failed;
@@ -251,6 +251,16 @@ impl Client {
             return Err(self.refused(&answer));
         }
         self.parsed::<ParkedAskDocument>(&answer).map(|asked| asked.number)
+    }
+
+    /// The changes of a row or of a transaction; `parameters` as the API has them.
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn trace(&self, pipeline: &str, parameters: &[(&str, &str)]) -> Result<TraceDocument, Fault> {
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        self.document(&format!("/api/v1/pipelines/{}/trace?{query}", encoded(pipeline)))
     }
 
     fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {

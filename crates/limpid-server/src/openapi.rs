@@ -106,12 +106,27 @@ fn parameters(operation: &str) -> Vec<Value> {
                    "description": "The row's number."}),
         ],
         "replayParked" | "dropParked" => parked_rows(&name, operation == "replayParked"),
+        "traceRows" => trace_rows(&name),
         "gravityStatus" => vec![json!({
             "name": "pipeline", "in": "query", "required": false, "schema": name,
             "description": "One of several pipelines; without it an instance of several answers with a list.",
         })],
         _ => Vec::new(),
     }
+}
+
+fn trace_rows(name: &Value) -> Vec<Value> {
+    let text = |name: &str, description: &str| {
+        json!({"name": name, "in": "query", "required": false, "schema": {"type": "string"},
+               "description": description})
+    };
+    vec![
+        path_name(name),
+        text("table", "With `key`: `schema.table`, or the table's name where one schema has it."),
+        text("key", "A value, `a=1,b=x`, or a JSON object with the key's columns."),
+        text("position", "One transaction, by its GTID."),
+        text("trace_id", "One transaction, by 32 hexadecimal digits."),
+    ]
 }
 
 fn path_name(name: &Value) -> Value {
@@ -181,6 +196,11 @@ fn responses(route: &Route) -> Value {
             "404": document("No pipeline has this name", "Error"),
         }),
         "listParked" | "showParked" | "rawParked" | "replayParked" | "dropParked" => parked_responses(route.operation),
+        "traceRows" => json!({
+            "200": document("What is known of the changes; one that is evicted where nothing is", "Trace"),
+            "400": document("The parameters cannot be understood, or the key is none of the table", "Error"),
+            "404": document("No pipeline has this name, or no row of the table was seen", "Error"),
+        }),
         "getBuild" => json!({"200": document("What runs", "Build")}),
         "getOpenapi" => json!({"200": {
             "description": "This document",

@@ -15,6 +15,7 @@ mod position;
 mod probes;
 mod snapshot;
 mod status;
+mod trace;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -125,6 +126,13 @@ pub(crate) static ROUTES: &[Route] = &[
         dlq::replay,
     ),
     route("/api/v1/pipelines/{name}/dlq/drop", "dropParked", "Give some of them up", Access::Operator, dlq::drop_rows),
+    route(
+        "/api/v1/pipelines/{name}/trace",
+        "traceRows",
+        "Where a row is: by table and key, position, or trace id",
+        Access::Viewer,
+        trace::trace,
+    ),
     route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
     route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),
 ];

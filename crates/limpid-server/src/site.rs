@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use limpid_engine::{Handle, Phase, Status};
+use limpid_telemetry::trace::Positions;
 use limpid_telemetry::{Build, Log, Moment, PipelineMeter, Registry};
 
 use crate::gate::Gate;
@@ -33,6 +34,10 @@ pub struct PipelineView {
     pub config_hash: String,
     /// The key of `watermarks` in `/status`, Gravity's word for the kind of stream (`mysqlstream`).
     pub stream_key: String,
+    /// Reads positions as people name them.
+    pub positions: Arc<dyn Positions>,
+    /// Some operations make no record, so that offsets cannot be counted from rows.
+    pub skips_operations: bool,
 }
 
 /// A pipeline, and whether its first attempt is over.
@@ -111,9 +116,22 @@ pub(crate) mod tests {
 
     use limpid_connector::{Clock, Stop};
     use limpid_model::PipelineName;
+    use limpid_telemetry::trace::NamedTxn;
     use limpid_telemetry::{Level, LogOptions, MeterOptions, Style, Words};
 
     use super::*;
+
+    /// Positions that name nothing.
+    struct Nameless;
+
+    impl Positions for Nameless {
+        fn transaction(&self, _: &str) -> Option<NamedTxn> {
+            None
+        }
+        fn covers(&self, _: &str, _: &NamedTxn) -> Option<bool> {
+            None
+        }
+    }
 
     /// What was logged.
     #[derive(Clone, Default)]
@@ -150,6 +168,8 @@ pub(crate) mod tests {
             lag_limit: Duration::from_secs(60),
             config_hash: String::new(),
             stream_key: String::new(),
+            positions: Arc::new(Nameless),
+            skips_operations: false,
         });
         let views = views.collect();
         let options = LogOptions { style: Style::Json, level: Level::Info, words: Words::Reduced, file: None };

@@ -97,7 +97,7 @@ fn scrape() {
     println!("\nA scrape of 200 tables: {bytes} bytes in {:.1} ms.", start.elapsed().as_secs_f64() * 1e3);
     for key_hash in 1..4 {
         let start = Instant::now();
-        let found = meter.ring().find(key_hash).len();
+        let found = meter.ring().find(batch.tables[0].key_seed, key_hash << 3).len();
         println!("A lookup: {found} found in {:.1} ms.", start.elapsed().as_secs_f64() * 1e3);
     }
 }

@@ -16,6 +16,7 @@ mod moment;
 mod process;
 mod registry;
 mod ring;
+pub mod trace;
 
 pub use events::{
     AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DoubtSeen, Event, FaultHalted,
@@ -26,7 +27,7 @@ pub use events::{
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
 pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words, rfc3339};
-pub use meter::{ClockLook, DeliveredTo, HeadLook, MeterOptions, PipelineMeter, TableTotals, Totals};
+pub use meter::{ClockLook, DeliveredTo, HeadLook, KnownTable, MeterOptions, PipelineMeter, TableTotals, Totals};
 pub use moment::Moment;
 pub use registry::{Build, Registry, Sampled};
-pub use ring::{Found, Ring, RingWriter};
+pub use ring::{Fate, Found, Offset, Ring, RingWriter};

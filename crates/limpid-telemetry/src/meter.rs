@@ -16,6 +16,7 @@ mod clock;
 mod filtered;
 mod freshness;
 mod input;
+mod known;
 mod names;
 mod output;
 
@@ -28,15 +29,17 @@ use crate::catalogue as names_of;
 use crate::instruments::Gauge;
 use crate::moment::{Moment, seconds};
 use crate::registry::{Registry, Sampled};
-use crate::ring::{RING_BYTES, Ring};
+use crate::ring::{Fate, RING_BYTES, Ring};
 use bound::{Bound, Nanos};
 use clock::SourceClock;
 use filtered::Filtered;
 use freshness::Freshness;
 use input::Input;
+use known::Known;
 use output::Output;
 
 pub use clock::ClockLook;
+pub use known::KnownTable;
 pub use output::DeliveredTo;
 
 /// How much a pipeline may tell.
@@ -106,6 +109,7 @@ pub struct PipelineMeter {
     freshness: Arc<Freshness>,
     clock: Arc<SourceClock>,
     ring: Arc<Ring>,
+    known: Arc<Known>,
     /// Locked once a batch by the workers.
     input: Mutex<Input>,
     /// Locked by the workers once a batch that something was rejected of.
@@ -124,6 +128,7 @@ impl PipelineMeter {
         registry.sampled(&names_of::FRESHNESS, &[name], Arc::clone(&freshness) as _);
         registry.sampled(&names_of::RING_REACH_SECONDS, &[name], Arc::clone(&ring) as _);
         registry.sampled(&names_of::INPUT_BLOCKED_SECONDS_TOTAL, &[name], Arc::clone(&blocked) as _);
+        let known = Arc::new(Known::default());
         let tables = Arc::new(names::TableNames::new(registry, name, options.tables_max));
         Self {
             bound: Bound::new(registry, name),
@@ -134,7 +139,8 @@ impl PipelineMeter {
             ring,
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
             filtered: Mutex::default(),
-            output: Mutex::new(Output::new(registry, name, tables, writer, clock)),
+            output: Mutex::new(Output::new(registry, name, tables, writer, (clock, Arc::clone(&known)))),
+            known,
             registry: Arc::clone(registry),
             pipeline: name.into(),
         }
@@ -148,6 +154,26 @@ impl PipelineMeter {
     /// Where recent rows are remembered.
     pub fn ring(&self) -> &Arc<Ring> {
         &self.ring
+    }
+
+    /// The tables that rows were handed to the sink of.
+    pub fn known_tables(&self) -> Vec<KnownTable> {
+        self.known.all()
+    }
+
+    /// The name of a rule, by its number.
+    pub fn rule(&self, number: u16) -> Option<Arc<str>> {
+        self.filtered.lock().expect("never held across a panic").rule(number)
+    }
+
+    /// Rows of the batch that is handed to the sink next go no further. Called by the delivery.
+    pub fn kept(&self, rows: &[(u32, Fate)]) {
+        self.output.lock().expect("never held across a panic").kept(rows);
+    }
+
+    /// A batch is handed to the sink: from now on its rows are remembered. Called by the delivery.
+    pub fn handed_in(&self, batch: &Batch, now: Moment) {
+        self.output.lock().expect("never held across a panic").handed_in(batch, now);
     }
 
     /// An attempt begins, with so many lanes to the sink: batches are numbered from 0 again.

@@ -52,6 +52,8 @@ pub enum Command {
         #[command(subcommand)]
         what: DlqCommand,
     },
+    /// Ask a running pipeline where a row is: when it passed which stage, and where it went or what it waits for
+    Trace(TraceArguments),
     /// Write what other tools read: the metric catalogue, the configuration's JSON schema, the API's description
     Export {
         #[arg(value_enum)]
@@ -67,9 +69,8 @@ pub enum Command {
 }
 
 /// Commands of the contract that come with later releases.
-pub const LATER_COMMANDS: &[&str] = &[
-    "top", "tap", "trace", "verify", "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert",
-];
+pub const LATER_COMMANDS: &[&str] =
+    &["top", "tap", "verify", "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert"];
 
 /// Options of the contract that come with later releases.
 pub const LATER_OPTIONS: &[&str] = &["--raw"];
@@ -323,6 +324,37 @@ pub struct DlqRowsArguments {
     /// How long to wait for the outcome
     #[arg(long, default_value = "60", value_parser = seconds, value_name = "SECONDS")]
     pub wait: Duration,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Form,
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["table", "position", "trace_id"]))]
+pub struct TraceArguments {
+    /// The pipeline's name
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: String,
+    /// The row's table, as schema.table, or its name where one schema has it
+    #[arg(long, requires = "key", value_name = "TABLE")]
+    pub table: Option<String>,
+    /// The row's key: the value alone, a=1,b=x, or a JSON object
+    #[arg(long, requires = "table", value_name = "KEY")]
+    pub key: Option<String>,
+    /// All rows of a transaction, by its GTID
+    #[arg(long, value_name = "POSITION")]
+    pub position: Option<String>,
+    /// All rows of a transaction, by its trace
+    #[arg(long, value_name = "ID")]
+    pub trace_id: Option<String>,
+    /// Go on telling of changes as they come, until interrupted
+    #[arg(long, requires = "table")]
+    pub watch: bool,
+    /// Show the key as it was typed, not hashed
+    #[arg(long, requires = "table")]
+    pub raw: bool,
     /// The form of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Form,

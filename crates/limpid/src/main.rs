@@ -21,6 +21,7 @@ mod serve;
 mod snapshot;
 mod state;
 mod status;
+mod trace;
 mod validate;
 mod verdict;
 
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         cli::Command::Position { what } => position::position(&what),
         cli::Command::Snapshot(arguments) => snapshot::snapshot(&arguments),
         cli::Command::Dlq { what } => dlq::dlq(&what),
+        cli::Command::Trace(arguments) => trace::trace(&arguments),
         cli::Command::Export { what } => export::export(what),
         cli::Command::Completions { shell } => export::completions(shell),
         cli::Command::Man => export::man(),

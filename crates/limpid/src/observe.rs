@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
 use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
-use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowKept};
+use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowFate, RowKept};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
-    CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, FaultHalted,
+    CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, Fate, FaultHalted,
     FaultRetried, FileOptions, HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound,
     PeerLost, PipelineStarted, PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted,
     Style, TableHalted, TablesCopied, Words,
@@ -93,6 +93,9 @@ impl Observer for Told {
         if batch.batch.rows_passed() > 0 {
             self.telemetry.meter.submitted(0, batch.batch.rows_passed());
         }
+        if !batch.batch.rows.is_empty() {
+            self.telemetry.meter.handed_in(&batch.batch, moment(&self.clock));
+        }
     }
 
     fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {
@@ -154,6 +157,16 @@ impl Observer for Told {
     fn row_kept(&self, row: RowKept<'_>) {
         let RowKept { table, operation, position, is_parked, code, message } = row;
         RowPutAside { table, operation, position, is_parked, code, message }.emit(&self.telemetry);
+    }
+
+    fn diverted(&self, rows: &[(u32, RowFate)]) {
+        let fate = |fate: RowFate| match fate {
+            RowFate::Parked(code) => Fate::Parked(code),
+            RowFate::DeadLetter(code) => Fate::DeadLetter(code),
+            RowFate::Withheld(code) => Fate::Withheld(code),
+        };
+        let rows: Vec<(u32, Fate)> = rows.iter().map(|(row, why)| (*row, fate(*why))).collect();
+        self.telemetry.meter.kept(&rows);
     }
 
     fn parked(&self, seen: ParkedSeen) {

@@ -18,6 +18,7 @@ use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
 use limpid_model::{Fault, TableName, Target};
 use limpid_mysql::MySqlSource;
+use limpid_telemetry::trace::Positions;
 use limpid_transform::Stage;
 
 use crate::disk;
@@ -165,6 +166,19 @@ pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, Stri
     }
     let grants = asked.grants.unwrap_or_else(|| limpid_mysql::doctor::either(&source));
     Ok((findings, grants))
+}
+
+/// Reads the positions of a pipeline's source as people name them.
+pub fn positions(_: &PipelineSpec) -> Arc<dyn Positions> {
+    Arc::new(limpid_mysql::lookup::Texts)
+}
+
+/// Whether some operations on rows make no record.
+pub fn skips_operations(spec: &PipelineSpec) -> bool {
+    spec.sink.format.as_ref().is_some_and(|format| {
+        let skipped = &format.skipped_operations;
+        skipped.create || skipped.update || skipped.delete
+    })
 }
 
 /// Where a table's records would go.

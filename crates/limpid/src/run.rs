@@ -93,7 +93,8 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
     let pipelines: Vec<Pipeline> = specs.iter().map(|spec| pipeline(spec, &common)).collect::<Result<_, _>>()?;
     let views = pipelines
         .iter()
-        .map(|pipeline| PipelineView {
+        .zip(&specs)
+        .map(|(pipeline, spec)| PipelineView {
             name: pipeline.name.to_string(),
             handle: pipeline.handle.clone(),
             meter: Arc::clone(&pipeline.telemetry.meter),
@@ -101,6 +102,8 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
             config_hash: pipeline.config_hash.clone(),
             // Gravity's word for the stream of a MySQL, which is all there is to stream from.
             stream_key: "mysqlstream".to_owned(),
+            positions: registry::positions(spec),
+            skips_operations: registry::skips_operations(spec),
         })
         .collect();
     let style = arguments.log_format.unwrap_or(match specs.first().map(|spec| spec.telemetry.logs.format) {

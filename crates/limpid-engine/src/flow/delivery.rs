@@ -371,10 +371,11 @@ impl<'a> Delivery<'a> {
     }
 
     fn write(&mut self, mut encoded: Box<EncodedBatch>) -> Result<(), Fault> {
-        if encoded.batch.times.sent == 0 {
+        let is_first = encoded.batch.times.sent == 0;
+        encoded.batch.times.sent = self.shared.clock.nanos();
+        if is_first {
             self.shared.observer.submitted(&encoded);
         }
-        encoded.batch.times.sent = self.shared.clock.nanos();
         let (seq, has_rows) = (encoded.batch.seq, !encoded.records.is_empty());
         match self.sink.write(encoded)? {
             Accepted::Taken => self.handed_in(seq, has_rows),

@@ -12,11 +12,13 @@ use limpid_state::{ParkedKind, ToPark};
 
 use super::body::Body;
 use super::limits::Limits;
-use super::{OnRowError, Parking, kept};
+use super::{OnRowError, Parking, RowFate, kept};
 
 /// What one batch comes to.
 pub(super) struct Sorted {
     pub(super) rows: Vec<ToPark>,
+    /// For each row that goes no further, its index and why.
+    pub(super) fates: Vec<(u32, RowFate)>,
     /// Rows kept earlier that a row of the batch supersedes.
     pub(super) superseded: Vec<u64>,
     pub(super) halts: Vec<(TableName, Fault)>,
@@ -50,6 +52,17 @@ enum Fate {
     Halt(Fault),
 }
 
+/// What others are told of it.
+fn told(fate: &Fate) -> Option<RowFate> {
+    match fate {
+        Fate::Deliver => None,
+        Fate::Drop => Some(RowFate::Withheld(None)),
+        Fate::Halt(fault) => Some(RowFate::Withheld(Some(fault.code()))),
+        Fate::Keep(ParkedKind::Parked, fault) => Some(RowFate::Parked(fault.as_ref().map(Fault::code))),
+        Fate::Keep(ParkedKind::DeadLetter, fault) => Some(RowFate::DeadLetter(fault.as_ref().map(Fault::code))),
+    }
+}
+
 impl<'a> Round<'a> {
     pub(super) fn new(
         parking: &'a mut Parking,
@@ -57,7 +70,8 @@ impl<'a> Round<'a> {
         now: (u64, i64),
         position: &'a Position,
     ) -> Self {
-        let sorted = Sorted { rows: Vec::new(), superseded: Vec::new(), halts: Vec::new(), keep: Vec::new() };
+        let (rows, fates, superseded) = (Vec::new(), Vec::new(), Vec::new());
+        let sorted = Sorted { rows, fates, superseded, halts: Vec::new(), keep: Vec::new() };
         let (parked, dead) = (HashSet::new(), HashMap::new());
         Self { parking, halted, now, position, text: None, sorted, bytes: 0, parked, dead }
     }
@@ -82,6 +96,7 @@ impl<'a> Round<'a> {
             };
             let stays = matches!(fate, Fate::Deliver);
             self.sorted.keep.resize(self.sorted.keep.len() + records.len(), stays);
+            self.sorted.fates.extend(told(&fate).map(|fate| (row, fate)));
             match fate {
                 Fate::Deliver | Fate::Drop => {}
                 Fate::Keep(kind, fault) => self.keep(encoded, records, kind, fault.as_ref()),

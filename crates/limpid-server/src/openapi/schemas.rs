@@ -4,6 +4,8 @@
 //!
 //! Invariant: each schema lists every field, and requires every field: a number that nobody knows is null, not absent.
 
+mod trace;
+
 use limpid_model::ALL_CODES;
 use serde_json::{Map, Value, json};
 
@@ -64,12 +66,11 @@ pub(super) fn all() -> Value {
             ("key", maybe(text("Text, or digits behind 0x"))),
             ("value", maybe(text("Text, or digits behind 0x"))),
         ]),
-        "ParkedColumn": object(&[
-            ("image", words(&["before", "after"])),
-            ("column", text("Its name")),
-            ("bytes", maybe(count("Length of the value"))),
-            ("value", maybe(text("Text, or digits behind 0x"))),
-        ]),
+        "ParkedColumn": parked_column(),
+        "Trace": trace::document(),
+        "TraceChange": trace::change(),
+        "TraceTarget": trace::target(),
+        "TraceStage": trace::stage(),
         "Error": object(&[("error", object(&[
             ("code", reference("FaultCode")),
             ("message", text("What went wrong")),
@@ -125,6 +126,15 @@ fn parked_entry() -> Value {
         ("message", maybe(text("The fault's sentence; null for a row that waits behind another"))),
         ("superseded", json!({"type": "boolean", "description": "A later version of its key was delivered"})),
         ("bytes", count("Of what is kept of it")),
+    ])
+}
+
+fn parked_column() -> Value {
+    object(&[
+        ("image", words(&["before", "after"])),
+        ("column", text("Its name")),
+        ("bytes", maybe(count("Length of the value"))),
+        ("value", maybe(text("Text, or digits behind 0x"))),
     ])
 }
 

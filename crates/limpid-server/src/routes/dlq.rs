@@ -108,7 +108,7 @@ fn table(asked: &Asked<'_>) -> Result<Option<TableName>, Answer> {
     Ok(Some(TableName::new(schema, table)))
 }
 
-fn failed(fault: Fault) -> Answer {
+pub(super) fn failed(fault: Fault) -> Answer {
     match fault.code() {
         FaultCode::HttpNotFound => Answer::not_found(fault.to_string()),
         code => Answer::error(StatusCode::INTERNAL_SERVER_ERROR, code, fault.to_string()),

@@ -14,4 +14,5 @@ mod schema;
 mod scrape;
 mod tls;
 mod tokens;
+mod trace;
 mod wire;

@@ -13,11 +13,13 @@ use limpid_connector::{
 };
 use limpid_engine::{CopyOptions, Handle, Misfit, OnRowError, Parts, Phase, Unobserved};
 use limpid_model::{
-    Batch, Component, Fault, FaultCode, Op, PipelineName, Position, PositionValue, TableName, TableSchema, TxnId,
+    Batch, Cell, CellKind, Column, CommitTime, Component, Fault, FaultCode, LogicalType, NONE, Op, PipelineName,
+    Position, PositionValue, RowHeader, TableName, TableSchema, TxnHeader, TxnId, key_hash,
 };
 use limpid_server::{PipelineView, Server, ServerOptions, WallAndMonotonic};
 use limpid_stack::TempDir;
 use limpid_state::Store;
+use limpid_telemetry::trace::{NamedTxn, Positions};
 use limpid_telemetry::{
     Build, DeliveredTo, Level, Log, LogOptions, MeterOptions, Moment, PipelineMeter, Registry, Style, Words,
 };
@@ -90,6 +92,8 @@ pub fn desk_with(options: &ServerOptions, log: Arc<Log>, pipelines: &[(&str, Fat
             lag_limit: Duration::from_secs(60),
             config_hash: "7567456d94".to_owned(),
             stream_key: "mysqlstream".to_owned(),
+            positions: Arc::new(Numbers),
+            skips_operations: false,
         });
     }
     let server = Server::start(options, registry, views, reading(&clock), log).unwrap();
@@ -98,6 +102,26 @@ pub fn desk_with(options: &ServerOptions, log: Arc<Log>, pipelines: &[(&str, Fat
         wait_for(|| met(*fate, handle));
     }
     Desk { server, handles, threads, _state: state }
+}
+
+/// Transactions of MariaDB's form, and positions that are one of them.
+struct Numbers;
+
+impl Positions for Numbers {
+    fn transaction(&self, text: &str) -> Option<NamedTxn> {
+        let numbers: Option<Vec<u64>> = text.split('-').map(|number| number.parse().ok()).collect();
+        let [domain, server, seq] = numbers?[..] else { return None };
+        let id = TxnId::Domain { domain: domain as u32, server: server as u32, seq };
+        Some(NamedTxn { id, tag: "".into() })
+    }
+
+    fn covers(&self, position: &str, txn: &NamedTxn) -> Option<bool> {
+        let at = self.transaction(position.strip_prefix("gtid:")?)?;
+        match (at.id, txn.id) {
+            (TxnId::Domain { seq: at, .. }, TxnId::Domain { seq, .. }) => Some(seq <= at),
+            _ => None,
+        }
+    }
 }
 
 pub fn reading(clock: &Clock) -> WallAndMonotonic {
@@ -159,17 +183,33 @@ fn met(fate: Fate, handle: &Handle) -> bool {
     }
 }
 
-/// Seven rows of the table `s.orders`, counted as delivered.
+/// Seven rows of the table `s.orders`, ids 0 to 6 of the transaction 0-1-7, counted as delivered.
 fn deliver(meter: &PipelineMeter, now: Moment) {
     let name = TableName::new("s", "orders");
     let key_seed = limpid_model::key_seed(&name);
     let mut batch = Batch::default();
-    batch.tables.push(Arc::new(TableSchema { name, version: 1, columns: Vec::new(), key: [].into(), key_seed }));
+    let logical = LogicalType::Int { bits: 32, signed: true };
+    let id = Column { name: "id".into(), logical, nullable: false, tinyint1: false };
+    let schema = TableSchema { name, version: 1, columns: vec![id], key: [0].into(), key_seed };
+    let commit = CommitTime { micros: now.wall_micros - 5000, uncertainty_micros: 1000 };
+    let id = TxnId::Domain { domain: 0, server: 1, seq: 7 };
+    batch.txns.push(TxnHeader { id, commit, thread: 0, rows_before: 0, ends: true });
+    for id in 0..7 {
+        batch.cells.push(Cell::int(CellKind::Int, id));
+        let key_hash = key_hash(&batch, &schema, &batch.cells[id as usize..]);
+        let (row_in_event, after) = (id as u32, id as u32);
+        let (event, txn, table, op) = (0, 0, 0, Op::Insert);
+        batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before: NONE, after, table, op });
+    }
+    batch.tables.push(Arc::new(schema));
+    batch.times.read = now.nanos.saturating_sub(4_000_000);
+    batch.times.acked = now.nanos;
     let mut counts = [0; Op::COUNT];
     counts[Op::Insert as usize] = 7;
     batch.counts.push(counts);
     let to = DeliveredTo { table: 0, place: Some("t"), partition: 0, offsets: (0, 6), records: 7, last_bytes: None };
     meter.started(1);
+    meter.handed_in(&batch, now);
     meter.durable(&batch, 700, &[to], now);
 }
 

@@ -26,6 +26,11 @@ impl Filtered {
         Self { counters: vec![None; rules.len()], here: vec![0; rules.len()], rules }
     }
 
+    /// A rule's name.
+    pub(super) fn rule(&self, number: u16) -> Option<Arc<str>> {
+        self.rules.get(usize::from(number)).cloned()
+    }
+
     pub(super) fn add(&mut self, registry: &Registry, pipeline: &str, rows: &[Row], statements: &[u16]) {
         for rule in rows.iter().map(|row| row.rule).chain(statements.iter().copied()) {
             self.here[usize::from(rule)] += 1;

@@ -15,6 +15,7 @@ use super::age::Ages;
 use super::bound::Bound;
 use super::clock::SourceClock;
 use super::input::ops;
+use super::known::Known;
 use super::names::{ByVersion, TableNames};
 use crate::catalogue::{
     COMMIT_TO_READ_SECONDS, DATA_LAG_SECONDS, OTHER, OUTPUT_COUNTER, OUTPUT_MSG_SIZE, READ_TO_DURABLE_SECONDS,
@@ -23,7 +24,7 @@ use crate::catalogue::{
 use crate::instruments::{Counter, Gauge, Histogram, Rate};
 use crate::moment::{Moment, seconds};
 use crate::registry::Registry;
-use crate::ring::{Delivery, Remember, RingWriter};
+use crate::ring::{Delivery, Fate, PlaceOf, Remember, RingWriter};
 
 /// Records of a batch that went to one place.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,11 @@ pub(super) struct Output {
     rows: BTreeMap<(Box<str>, Box<str>), Arc<Counter>>,
     ring: RingWriter,
     ages: Ages,
+    known: Arc<Known>,
+    /// Versions that `known` has.
+    noted: ByVersion<()>,
+    /// Rows of the batch in hand that go no further.
+    kept: Vec<(u32, Fate)>,
     /// Which of the batch's tables were delivered, reused.
     there: Vec<bool>,
     /// The number of the batch before which all are delivered.
@@ -91,7 +97,7 @@ impl Output {
         pipeline: &str,
         tables: Arc<TableNames>,
         ring: RingWriter,
-        clock: Arc<SourceClock>,
+        (clock, known): (Arc<SourceClock>, Arc<Known>),
     ) -> Self {
         Self {
             registry: Arc::clone(registry),
@@ -101,6 +107,9 @@ impl Output {
             rows: BTreeMap::new(),
             ring,
             ages: Ages::new(registry, pipeline, clock),
+            known,
+            noted: ByVersion::default(),
+            kept: Vec::new(),
             there: Vec::new(),
             next: 0,
             early: BTreeMap::new(),
@@ -111,6 +120,22 @@ impl Output {
     pub(super) fn started(&mut self) {
         self.next = 0;
         self.early.clear();
+        self.ring.started();
+        self.kept.clear();
+    }
+
+    /// Rows of the batch that is handed to the sink next go no further.
+    pub(super) fn kept(&mut self, rows: &[(u32, Fate)]) {
+        self.kept.extend_from_slice(rows);
+    }
+
+    /// Puts a batch that is handed to the sink into the ring.
+    pub(super) fn handed_in(&mut self, batch: &Batch, now: Moment) {
+        for version in &batch.tables {
+            self.noted.get(version, |_| self.known.version(version));
+        }
+        self.ring.push(batch, &self.kept, now.wall_micros);
+        self.kept.clear();
     }
 
     /// Counts a batch; returns the changes that were delivered of it. `fresh` is the time before which every commit is
@@ -166,17 +191,22 @@ impl Output {
         }
     }
 
-    /// Puts a batch that was just counted into the ring.
+    /// Completes what the ring has of a batch that was just counted.
     pub(super) fn remember(&mut self, batch: &Batch, bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
-        let place = match delivered {
-            [only] if only.partition >= 0 => Some((only.partition, only.offsets)),
-            _ => None,
-        };
-        let acked_wall_micros = now.wall_at(batch.times.acked);
-        let held_back = |(counts, there): (&[u32; Op::COUNT], &bool)| !there && *counts != [0; Op::COUNT];
-        let some_are = batch.counts.iter().zip(&self.there).any(held_back);
+        let mut places = Vec::with_capacity(delivered.len());
+        for to in delivered.iter().filter(|to| to.records > 0) {
+            let Some(schema) = batch.tables.get(usize::from(to.table)) else { continue };
+            let DeliveredTo { partition, offsets, records, .. } = *to;
+            places.push(PlaceOf { table: schema.key_seed, partition, offsets, records });
+            if let Some(topic) = to.place {
+                self.known.topic(&schema.name, topic);
+            }
+        }
+        let held_back = |index: usize| !self.there[index] && batch.passed(index) != [0; Op::COUNT];
+        let some_are = (0..batch.counts.len()).any(held_back);
         let remember = if some_are { Remember::Tables(&self.there) } else { Remember::All };
-        self.ring.push(batch, remember, Delivery { bytes: bytes as u64, acked_wall_micros, place });
+        let acked_wall_micros = now.wall_at(batch.times.acked);
+        self.ring.complete(batch, remember, Delivery { bytes: bytes as u64, acked_wall_micros, places: &places });
     }
 
     /// Rows by table so far.

@@ -2,10 +2,20 @@
 
 use std::sync::atomic::AtomicBool;
 
-use limpid_model::{Op, RowHeader, TxnHeader};
+use limpid_model::{ALL_CODES, Batch, CommitTime, Op, RowHeader, TxnHeader, TxnId};
 use proptest::prelude::*;
 
+use super::frame::{PLACE_WORDS, TXN_WORDS};
+use super::look::FOUND_MAX;
 use super::*;
+
+/// The table of all rows, as its seed.
+const TABLE: u64 = 77;
+
+/// A hash that differs in the bits that are kept.
+fn h(number: u64) -> u64 {
+    number << 3
+}
 
 /// A batch of transactions with the key hashes of their rows.
 fn batch(seq: u64, txns: &[(TxnId, u64, &[u64])]) -> Batch {
@@ -14,7 +24,7 @@ fn batch(seq: u64, txns: &[(TxnId, u64, &[u64])]) -> Batch {
         let commit = CommitTime { micros: seq as i64 * 10 + index as i64, uncertainty_micros: 3 };
         batch.txns.push(TxnHeader { id: *id, commit, thread: 0, rows_before: *rows_before, ends: true });
         batch.rows.extend(hashes.iter().map(|key_hash| RowHeader {
-            key_hash: *key_hash,
+            key_hash: h(*key_hash),
             event: 0,
             row_in_event: 0,
             txn: index as u32,
@@ -24,13 +34,26 @@ fn batch(seq: u64, txns: &[(TxnId, u64, &[u64])]) -> Batch {
             op: Op::Insert,
         }));
     }
+    batch.counts.push([batch.rows.len() as u32, 0, 0, 0, 0]);
     batch.times.read = seq * 1_000_000_000 + 1;
     batch.times.acked = batch.times.read + 5;
     batch
 }
 
-fn delivery(seq: u64) -> Delivery {
-    Delivery { bytes: seq * 100, acked_wall_micros: 77, place: Some((3, (seq as i64, seq as i64 + 1))) }
+fn place(partition: i32, offsets: (i64, i64), records: u32) -> PlaceOf {
+    PlaceOf { table: TABLE, partition, offsets, records }
+}
+
+/// Through the sink in one go.
+fn put(writer: &mut RingWriter, batch: &Batch, remember: Remember<'_>) {
+    let seq = batch.seq;
+    writer.push(batch, &[], 70);
+    let places = [place(3, (seq as i64, seq as i64 + 1), 9)];
+    writer.complete(batch, remember, Delivery { bytes: seq * 100, acked_wall_micros: 77, places: &places });
+}
+
+fn find(ring: &Ring, number: u64) -> Vec<Found> {
+    ring.find(TABLE, h(number))
 }
 
 const MARIA: TxnId = TxnId::Domain { domain: 1, server: 2, seq: 30 };
@@ -41,16 +64,17 @@ fn a_row_is_found_with_its_place_in_its_transaction() {
     let tagged = TxnId::Uuid { sid: [7; 16], gno: 9, tag: 1 };
     let mut made = batch(4, &[(MARIA, 1000, &[11, 12]), (TxnId::Anonymous, 0, &[]), (tagged, 0, &[13, 11])]);
     made.tags.push("blue".into());
-    writer.push(&made, Remember::All, delivery(4));
-    let found = ring.find(11);
+    put(&mut writer, &made, Remember::All);
+    let found = find(&ring, 11);
     assert_eq!(found.len(), 2);
     assert_eq!((found[0].txn, found[0].ordinal, found[0].commit.micros), (MARIA, 1000, 40));
     assert_eq!((found[1].ordinal, found[1].tag.as_deref()), (1, Some("blue")));
     assert!(found[1].txn.is_same(tagged));
-    assert_eq!((found[0].seq, found[0].rows, found[0].bytes, found[0].place), (4, 4, 400, Some((3, (4, 5)))));
-    assert_eq!((found[0].times[0], found[0].times[6], found[0].acked_wall_micros), (4_000_000_001, 4_000_000_006, 77));
-    assert_eq!(ring.find(12)[0].ordinal, 1001);
-    assert_eq!(ring.find(99), []);
+    assert_eq!((found[0].seq, found[0].rows, found[0].bytes, found[0].partition), (4, 4, 400, Some(3)));
+    assert_eq!(found[0].offset, Offset::Within(4, 5), "the counts do not fit");
+    assert_eq!((found[0].times[0], found[0].times[6], found[0].wall_micros), (4_000_000_001, 4_000_000_006, 77));
+    assert_eq!(find(&ring, 12)[0].ordinal, 1001);
+    assert_eq!(find(&ring, 99), []);
 }
 
 #[test]
@@ -58,33 +82,33 @@ fn a_row_of_a_halted_table_is_not_called_delivered_and_moves_no_ordinal() {
     let (ring, mut writer) = Ring::new(RING_BYTES);
     let mut made = batch(4, &[(MARIA, 0, &[11, 12, 13])]);
     made.rows[1].table = 1;
-    writer.push(&made, Remember::Tables(&[true, false]), delivery(4));
-    assert_eq!((ring.find(11).len(), ring.find(12).len(), ring.find(0).len()), (1, 0, 0));
-    assert_eq!(ring.find(13)[0].ordinal, 2);
+    put(&mut writer, &made, Remember::Tables(&[true, false]));
+    assert_eq!((find(&ring, 11).len(), find(&ring, 12).len(), find(&ring, 0).len()), (1, 0, 0));
+    assert_eq!(find(&ring, 13)[0].ordinal, 2);
 }
 
 #[test]
 fn an_empty_ring_reaches_nowhere_and_a_batch_without_rows_leaves_it_so() {
     let (ring, mut writer) = Ring::new(4096);
-    writer.push(&batch(1, &[]), Remember::All, delivery(1));
-    assert_eq!((ring.reach_seconds(5), ring.find(0)), (None, vec![]));
+    put(&mut writer, &batch(1, &[]), Remember::All);
+    assert_eq!((ring.reach_seconds(5), find(&ring, 0)), (None, vec![]));
 }
 
 #[test]
 fn a_batch_larger_than_the_ring_is_counted_and_spoils_nothing() {
     let (ring, mut writer) = Ring::new(1024);
-    writer.push(&batch(1, &[(MARIA, 0, &[5])]), Remember::All, delivery(1));
-    writer.push(&batch(2, &[(MARIA, 0, &[6; 200])]), Remember::All, delivery(2));
-    assert_eq!((ring.skipped(), ring.find(6).len(), ring.find(5).len()), (1, 0, 1));
+    put(&mut writer, &batch(1, &[(MARIA, 0, &[5])]), Remember::All);
+    put(&mut writer, &batch(2, &[(MARIA, 0, &[6; 200])]), Remember::All);
+    assert_eq!((ring.skipped(), find(&ring, 6).len(), find(&ring, 5).len()), (1, 0, 1));
 }
 
 #[test]
 fn a_hot_key_gives_its_newest_rows_only() {
     let (ring, mut writer) = Ring::new(RING_BYTES);
     for seq in 0..10 {
-        writer.push(&batch(seq, &[(MARIA, 0, &[1; 100])]), Remember::All, delivery(seq));
+        put(&mut writer, &batch(seq, &[(MARIA, 0, &[1; 100])]), Remember::All);
     }
-    let found = ring.find(1);
+    let found = find(&ring, 1);
     assert_eq!(found.len(), FOUND_MAX);
     assert_eq!(found.last().map(|found| (found.seq, found.ordinal)), Some((9, 99)));
 }
@@ -92,13 +116,13 @@ fn a_hot_key_gives_its_newest_rows_only() {
 #[test]
 fn reach_is_the_age_of_the_oldest_batch_kept() {
     let (ring, mut writer) = Ring::new(1024);
-    // 128 words: five frames of 21 fit, a sixth does not.
+    // 128 words: five frames of 25 fit, a sixth does not.
     for seq in 1..=9 {
-        writer.push(&batch(seq, &[(MARIA, 0, &[seq])]), Remember::All, delivery(seq));
+        put(&mut writer, &batch(seq, &[(MARIA, 0, &[seq])]), Remember::All);
     }
-    let kept: Vec<u64> = (1..=9).filter(|seq| !ring.find(*seq).is_empty()).collect();
-    assert_eq!(kept, [4, 5, 6, 7, 8, 9]);
-    assert_eq!(ring.reach_seconds(10_000_000_001), Some(6.0));
+    let kept: Vec<u64> = (1..=9).filter(|seq| !find(&ring, *seq).is_empty()).collect();
+    assert_eq!(kept, [5, 6, 7, 8, 9]);
+    assert_eq!(ring.reach_seconds(10_000_000_001), Some(5.0));
 }
 
 proptest! {
@@ -113,8 +137,8 @@ proptest! {
                 let id = TxnId::Domain { domain: 0, server: 0, seq: txn as u64 };
                 (id, 0, &hashes[rows * txn / txns..rows * (txn + 1) / txns])
             }).collect();
-            writer.push(&batch(seq as u64, &parts), Remember::All, delivery(seq as u64));
-            let len = HEADER_WORDS + txns * TXN_WORDS + rows;
+            put(&mut writer, &batch(seq as u64, &parts), Remember::All);
+            let len = HEADER_WORDS + txns * TXN_WORDS + rows + PLACE_WORDS * (*rows).min(16);
             kept.push((seq as u64, len));
             words += len;
             while words > 2048 / 8 {
@@ -125,7 +149,7 @@ proptest! {
             let seq = seq as u64;
             let remembered = kept.iter().any(|(kept, _)| *kept == seq);
             for row in 0..*rows {
-                let found = ring.find(seq * 1000 + row as u64 + 1);
+                let found = find(&ring, seq * 1000 + row as u64 + 1);
                 prop_assert_eq!(found.len(), usize::from(remembered));
                 if let [found] = &found[..] {
                     let txn = (0..*txns).find(|txn| row < rows * (txn + 1) / txns).unwrap();
@@ -147,10 +171,13 @@ fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
                 scope.spawn(|| {
                     let mut seen = 0;
                     while !done.load(Ordering::Acquire) {
-                        for found in ring.find(42) {
+                        for found in find(&ring, 42) {
                             // Everything in a frame is derived from its number.
-                            assert_eq!(found.bytes, found.seq * 100);
-                            assert_eq!(found.place, Some((3, (found.seq as i64, found.seq as i64 + 1))));
+                            assert_eq!(found.bytes, if found.done { found.seq * 100 } else { 0 });
+                            assert_eq!(
+                                (found.partition, found.done),
+                                if found.done { (Some(3), true) } else { (None, false) }
+                            );
                             assert_eq!(found.commit.micros, found.seq as i64 * 10);
                             assert_eq!(u64::from(found.rows), found.seq % 7 + 1);
                             assert_eq!(found.txn, TxnId::Domain { domain: 0, server: 0, seq: found.seq });
@@ -165,7 +192,7 @@ fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
         for seq in 0..20_000 {
             let rows = vec![42; seq as usize % 7 + 1];
             let id = TxnId::Domain { domain: 0, server: 0, seq };
-            writer.push(&batch(seq, &[(id, 0, &rows)]), Remember::All, delivery(seq));
+            put(&mut writer, &batch(seq, &[(id, 0, &rows)]), Remember::All);
             if seq % 64 == 0 {
                 std::thread::yield_now();
             }
@@ -175,4 +202,107 @@ fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
             assert!(reader.join().unwrap() > 0, "the reader found something");
         }
     });
+}
+
+#[test]
+fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
+    let (ring, mut writer) = Ring::new(RING_BYTES);
+    writer.started();
+    let made = batch(4, &[(MARIA, 0, &[11])]);
+    writer.push(&made, &[], 70);
+    let found = find(&ring, 11);
+    assert_eq!((found[0].done, found[0].wall_micros, found[0].offset), (false, 70, Offset::Unknown));
+    // Of another attempt, it comes again.
+    writer.started();
+    put(&mut writer, &made, Remember::All);
+    let found: Vec<_> = find(&ring, 11).iter().map(|found| (found.attempt, found.done)).collect();
+    assert_eq!(found, [(1, false), (2, true)]);
+}
+
+#[test]
+fn acknowledgements_in_any_order_complete_their_own_batches() {
+    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let made: Vec<Batch> = (0..3).map(|seq| batch(seq, &[(MARIA, 0, &[11])])).collect();
+    made.iter().for_each(|batch| writer.push(batch, &[], 70));
+    for seq in [2, 0] {
+        let places = [place(seq as i32, (50, 50), 1)];
+        let delivery = Delivery { bytes: 1, acked_wall_micros: 99, places: &places };
+        writer.complete(&made[seq], Remember::All, delivery);
+    }
+    let found: Vec<_> = find(&ring, 11).iter().map(|found| (found.done, found.partition)).collect();
+    assert_eq!(found, [(true, Some(0)), (false, None), (true, Some(2))]);
+}
+
+#[test]
+fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
+    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let mut made = batch(4, &[(MARIA, 0, &[11, 12, 13, 14, 15])]);
+    made.rows[2].op = Op::Delete;
+    made.counts[0] = [4, 0, 1, 0, 0];
+    made.filtered.push(limpid_model::Filtered { row: 0, rule: 9 });
+    let code = ALL_CODES[3];
+    writer.push(&made, &[(3, Fate::Parked(Some(code)))], 70);
+    // A deletion with its tombstone, and two others.
+    let places = [place(1, (100, 103), 4)];
+    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    let of = |number| find(&ring, number).pop().map(|found| (found.fate, found.op, found.offset));
+    assert_eq!(of(11), Some((Some(Fate::Filtered(9)), Op::Insert, Offset::Unknown)));
+    assert_eq!(of(12), Some((None, Op::Insert, Offset::At(100))));
+    assert_eq!(of(13), Some((None, Op::Delete, Offset::At(101))));
+    assert_eq!(of(14), Some((Some(Fate::Parked(Some(code))), Op::Insert, Offset::Unknown)));
+    assert_eq!(of(15), Some((None, Op::Insert, Offset::At(103))));
+}
+
+#[test]
+fn a_row_whose_table_went_to_several_partitions_is_given_none() {
+    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let made = batch(4, &[(MARIA, 0, &[11, 12])]);
+    writer.push(&made, &[], 70);
+    let places = [place(0, (5, 5), 1), place(1, (7, 7), 1)];
+    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    assert_eq!(find(&ring, 11)[0].partition, None);
+    assert_eq!(ring.find(TABLE + 1, h(11))[0].offset, Offset::Unknown, "a table without a place");
+}
+
+#[test]
+fn a_transaction_is_found_with_all_its_rows_over_several_batches() {
+    let (ring, mut writer) = Ring::new(RING_BYTES);
+    put(&mut writer, &batch(1, &[(MARIA, 0, &[1, 2])]), Remember::All);
+    let other = TxnId::Domain { domain: 1, server: 2, seq: 31 };
+    put(&mut writer, &batch(2, &[(MARIA, 2, &[3]), (other, 0, &[4])]), Remember::All);
+    let found: Vec<_> =
+        ring.find_txns(|id, _| id == MARIA).iter().map(|found| (found.ordinal, found.key_hash)).collect();
+    assert_eq!(found, [(0, h(1)), (1, h(2)), (2, h(3))]);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is tested")]
+fn a_full_ring_is_searched_within_a_second() {
+    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let mut number = 0;
+    while ring.tail.load(Ordering::Relaxed) == 0 {
+        let hashes: Vec<[u64; 1]> = (number..number + 100).map(|hash| [hash + 1]).collect();
+        let id = |hash: &[u64; 1]| TxnId::Domain { domain: 0, server: 1, seq: hash[0] };
+        let txns: Vec<(TxnId, u64, &[u64])> = hashes.iter().map(|hash| (id(hash), 0, &hash[..])).collect();
+        put(&mut writer, &batch(number / 100, &txns), Remember::All);
+        number += 100;
+    }
+    assert!(number > 300_000, "{number} transactions filled it");
+    let wanted = crate::trace::trace_id("shop", &format!("0-1-{number}"));
+    let by_trace = || {
+        ring.find_txns(|id, tag| {
+            let text = crate::trace::txn_text(id, tag.map(|tag| &**tag));
+            text.is_some_and(|text| crate::trace::trace_id("shop", &text) == wanted)
+        })
+    };
+    // The best of three, for a machine that others use too.
+    let took = (0..3).map(|_| {
+        let begun = std::time::Instant::now();
+        let found = (by_trace(), find(&ring, number));
+        assert_eq!((found.0.len(), &found.1), (1, &found.0));
+        begun.elapsed()
+    });
+    let best = took.min().unwrap();
+    println!("{number} transactions, by trace and by key: {best:?}");
+    assert!(best < std::time::Duration::from_secs(1), "{best:?}");
 }

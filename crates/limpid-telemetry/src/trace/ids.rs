@@ -1,0 +1,140 @@
+//! Ids that follow from what they name.
+//!
+//! Owns: trace ids of transactions, span ids of their stages and changes. Does not own: reading positions (each source's
+//! [`Positions`]).
+//!
+//! Invariant: `trace_id` is XXH3-128 of the pipeline's name, a zero byte and the transaction's id as its server prints
+//! it; `span_id` is XXH3-64 of the trace id's 16 bytes, the stage, a zero byte, and ordinal and attempt as 8 bytes
+//! each, most significant first. Neither is ever zero, which W3C's Trace Context forbids.
+
+use std::fmt;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use limpid_model::TxnId;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// One trace: one transaction of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceId(pub u128);
+
+impl TraceId {
+    /// The inverse of `Display`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_hexdigit();
+        let id = (text.len() == 32 && text.bytes().all(is_digit)).then(|| u128::from_str_radix(text, 16).ok());
+        id.flatten().filter(|id| *id != 0).map(Self)
+    }
+
+    /// A stage of one change: `ordinal` is the change's number in its transaction, `attempt` counts from 1.
+    pub fn span(self, stage: &str, ordinal: u64, attempt: u64) -> SpanId {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(&self.0.to_be_bytes());
+        bytes.extend_from_slice(stage.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&ordinal.to_be_bytes());
+        bytes.extend_from_slice(&attempt.to_be_bytes());
+        SpanId(xxh3_64(&bytes).max(1))
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// One span of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SpanId(pub u64);
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The trace of a transaction; `txn` as [`txn_text`] writes it.
+pub fn trace_id(pipeline: &str, txn: &str) -> TraceId {
+    let mut bytes = Vec::with_capacity(pipeline.len() + 1 + txn.len());
+    bytes.extend_from_slice(pipeline.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(txn.as_bytes());
+    TraceId(xxh3_128(&bytes).max(1))
+}
+
+/// A transaction as its server prints it: `0-1-57`, `uuid:57`, `uuid:tag:57`. `None` for one that has no name.
+pub fn txn_text(id: TxnId, tag: Option<&str>) -> Option<String> {
+    let mut text = String::with_capacity(64);
+    match id {
+        TxnId::Anonymous => return None,
+        TxnId::Domain { domain, server, seq } => {
+            let _ = write!(text, "{domain}-{server}-{seq}");
+        }
+        TxnId::Uuid { sid, gno, .. } => {
+            for (index, byte) in sid.iter().enumerate() {
+                if matches!(index, 4 | 6 | 8 | 10) {
+                    text.push('-');
+                }
+                let _ = write!(text, "{byte:02x}");
+            }
+            if let Some(tag) = tag.filter(|tag| !tag.is_empty()) {
+                text.push(':');
+                text.push_str(tag);
+            }
+            let _ = write!(text, ":{gno}");
+        }
+    }
+    Some(text)
+}
+
+/// A transaction with the text of its tag, which is empty for most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTxn {
+    pub id: TxnId,
+    pub tag: Arc<str>,
+}
+
+/// What a source knows of its positions' texts.
+pub trait Positions: Send + Sync {
+    /// The one transaction that a text names: its own id, or a position that ends with it or inside it. `None` where it
+    /// names none or several.
+    fn transaction(&self, text: &str) -> Option<NamedTxn>;
+    /// Whether everything of the transaction is at or below a position; `None` where that cannot be told.
+    fn covers(&self, position: &str, txn: &NamedTxn) -> Option<bool>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the C library of the algorithm's author, by Python's `xxhash`.
+    #[test]
+    fn ids_are_those_of_an_independent_implementation() {
+        let id = trace_id("shop", "0-1-57");
+        assert_eq!(id.to_string(), VECTOR_TRACE);
+        assert_eq!(TraceId::parse(VECTOR_TRACE), Some(id));
+        assert_eq!(id.span("Output", 3, 1).to_string(), VECTOR_SPAN);
+    }
+
+    const VECTOR_TRACE: &str = "df794541a22dd353a271e871198d6233";
+    const VECTOR_SPAN: &str = "204fc7ce46d9ef68";
+
+    #[test]
+    fn what_is_no_trace_id_is_none() {
+        for bad in ["", "0", &"0".repeat(32), &"g".repeat(32), &format!("+{}", "1".repeat(31)), &"1".repeat(33)] {
+            assert_eq!(TraceId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn transactions_are_written_as_their_servers_print_them() {
+        let sid = [0x3e, 0x11, 0xfa, 0x47, 0x71, 0xca, 0x11, 0xe1, 0x9e, 0x33, 0xc8, 0x0a, 0xa9, 0x42, 0x95, 0x62];
+        let uuid = TxnId::Uuid { sid, gno: 23, tag: 0 };
+        assert_eq!(txn_text(uuid, None).as_deref(), Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:23"));
+        assert_eq!(txn_text(uuid, Some("blue")).as_deref(), Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:blue:23"));
+        let domain = TxnId::Domain { domain: 1, server: 2, seq: 3 };
+        assert_eq!(txn_text(domain, None).as_deref(), Some("1-2-3"));
+        assert_eq!(txn_text(TxnId::Anonymous, None), None);
+    }
+}
