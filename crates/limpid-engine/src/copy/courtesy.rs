@@ -47,8 +47,11 @@ const DUTY_MIN: f64 = 0.01;
 /// A part of the time grows by no more than this from turn to turn: one lucky count must not let us loose.
 const GROWTH: f64 = 1.5;
 
-/// What a turn's counts weigh when the next turn's are added.
+/// What a turn's counts weigh when the next turn's are added: little where there are enough of them to tell a few percent, and
+/// much where there are not.
 const MEMORY: f64 = 0.7;
+const MEMORY_OF_FEW: f64 = 0.95;
+const ENOUGH: f64 = 2_000.0;
 
 /// What is aimed at, as a part of the bound: counts are not exact.
 const AIM: f64 = 0.8;
@@ -83,8 +86,9 @@ struct Counted {
 
 impl Counted {
     fn add(&mut self, statements: u64, nanos: u64) {
-        self.statements = self.statements * MEMORY + statements as f64;
-        self.seconds = self.seconds * MEMORY + nanos as f64 / SECOND as f64;
+        let memory = if self.statements >= ENOUGH { MEMORY } else { MEMORY_OF_FEW };
+        self.statements = self.statements * memory + statements as f64;
+        self.seconds = self.seconds * memory + nanos as f64 / SECOND as f64;
     }
 
     fn rate(&self) -> f64 {
@@ -127,6 +131,8 @@ pub(super) struct Courtesy {
     is_looked_at: bool,
     on: Counted,
     off: Counted,
+    /// Both, of this turn alone.
+    turn: Counted,
     duty: f64,
 }
 
@@ -135,8 +141,8 @@ impl Courtesy {
     pub(super) fn new(bound_percent: u8) -> Self {
         let state = if bound_percent >= 100 { State::Blind } else { State::Unknown(None) };
         let bound = f64::from(bound_percent) / 100.0;
-        let (on, off) = (Counted::default(), Counted::default());
-        Self { bound, state, under_way: 0, is_looked_at: false, on, off, duty: 1.0 }
+        let [on, off, turn] = [Counted::default(); 3];
+        Self { bound, state, under_way: 0, is_looked_at: false, on, off, turn, duty: 1.0 }
     }
 
     /// What to do now.
@@ -195,13 +201,13 @@ impl Courtesy {
             State::Alone { tried, .. } if now >= tried + TRY_EVERY => self.take_turns(1.0, look),
             State::Alone { tried, .. } => State::Alone { look, tried },
             State::Reading { from, .. } => {
-                let took = add(&mut self.on, from, look);
+                let took = add([&mut self.on, &mut self.turn], from, look);
                 let rest = (took as f64 * (1.0 - self.duty) / self.duty) as u64;
                 State::Settling { until: now + SETTLE, rest: rest.clamp(PART_MIN, REST_MAX) }
             }
             State::Settling { rest, .. } => State::Resting { from: look, until: now + rest },
             State::Resting { from, .. } => {
-                add(&mut self.off, from, look);
+                add([&mut self.off, &mut self.turn], from, look);
                 self.judge(look)
             }
         };
@@ -210,13 +216,13 @@ impl Courtesy {
     /// Begins with a rest, once what is being read is read: what others do without us is to be known first.
     fn take_turns(&mut self, duty: f64, look: Look) -> State {
         self.duty = duty;
-        (self.on, self.off) = (Counted::default(), Counted::default());
+        [self.on, self.off, self.turn] = [Counted::default(); 3];
         State::Reading { from: look, until: look.at }
     }
 
     /// A turn is over.
     fn judge(&mut self, look: Look) -> State {
-        if self.on.rate() < BUSY_RATE && self.off.rate() < BUSY_RATE {
+        if std::mem::take(&mut self.turn).rate() < BUSY_RATE {
             self.duty = 1.0;
             return State::Alone { look, tried: look.at };
         }
@@ -264,9 +270,11 @@ fn is_busy(from: Look, to: Look) -> bool {
 }
 
 /// Adds what lies between two looks; how long that was.
-fn add(to: &mut Counted, from: Look, look: Look) -> u64 {
+fn add(to: [&mut Counted; 2], from: Look, look: Look) -> u64 {
     let took = look.at.saturating_sub(from.at);
-    to.add(look.statements.saturating_sub(from.statements), took);
+    for counted in to {
+        counted.add(look.statements.saturating_sub(from.statements), took);
+    }
     took
 }
 

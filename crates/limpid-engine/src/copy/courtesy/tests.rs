@@ -143,5 +143,5 @@ fn nobody_begins_while_others_rest_and_the_count_waits_for_the_last_chunk() {
     site.pass(SETTLE, false);
     assert_eq!(courtesy.turn(site.now), Turn::Look);
     courtesy.looked(site.now, site.count());
-    assert_eq!(courtesy.turn(site.now), Turn::Wait(Duration::from_nanos(REST_MAX)), "a long turn, a long rest");
+    assert_eq!(courtesy.turn(site.now), Turn::Wait(Duration::from_nanos(9 * 2 * TURN)), "a long turn, a long rest");
 }
