@@ -31,6 +31,8 @@ pub enum Command {
     Plan(PlanArguments),
     /// Ask a running instance where its pipelines are
     Status(StatusArguments),
+    /// Watch a running instance live, in the terminal
+    Top(TopArguments),
     /// Look at, copy or rebuild a pipeline's state while it does not run
     State {
         #[command(subcommand)]
@@ -70,7 +72,7 @@ pub enum Command {
 
 /// Commands of the contract that come with later releases.
 pub const LATER_COMMANDS: &[&str] =
-    &["top", "tap", "verify", "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert"];
+    &["tap", "verify", "heal", "migrate", "monitor", "check", "alerts", "grafana", "debezium", "convert"];
 
 /// Options of the contract that come with later releases.
 pub const LATER_OPTIONS: &[&str] = &["--raw"];
@@ -179,6 +181,15 @@ pub struct StatusArguments {
     /// The form of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Form,
+}
+
+#[derive(Debug, Args)]
+pub struct TopArguments {
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+    /// How often to look
+    #[arg(long, default_value = "1", value_parser = seconds, value_name = "SECONDS")]
+    pub interval: Duration,
 }
 
 /// Which running instance, and how to reach it.

@@ -21,6 +21,7 @@ mod serve;
 mod snapshot;
 mod state;
 mod status;
+mod top;
 mod trace;
 mod validate;
 mod verdict;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         cli::Command::Doctor(arguments) => doctor::doctor(&arguments),
         cli::Command::Plan(arguments) => plan::plan(&arguments),
         cli::Command::Status(arguments) => status::status(&arguments),
+        cli::Command::Top(arguments) => top::top(&arguments),
         cli::Command::State { what } => state::state(&what),
         cli::Command::Pause(arguments) => snapshot::pause_or_resume(&arguments, "pause"),
         cli::Command::Resume(arguments) => snapshot::pause_or_resume(&arguments, "resume"),

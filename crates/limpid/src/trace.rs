@@ -56,6 +56,20 @@ fn show(document: &TraceDocument, arguments: &TraceArguments) -> Result<(), Faul
     Ok(())
 }
 
+/// The same for the live view, in lines.
+///
+/// # Errors
+/// What the instance says of it, or that nobody answers.
+pub fn lines(client: &Client, pipeline: &str, parameters: &[(&str, &str)]) -> Result<Vec<String>, Fault> {
+    let document = client.trace(pipeline, parameters)?;
+    let text: String = document.changes.iter().rev().map(text).collect();
+    Ok(if text.is_empty() {
+        vec!["nothing is known of it".to_owned()]
+    } else {
+        text.lines().map(str::to_owned).collect()
+    })
+}
+
 /// Tells of each change when it is new, and again when what became of it is. Ends with the process.
 fn watch(client: &Client, arguments: &TraceArguments) -> Result<(), Fault> {
     let clock = Clock::system();

@@ -101,6 +101,11 @@ impl Pipeline {
     }
 }
 
+/// The binary, for a command that is started in another way than these.
+pub fn program() -> &'static Path {
+    binary()
+}
+
 /// Starts any command of the binary.
 pub fn limpid(arguments: &[&str]) -> Result<Limpid> {
     let mut command = Command::new(binary());

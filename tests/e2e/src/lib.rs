@@ -16,9 +16,10 @@ mod proxy;
 pub mod servers;
 mod skew;
 mod small_disk;
+mod terminal;
 pub mod truth;
 
-pub use binary::{Ended, Limpid, Pipeline, call, limpid, wait_until};
+pub use binary::{Ended, Limpid, Pipeline, call, limpid, program, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_copied, check_exactly_once, check_nothing_lost, seen_in};
@@ -28,3 +29,4 @@ pub use proxy::{Proxy, Seeded, Trouble};
 pub use servers::Db;
 pub use skew::Skew;
 pub use small_disk::SmallDisk;
+pub use terminal::Terminal;
