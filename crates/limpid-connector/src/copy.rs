@@ -125,8 +125,8 @@ pub trait TableReader: Send {
     /// As [`TableReader::tables`].
     fn read_whole(&mut self, bytes_max: u64) -> Result<Option<Chunk>, Fault>;
 
-    /// Statements that others have had done at the server that is read from since it started; `None` where it does not tell.
-    /// Only differences count, so a server that starts anew may begin at 0.
+    /// A count of the statements that others have had done at the server that is read from; `None` where it does not tell.
+    /// Differences alone mean something, as wrapping numbers: a server that starts anew goes back, even below zero.
     ///
     /// # Errors
     /// As [`TableReader::tables`].

@@ -10,8 +10,9 @@ mod socket;
 mod statement;
 pub mod tls;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use limpid_model::{Component, Fault, FaultCode};
@@ -32,11 +33,18 @@ pub struct ConnectOptions {
     pub asked: Asked,
 }
 
-/// Counts the statements that a server was asked on all connections made from one [`ConnectOptions`] and its clones.
+/// Counts the statements that a server was asked on all connections that share it.
 #[derive(Clone, Debug, Default)]
 pub struct Asked(Arc<AtomicU64>);
 
 impl Asked {
+    /// The process's own for this server: pipelines beside each other are no others to one another.
+    pub fn of(host: &str, port: u16) -> Self {
+        static ALL: Mutex<BTreeMap<(String, u16), Asked>> = Mutex::new(BTreeMap::new());
+        let mut all = ALL.lock().expect("never held across a panic");
+        all.entry((host.to_owned(), port)).or_default().clone()
+    }
+
     /// So many so far.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

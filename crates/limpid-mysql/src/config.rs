@@ -68,7 +68,8 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
         let connect_timeout = Duration::from_secs(10);
         let connects = hosts.into_iter().map(|(host, port)| {
             let (user, password, tls) = (user.clone(), password.clone(), tls.clone());
-            ConnectOptions { host, port, user, password, tls, connect_timeout, asked: Asked::default() }
+            let asked = Asked::of(&host, port);
+            ConnectOptions { host, port, user, password, tls, connect_timeout, asked }
         });
         let snapshot_from = match keys.optional_url("snapshot-from") {
             None => None,
@@ -83,7 +84,8 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
                 let password = if own.is_some() { theirs } else { Some(password.clone()) };
                 let (user, tls) = (own.unwrap_or_else(|| user.clone()), tls.clone());
                 let (host, port, password) = (host.clone(), *port, password.unwrap_or_default());
-                Some(ConnectOptions { host, port, user, password, tls, connect_timeout, asked: Asked::default() })
+                let asked = Asked::of(&host, port);
+                Some(ConnectOptions { host, port, user, password, tls, connect_timeout, asked })
             }
         };
         let mut connects = connects.collect::<Vec<_>>().into_iter();

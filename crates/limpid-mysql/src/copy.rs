@@ -290,7 +290,7 @@ impl TableReader for MySqlTableReader {
         self.aside(|link| {
             let rows = link.ask("see how busy the server is", "SHOW GLOBAL STATUS LIKE 'Questions'")?;
             // This one is counted by both.
-            Ok(status_value(&rows).map(|all| all.saturating_sub(link.connect.asked.count())))
+            Ok(status_value(&rows).map(|all| all.wrapping_sub(link.connect.asked.count())))
         })
     }
 

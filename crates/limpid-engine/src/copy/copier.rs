@@ -11,7 +11,7 @@ use std::time::Duration;
 use limpid_connector::{ChunkAsk, Clock, KeyRange, Source, TableFound, TableReader};
 use limpid_model::{Component, Fault, FaultCode, FaultKind, TableName};
 
-use super::courtesy::{Courtesy, Turn};
+use super::courtesy::Turn;
 use super::plan::{ChunkId, Work};
 use super::touched::WindowId;
 use super::{CHUNK_BYTES, Copying, LOOK_UP, Offer, Standing};
@@ -82,7 +82,7 @@ impl CopierParts<'_> {
             Work::List => {
                 let found = reader.tables()?;
                 // The first of two looks: what others do is known by the time there is a chunk to read.
-                self.look(reader, |courtesy, now| courtesy.turn(now) == Turn::Look)?;
+                self.look(reader);
                 copying.check_predicates(&found)?;
                 let missing = copying.plan().listed(&found);
                 for table in missing {
@@ -134,7 +134,7 @@ impl CopierParts<'_> {
         };
         pass(Point::AfterChunk);
         drop(turn);
-        self.look(reader, Courtesy::is_due)?;
+        self.look(reader);
         let rest = copying.read(self.clock.nanos(), chunk.rows, chunk.took);
         copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
         copying.offer(Offer::Chunk { chunk, id, window });
@@ -220,21 +220,24 @@ impl CopierParts<'_> {
             match turn {
                 Turn::Read => return Ok(Some(Reading(copying))),
                 Turn::Wait(time) => drop(copying.stop.wait(time.min(LOOK_UP))),
-                Turn::Look => self.ask(reader)?,
+                Turn::Look => self.ask(reader),
             }
         }
     }
 
     /// Asks the source what others have had done, if it is time to.
-    fn look(&self, reader: &mut dyn TableReader, is_due: fn(&mut Courtesy, u64) -> bool) -> Result<(), Fault> {
-        let due = is_due(&mut self.copying.courtesy(), self.clock.nanos());
-        if due { self.ask(reader) } else { Ok(()) }
+    fn look(&self, reader: &mut dyn TableReader) {
+        let due = self.copying.courtesy().is_due(self.clock.nanos());
+        if due {
+            self.ask(reader);
+        }
     }
 
-    fn ask(&self, reader: &mut dyn TableReader) -> Result<(), Fault> {
-        let statements = reader.statements_of_others()?;
+    /// A source that cannot be asked is read as one that does not tell: a table is no worse for it, and what else is the
+    /// matter with the source is seen by whoever reads next.
+    fn ask(&self, reader: &mut dyn TableReader) {
+        let statements = reader.statements_of_others().unwrap_or(None);
         self.copying.courtesy().looked(self.clock.nanos(), statements);
-        Ok(())
     }
 
     /// Waits while the rate or the source's load says so; false: everybody leaves.

@@ -103,6 +103,13 @@ struct Look {
     statements: u64,
 }
 
+impl Look {
+    /// Statements between two looks; `None` where the count went back.
+    fn done_until(self, later: Look) -> Option<u64> {
+        u64::try_from(later.statements.wrapping_sub(self.statements) as i64).ok()
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Nothing is known, or one look only.
@@ -117,6 +124,18 @@ enum State {
     Resting { from: Look, until: u64 },
     /// The source does not tell, or nobody wants to know.
     Blind,
+}
+
+impl State {
+    /// The look that the next one is compared with.
+    fn from(self) -> Option<Look> {
+        match self {
+            State::Unknown(look) => look,
+            State::Alone { look, .. } => Some(look),
+            State::Reading { from, .. } | State::Resting { from, .. } => Some(from),
+            State::Settling { .. } | State::Blind => None,
+        }
+    }
 }
 
 /// Shared by the copiers of a pipeline.
@@ -166,12 +185,17 @@ impl Courtesy {
         Turn::Look
     }
 
-    /// True when the source should be asked now, though nobody wants to read: reading has just ended.
+    /// True when the source should be asked now, though nobody wants to read: nothing is known yet, or reading has just
+    /// ended. Whoever hears it asks.
     pub(super) fn is_due(&mut self, now: u64) -> bool {
-        let ended = matches!(self.state, State::Reading { until, .. } if now >= until && self.under_way == 0);
-        let due = ended && !self.is_looked_at;
-        self.is_looked_at |= due;
-        due
+        let due = match self.state {
+            State::Unknown(known) => known.is_none(),
+            State::Reading { until, .. } => now >= until && self.under_way == 0,
+            _ => false,
+        };
+        let is_ours = due && !self.is_looked_at;
+        self.is_looked_at |= is_ours;
+        is_ours
     }
 
     fn read(&mut self) -> Turn {
@@ -184,7 +208,7 @@ impl Courtesy {
         self.under_way = self.under_way.saturating_sub(1);
     }
 
-    /// Others have had so many statements done since the source started; `None`: it does not tell.
+    /// The count of others' statements stands there now; `None`: the source does not tell.
     pub(super) fn looked(&mut self, now: u64, statements: Option<u64>) {
         self.is_looked_at = false;
         let Some(statements) = statements else {
@@ -192,6 +216,11 @@ impl Courtesy {
             return;
         };
         let look = Look { at: now, statements };
+        if self.state.from().is_some_and(|from| from.done_until(look).is_none()) {
+            // The server started anew, and counts from 0.
+            self.state = State::Unknown(Some(look));
+            return;
+        }
         self.state = match self.state {
             State::Blind => State::Blind,
             State::Unknown(None) => State::Unknown(Some(look)),
@@ -264,7 +293,7 @@ impl Courtesy {
 }
 
 fn is_busy(from: Look, to: Look) -> bool {
-    let statements = to.statements.saturating_sub(from.statements);
+    let statements = from.done_until(to).unwrap_or(0);
     let seconds = to.at.saturating_sub(from.at) as f64 / SECOND as f64;
     statements > FEW && statements as f64 > BUSY_RATE * seconds
 }
@@ -273,7 +302,7 @@ fn is_busy(from: Look, to: Look) -> bool {
 fn add(to: [&mut Counted; 2], from: Look, look: Look) -> u64 {
     let took = look.at.saturating_sub(from.at);
     for counted in to {
-        counted.add(look.statements.saturating_sub(from.statements), took);
+        counted.add(from.done_until(look).unwrap_or(0), took);
     }
     took
 }

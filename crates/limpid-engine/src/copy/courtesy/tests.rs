@@ -29,7 +29,7 @@ impl Site {
     }
 
     fn count(&self) -> Option<u64> {
-        Some(self.statements as u64)
+        Some(self.statements as i64 as u64)
     }
 }
 
@@ -144,4 +144,31 @@ fn nobody_begins_while_others_rest_and_the_count_waits_for_the_last_chunk() {
     assert_eq!(courtesy.turn(site.now), Turn::Look);
     courtesy.looked(site.now, site.count());
     assert_eq!(courtesy.turn(site.now), Turn::Wait(Duration::from_nanos(9 * 2 * TURN)), "a long turn, a long rest");
+}
+
+/// A table asked for while another is read: whoever lists tables asks nobody to be waited for.
+#[test]
+fn whoever_lists_tables_leaves_no_chunk_under_way() {
+    let (mut courtesy, mut site) = (Courtesy::new(5), Site::new(5_000.0, 0.5));
+    assert!(courtesy.is_due(site.now) && !courtesy.is_due(site.now), "one asks");
+    courtesy.looked(site.now, site.count());
+    for _ in 0..20 {
+        copy(&mut courtesy, &mut site, 10 * MILLI, SECOND);
+        if courtesy.is_due(site.now) {
+            courtesy.looked(site.now, site.count());
+        }
+    }
+    let (duty, _) = copy(&mut courtesy, &mut site, 10 * MILLI, 20 * SECOND);
+    assert!(duty > 0.03, "reads for {duty} of the time");
+}
+
+#[test]
+fn a_server_that_started_anew_is_found_busy_again() {
+    let (mut courtesy, mut site) = (Courtesy::new(5), Site::new(5_000.0, 0.5));
+    copy(&mut courtesy, &mut site, 10 * MILLI, 10 * SECOND);
+    // Our own count stays, so the difference may go below zero.
+    site.statements = -500_000.0;
+    copy(&mut courtesy, &mut site, 10 * MILLI, 5 * SECOND);
+    let (duty, lost) = copy(&mut courtesy, &mut site, 10 * MILLI, 60 * SECOND);
+    assert!(lost < 0.055 && duty < 0.15, "{duty} {lost}");
 }
