@@ -57,7 +57,7 @@ fn mistakes_in_a_file_are_told_with_line_and_remedy() -> Result<()> {
 #[test]
 fn what_is_not_in_this_version_is_refused_by_name() -> Result<()> {
     for (name, text, word) in [
-        ("transforms", yaml(|s| s) + "transforms: [{ type: rename }]\n", "transforms"),
+        ("transforms", yaml(|s| s) + "transforms: [{ type: outbox }]\n", "outbox"),
         ("verify", yaml(|s| s) + "verify: { cycle: 24h }\n", "verify"),
         ("format", yaml(|s| s.sink("format: avro")), "format"),
     ] {
