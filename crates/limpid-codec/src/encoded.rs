@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use limpid_model::{Batch, Fault};
+use limpid_model::{Batch, Fault, Op};
 
 /// A run of bytes in [`EncodedBatch::bytes`]. `len` of `u32::MAX` stands for null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,31 @@ impl EncodedBatch {
         })
     }
 
+    /// The rows that were not rejected and have no record, in their order; none where nothing is encoded. Before anything
+    /// was sent.
+    pub fn rows_without_record(&self) -> Vec<u32> {
+        let (batch, passed) = (&self.batch, self.batch.rows_passed());
+        let count = |op: Op| batch.counts.iter().map(|counts| u64::from(counts[op as usize])).sum::<u64>();
+        // Only changes and deletions may have several records, so that the others' are counted.
+        let is_counted = count(Op::Update) + count(Op::Delete) == 0;
+        if self.topics.is_empty() || (is_counted && self.records.len() as u64 == passed) {
+            return Vec::new();
+        }
+        let distinct = self.records.chunk_by(|a, b| a.row == b.row).count() as u64;
+        if distinct == passed {
+            return Vec::new();
+        }
+        let mut with = self.records.iter().map(|record| record.row).peekable();
+        let mut rows = Vec::with_capacity(passed.saturating_sub(distinct) as usize);
+        for row in batch.runs().flatten().map(|row| row as u32) {
+            while with.next_if(|other| *other < row).is_some() {}
+            if with.peek() != Some(&row) {
+                rows.push(row);
+            }
+        }
+        rows
+    }
+
     /// Encoded bytes, of a receipt too.
     pub fn encoded_bytes(&self) -> u64 {
         self.bytes.len() as u64 + self.sent_bytes
@@ -138,4 +163,40 @@ pub trait Encode: Send {
 
     /// The JSON text form this format wants from the decoder.
     fn json_text(&self) -> JsonText;
+}
+
+#[cfg(test)]
+mod tests {
+    use limpid_model::{Filtered, RowHeader};
+
+    use super::*;
+
+    #[test]
+    fn rows_without_a_record_are_found_however_many_the_others_have() {
+        let check = |ops: &[Op], filtered: &[u32], records: &[u32], expected: &[u32]| {
+            let mut encoded = EncodedBatch { topics: vec![None], ..EncodedBatch::default() };
+            let mut counts = [0; Op::COUNT];
+            for op in ops {
+                counts[*op as usize] += 1;
+                let (event, row_in_event, txn, before, after) = (0, 0, 0, 0, 0);
+                let row = RowHeader { key_hash: 0, event, row_in_event, txn, before, after, table: 0, op: *op };
+                encoded.batch.rows.push(row);
+            }
+            encoded.batch.counts.push(counts);
+            encoded.batch.filtered.extend(filtered.iter().map(|row| Filtered { row: *row, rule: 0 }));
+            encoded.records.extend(records.iter().map(|row| RecordSpan {
+                key: Span::NULL,
+                value: Span::NULL,
+                headers: (0, 0),
+                table: 0,
+                row: *row,
+            }));
+            assert_eq!(encoded.rows_without_record(), expected, "{ops:?} {filtered:?} {records:?}");
+        };
+        check(&[Op::Insert, Op::Insert], &[], &[0, 1], &[]);
+        check(&[Op::Insert, Op::Insert, Op::Insert], &[1], &[2], &[0]);
+        check(&[Op::Delete, Op::Insert], &[], &[0, 0], &[1]);
+        check(&[Op::Insert, Op::Delete, Op::Update, Op::Read], &[0], &[1, 1, 3], &[2]);
+        check(&[Op::Read, Op::Read], &[], &[], &[0, 1]);
+    }
 }

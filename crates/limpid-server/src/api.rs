@@ -325,6 +325,8 @@ pub struct TraceChange {
     pub outcome: String,
     /// What it waits for now.
     pub waits_for: Option<String>,
+    /// What the outcome leaves open.
+    pub note: Option<String>,
     /// The rule that rejected it.
     pub rule: Option<String>,
     pub error_code: Option<String>,

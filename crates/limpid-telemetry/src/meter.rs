@@ -49,11 +49,13 @@ pub struct MeterOptions {
     pub tables_max: usize,
     /// Memory for recent rows.
     pub ring_bytes: usize,
+    /// A deletion has two records.
+    pub tombstones: bool,
 }
 
 impl Default for MeterOptions {
     fn default() -> Self {
-        Self { tables_max: 200, ring_bytes: RING_BYTES }
+        Self { tables_max: 200, ring_bytes: RING_BYTES, tombstones: true }
     }
 }
 
@@ -122,7 +124,7 @@ impl PipelineMeter {
     /// Binds what exists from the start.
     pub fn new(registry: &Arc<Registry>, pipeline: &PipelineName, options: MeterOptions) -> Self {
         let name = pipeline.as_str();
-        let (ring, writer) = Ring::new(options.ring_bytes);
+        let (ring, writer) = Ring::new(options.ring_bytes, options.tombstones);
         let (freshness, blocked) = (Arc::new(Freshness::default()), Arc::new(Nanos::default()));
         let clock = SourceClock::new(registry, name);
         registry.sampled(&names_of::FRESHNESS, &[name], Arc::clone(&freshness) as _);

@@ -27,7 +27,7 @@ use crate::instruments::Counter;
 use crate::moment::Moment;
 use crate::registry::Sampled;
 pub use frame::Fate;
-use frame::{HEADER_WORDS, Header, STATE_WORD};
+use frame::{COMPLETING, HEADER_WORDS, Header, STATE_WORD};
 pub use look::{Found, Offset};
 pub use writer::RingWriter;
 pub(crate) use writer::{Delivery, PlaceOf, Remember};
@@ -37,6 +37,9 @@ pub(crate) const RING_BYTES: usize = 16 * 1024 * 1024;
 
 /// Made when first reached, so that an idle pipeline holds none of it.
 const SEGMENT_WORDS: usize = 128 * 1024;
+
+/// A frame is completed within some hundred nanoseconds, unless its writer loses the processor.
+const HEADER_READS_MAX: usize = 1000;
 
 /// Distinct servers (with tags) that transactions come from; beyond that they are remembered as anonymous.
 const ORIGINS_MAX: usize = 4096;
@@ -62,11 +65,13 @@ pub struct Ring {
     origins: Mutex<Vec<Origin>>,
     /// Batches too large to be remembered.
     skipped: Counter,
+    /// A deletion has two records.
+    tombstones: bool,
 }
 
 impl Ring {
     /// A ring of so many bytes, and the one who may write to it.
-    pub fn new(bytes: usize) -> (Arc<Ring>, RingWriter) {
+    pub fn new(bytes: usize, tombstones: bool) -> (Arc<Ring>, RingWriter) {
         let segment_words = SEGMENT_WORDS.min((bytes / 8).max(HEADER_WORDS));
         let segments = (bytes / 8 / segment_words).max(1);
         let ring = Arc::new(Ring {
@@ -77,6 +82,7 @@ impl Ring {
             tail: AtomicU64::new(0),
             origins: Mutex::default(),
             skipped: Counter::default(),
+            tombstones,
         });
         let writer = RingWriter::new(Arc::clone(&ring));
         (ring, writer)
@@ -109,11 +115,22 @@ impl Ring {
         (tail > at).then_some(tail)
     }
 
-    /// The state is read first: of a frame that is done, everything else is as it stays.
+    /// The state is read first: of a frame that is done, everything else is as it stays. One that was completed while it
+    /// was read is read again; a writer that is held up in between is not waited for for ever.
     fn header(&self, at: u64) -> Header {
-        let state = self.run(at + STATE_WORD as u64, 1)[0].load(Ordering::Acquire);
-        let mut words = self.words_at(at);
-        words[STATE_WORD] = state;
+        let state_at = |order| self.run(at + STATE_WORD as u64, 1)[0].load(order);
+        let mut words = [0; HEADER_WORDS];
+        for _ in 0..HEADER_READS_MAX {
+            let state = state_at(Ordering::Acquire);
+            words = self.words_at(at);
+            words[STATE_WORD] = state;
+            // Pairs with the writer's fence between marking the frame and completing it.
+            fence(Ordering::Acquire);
+            if state & COMPLETING == 0 && state_at(Ordering::Relaxed) == state {
+                break;
+            }
+            std::thread::yield_now();
+        }
         Header::read(&words)
     }
 

@@ -62,14 +62,11 @@ impl Unfit {
 impl Compiled {
     pub(crate) fn new(rules: &[Rule], schema: &Arc<TableSchema>) -> Self {
         let name = schema.name.to_string();
-        let rejects = std::array::from_fn(|op| {
-            let first = rules.iter().position(|rule| rule.rejects(&name, |operations| operations.rows[op]));
-            first.map(|rule| rule as u16)
-        });
+        let rejects = rejects(rules, &name);
         let schema = Arc::clone(schema);
-        // Of a table that nothing is shown of, nothing needs to fit.
+        // Of a table that nothing is shown of, nothing needs to fit, and it claims no topic.
         if rejects.iter().all(Option::is_some) {
-            return Self { schema, rejects, shown: Shown::AsIs, masks: Vec::new(), fault: None };
+            return Self { schema, rejects, shown: Shown::Withheld, masks: Vec::new(), fault: None };
         }
         let mut view = View::new(&schema);
         let applied = rules.iter().filter(|rule| rule.is_of(&name)).try_for_each(|rule| view.apply(rule));
@@ -78,6 +75,19 @@ impl Compiled {
             Err(unfit) => Self { schema, rejects, shown: Shown::Withheld, masks: Vec::new(), fault: Some(unfit) },
         }
     }
+}
+
+/// By operation, the first rule that rejects it.
+fn rejects(rules: &[Rule], name: &str) -> [Option<u16>; Op::COUNT] {
+    std::array::from_fn(|op| {
+        let first = rules.iter().position(|rule| rule.rejects(name, |operations| operations.rows[op]));
+        first.map(|rule| rule as u16)
+    })
+}
+
+/// Whether no row of a table passes, whatever it is.
+pub(crate) fn is_rejected(rules: &[Rule], name: &TableName) -> bool {
+    rejects(rules, &name.to_string()).iter().all(Option::is_some)
 }
 
 /// Where the rows of a table go, whatever its columns are.

@@ -78,7 +78,7 @@ const MASK: &[Key] = &[
     Key::text("text").doc("Of redact: what a text becomes; left out, ***."),
     Key::uint("first", 0, SEEN_MAX).doc("Of partial: so many characters are seen at the beginning."),
     Key::uint("last", 0, SEEN_MAX).doc("Of partial: so many characters are seen at the end."),
-    Key::text("fill").doc("Of partial: the character in the place of the others; left out, *."),
+    Key::text("fill").doc("Of partial: the ASCII character in the place of the others; left out, *."),
     MISSING,
 ];
 
@@ -283,8 +283,9 @@ fn partial(keys: &Reader<'_>) -> Option<Mask> {
     let seen = |name: &str| keys.optional_uint(name).unwrap_or(0) as usize;
     let fill = keys.optional_text("fill").unwrap_or_else(|| "*".to_owned());
     let mut letters = fill.chars();
-    let (Some(fill), None) = (letters.next(), letters.next()) else {
-        return keys.refuse("fill", Complaint::bad_value("is more than one character"));
+    // A longer one would make values longer than they are at the source.
+    let (Some(fill @ ' '..='~'), None) = (letters.next(), letters.next()) else {
+        return keys.refuse("fill", Complaint::bad_value("is not one printable ASCII character"));
     };
     let (first, last) = (seen("first"), seen("last"));
     if first + last == 0 {

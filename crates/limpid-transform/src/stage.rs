@@ -11,9 +11,12 @@ use limpid_config::{ConfigFault, TransformSpec};
 use limpid_connector::{Transform, TransformTally, Transforms};
 use limpid_model::{Batch, Shown, TableName, TableSchema, Target};
 
-use crate::compile::{Compiled, target};
+use crate::compile::{Compiled, is_rejected, target};
 use crate::config;
-use crate::rule::Rule;
+use crate::rule::{Action, Rule};
+
+/// Room for a masked value that is kept from one batch to the next.
+const SCRATCH_MAX: usize = 1024 * 1024;
 
 /// So many table versions are kept resolved before starting afresh, as the encoders keep theirs.
 const VERSIONS_MAX: usize = 4096;
@@ -42,6 +45,18 @@ impl Stage {
     /// Where the rows of a table go.
     pub fn target(&self, table: &TableName) -> Target {
         target(&self.rules, table)
+    }
+
+    /// Whether every row of a table is rejected, so that it goes nowhere.
+    pub fn is_rejected(&self, table: &TableName) -> bool {
+        is_rejected(&self.rules, table)
+    }
+
+    /// The rules that are to hide columns and speak of none of these tables.
+    pub fn idle(&self, tables: &[TableName]) -> Vec<Arc<str>> {
+        let hides = |rule: &&Rule| matches!(rule.action, Action::Mask { .. } | Action::DropColumns(_));
+        let is_idle = |rule: &&Rule| !tables.iter().any(|table| rule.is_of(&table.to_string()));
+        self.rules.iter().filter(hides).filter(is_idle).map(|rule| Arc::clone(&rule.name)).collect()
     }
 }
 
@@ -85,6 +100,9 @@ impl Transform for Worker {
         }
         if needs.masks {
             self.mask(batch);
+            if self.scratch.capacity() > SCRATCH_MAX {
+                self.scratch = Vec::new();
+            }
         }
         if needs.shows {
             batch.shown.extend(self.here.iter().map(|compiled| compiled.shown.clone()));

@@ -94,6 +94,11 @@ impl Observer for Told {
             self.telemetry.meter.submitted(0, batch.batch.rows_passed());
         }
         if !batch.batch.rows.is_empty() {
+            let without = batch.rows_without_record();
+            if !without.is_empty() {
+                let fates: Vec<(u32, Fate)> = without.into_iter().map(|row| (row, Fate::NoRecord)).collect();
+                self.telemetry.meter.kept(&fates);
+            }
             self.telemetry.meter.handed_in(&batch.batch, moment(&self.clock));
         }
     }

@@ -75,6 +75,8 @@ struct Plan {
     /// Other tables or columns are captured than before.
     reselected: bool,
     tables: Vec<Planned>,
+    /// Rules that are to hide columns and match none of the tables.
+    idle_rules: Vec<String>,
     chunk_rows: u32,
     parallel: usize,
 }
@@ -125,6 +127,7 @@ fn made(spec: &PipelineSpec, data_dir: &Path) -> Result<Plan, Unmade> {
         recounted: false,
         reselected: false,
         tables: Vec::new(),
+        idle_rules: registry::idle_rules(spec, &names)?,
         chunk_rows: spec.source.snapshot.chunk_rows,
         parallel: spec.source.snapshot.parallel,
     };

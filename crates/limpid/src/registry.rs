@@ -144,13 +144,20 @@ pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, Stri
     let source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), JsonText::Server)?;
     let asked = limpid_mysql::doctor::examine(&source, clock);
     let mut findings = asked.findings;
+    // Empty where the server could not be asked.
+    if !asked.tables.is_empty() {
+        findings.extend(idle_rules(spec, &asked.tables)?.iter().map(|rule| {
+            let sentence = format!("the rule {rule} matches none of the tables captured: it hides nothing");
+            Finding::warn("transforms.idle", sentence, "mend its match.table: schema.table, as the source names them")
+        }));
+    }
     match spec.sink.kind {
         "kafka" => {
             let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
             let refused =
                 |error| vec![spec.sink.section.fault("topic", Complaint::bad_value(format!("is refused: {error}")))];
             let template = codec::TopicTemplate::parse(&topic).map_err(refused)?;
-            let resolved = topics_of(spec, template, &asked.tables)?.into_iter();
+            let resolved = topics_of(spec, template, &asked.tables)?.into_iter().flatten();
             let (topics, bad): (Vec<_>, Vec<_>) = resolved.partition(Result::is_ok);
             findings.extend(
                 bad.into_iter().filter_map(Result::err).map(|fault| Finding::of_fault("sink.topic-names", &fault)),
@@ -184,7 +191,7 @@ pub fn skips_operations(spec: &PipelineSpec) -> bool {
 /// Where a table's records would go.
 #[derive(Debug)]
 pub struct Destination {
-    /// A topic; `None` for a sink that has no such thing.
+    /// A topic; `None` for a sink that has no such thing, and for a table of which every row is rejected.
     pub topic: Option<Result<String, Fault>>,
     /// Whether it is there; `None` where nobody can tell.
     pub is_there: Option<bool>,
@@ -201,26 +208,37 @@ pub fn destinations(spec: &PipelineSpec, tables: &[TableName], clock: &Clock) ->
     let (options, topic) = limpid_kafka::config::read(&spec.sink.section)?;
     let refused = |error| vec![spec.sink.section.fault("topic", Complaint::bad_value(format!("is refused: {error}")))];
     let topics = topics_of(spec, codec::TopicTemplate::parse(&topic).map_err(refused)?, tables)?;
-    let legal: Vec<String> = topics.iter().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
+    let legal: Vec<String> = topics.iter().flatten().filter_map(|topic| topic.as_ref().ok().cloned()).collect();
     let there = limpid_kafka::doctor::are_there(&options, spec.name.as_str(), &legal, clock);
     let mut there = there.map_err(Unmade::Fault)?.into_iter();
-    let of = |topic: Result<String, Fault>| {
-        let is_there = if topic.is_ok() { there.next().flatten() } else { None };
-        Destination { topic: Some(topic), is_there }
+    let of = |topic: Option<Result<String, Fault>>| {
+        let is_there = if matches!(topic, Some(Ok(_))) { there.next().flatten() } else { None };
+        Destination { topic, is_there }
     };
     Ok(topics.into_iter().map(of).collect())
 }
 
-/// The topics of these tables, as the transforms send them.
+/// The rules of a file that are to hide columns and match none of the tables captured.
+///
+/// # Errors
+/// What the transforms find wrong with the file.
+pub fn idle_rules(spec: &PipelineSpec, tables: &[TableName]) -> Result<Vec<String>, Vec<ConfigFault>> {
+    let stage = Stage::new(&spec.transforms)?;
+    let rules = stage.map_or(Vec::new(), |stage| stage.idle(tables));
+    Ok(rules.iter().map(|rule| rule.to_string()).collect())
+}
+
+/// The topics of these tables, as the transforms send them; `None` for a table of which every row is rejected.
 fn topics_of(
     spec: &PipelineSpec,
     template: codec::TopicTemplate,
     tables: &[TableName],
-) -> Result<Vec<Result<String, Fault>>, Vec<ConfigFault>> {
+) -> Result<Vec<Option<Result<String, Fault>>>, Vec<ConfigFault>> {
     let (registry, stage) = (codec::TopicRegistry::new(template), Stage::new(&spec.transforms)?);
     let target = |table: &TableName| stage.as_ref().map_or_else(|| Target::of(table), |stage| stage.target(table));
     let topic = |table| registry.resolve(&spec.name, table, &target(table)).map(|topic| topic.to_string());
-    Ok(tables.iter().map(topic).collect())
+    let passes = |table: &TableName| stage.as_ref().is_none_or(|stage| !stage.is_rejected(table));
+    Ok(tables.iter().map(|table| passes(table).then(|| topic(table))).collect())
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.

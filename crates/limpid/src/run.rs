@@ -178,7 +178,9 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         // Counted all the same, for the API, but rendered nowhere.
         false => Arc::new(Registry::new(BUILD)),
     };
-    let meter = Arc::new(PipelineMeter::new(&registry, &spec.name, MeterOptions::default()));
+    let tombstones = spec.sink.format.as_ref().is_some_and(|format| format.tombstones);
+    let options = MeterOptions { tombstones, ..MeterOptions::default() };
+    let meter = Arc::new(PipelineMeter::new(&registry, &spec.name, options));
     if let Some(transforms) = &made.transforms {
         meter.rules(transforms.rules());
     }

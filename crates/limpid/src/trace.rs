@@ -132,6 +132,9 @@ fn text(change: &TraceChange) -> String {
     let ordinal = change.ordinal.map_or(String::new(), |ordinal| format!(" row {ordinal}"));
     let operation = change.operation.as_deref().unwrap_or("change");
     let _ = writeln!(out, "{operation} {}{ordinal}: {}", dash(&change.position), outcome(change));
+    if let Some(note) = &change.note {
+        let _ = writeln!(out, "  note       {note}");
+    }
     let _ = writeln!(out, "  trace      {}", dash(&change.trace_id));
     if let Some(target) = &change.target {
         let _ = writeln!(out, "  target     {}", place(target));

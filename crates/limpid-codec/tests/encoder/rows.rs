@@ -10,7 +10,7 @@ use limpid_codec::{
     BigintUnsignedHandling, BinaryHandling, Compat, Connector, DebeziumOptions, DecimalHandling, MessageKey,
     SkippedOperations, TimePrecision, TinyInt1,
 };
-use limpid_model::{Cell, CellKind, CommitTime, FaultCode, LogicalType, Op, TxnId};
+use limpid_model::{Cell, CellKind, CommitTime, FaultCode, LogicalType, Op, Shown, TxnId};
 
 const TIMES: &str = "\"ts_ms\":1700000000123,\"ts_us\":1700000000123456,\"ts_ns\":1700000000123456000}";
 
@@ -261,6 +261,20 @@ fn tables_whose_topics_collide_are_faults_and_have_no_records() {
         assert_eq!(got.tally.table_faults[0].1.code(), FaultCode::TopicCollision);
         assert!(got.out.records.is_empty() && got.out.topics == [None]);
     }
+}
+
+#[test]
+fn a_table_that_nothing_is_shown_of_claims_no_topic() {
+    let other = table("t$", 2, vec![column("id", int(), false)], &[0]);
+    let same = table("t#", 3, vec![column("id", int(), false)], &[0]);
+    let build = |schema| Builder::new().table(schema).maria_txn(1).event(1).row(Op::Insert, &[], &[Val::Int(1)]);
+    let mut encoder = encoder(options());
+    let mut hidden = build(&other);
+    hidden.batch.shown.push(Shown::Withheld);
+    let withheld = encode(&mut encoder, hidden);
+    assert!(withheld.tally.table_faults.is_empty() && withheld.out.records.is_empty());
+    let got = encode(&mut encoder, build(&same));
+    assert_eq!((got.tally.table_faults.len(), got.out.records.len()), (0, 1));
 }
 
 /// Encodes one value of one column; `changed` turns the options.

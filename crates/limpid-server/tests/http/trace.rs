@@ -49,6 +49,16 @@ fn what_is_not_remembered_is_derived_or_evicted() {
 }
 
 #[test]
+fn a_position_that_is_passed_tells_nothing_of_a_row_where_a_table_is_halted() {
+    let desk = desk(&[("shop", Fate::HaltsTable)]);
+    let document = get(desk.address(), "/api/v1/pipelines/shop/trace?position=0-1-6").json();
+    let change = &document["changes"][0];
+    assert_eq!((&change["outcome"], &change["stages"][0]["name"]), (&Value::from("evicted"), &Value::from("saved")));
+    assert!(change["note"].is_string());
+    desk.end();
+}
+
+#[test]
 fn a_wrong_question_has_a_code_and_repeats_no_key() {
     let desk = desk(&[("shop", Fate::Runs)]);
     for (query, status, code) in [

@@ -5,7 +5,7 @@
 //!
 //! Invariant: freshness moves only when no earlier batch is still out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use limpid_model::{Batch, Op};
@@ -124,9 +124,10 @@ impl Output {
         self.kept.clear();
     }
 
-    /// Rows of the batch that is handed to the sink next go no further.
+    /// Rows of the batch that is handed to the sink next go no further. What was said first of a row stands.
     pub(super) fn kept(&mut self, rows: &[(u32, Fate)]) {
-        self.kept.extend_from_slice(rows);
+        let known: HashSet<u32> = self.kept.iter().map(|(row, _)| *row).collect();
+        self.kept.extend(rows.iter().filter(|(row, _)| !known.contains(row)));
     }
 
     /// Puts a batch that is handed to the sink into the ring.

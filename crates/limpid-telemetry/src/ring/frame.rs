@@ -19,6 +19,8 @@ pub(super) const STATE_WORD: usize = 14;
 
 const DONE: u64 = 1 << 32;
 const PLACES_LOST: u64 = 1 << 33;
+/// Stands in the state while a frame is completed: its other words are of two times.
+pub(super) const COMPLETING: u64 = 1 << 34;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Header {
@@ -170,6 +172,9 @@ pub enum Fate {
     DeadLetter(Option<FaultCode>),
     /// Its table was halted at it or before it.
     Withheld(Option<FaultCode>),
+    /// Nothing was sent of it: it was done before a restart, is overtaken by the stream while its table is copied, or
+    /// is of an operation that is skipped.
+    NoRecord,
 }
 
 /// A row of a batch, by its index, and its fate: 8 bytes.
@@ -183,6 +188,7 @@ pub(super) fn exception(row: u32, fate: Fate) -> u64 {
         Fate::Parked(code) => (2, of_code(code)),
         Fate::DeadLetter(code) => (3, of_code(code)),
         Fate::Withheld(code) => (4, of_code(code)),
+        Fate::NoRecord => (5, 0),
     };
     u64::from(row) | kind << 32 | detail << 40
 }
@@ -196,6 +202,7 @@ pub(super) fn read_exception(word: u64) -> (u32, Option<Fate>) {
         2 => Some(Fate::Parked(code())),
         3 => Some(Fate::DeadLetter(code())),
         4 => Some(Fate::Withheld(code())),
+        5 => Some(Fate::NoRecord),
         _ => None,
     };
     (word as u32, fate)
@@ -231,6 +238,7 @@ mod tests {
         for fate in [
             Fate::Filtered(u16::MAX),
             Fate::Parked(None),
+            Fate::NoRecord,
             Fate::Withheld(Some(FaultCode::RowUnencodable)),
             Fate::Parked(Some(FaultCode::RowUnencodable)),
             Fate::DeadLetter(Some(ALL_CODES[ALL_CODES.len() - 1])),

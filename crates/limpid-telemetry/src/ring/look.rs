@@ -235,31 +235,30 @@ impl Frame<'_> {
         if first < 0 {
             return Offset::Unknown;
         }
-        if first == last {
-            return Offset::At(first);
+        if self.header.tables != 1 {
+            // Rows do not say whose they are. Those without a record say so, and this one does not: a single record of its
+            // table is its own.
+            return if place.records == 1 && first == last { Offset::At(first) } else { Offset::Within(first, last) };
         }
         let is_gapless = last - first + 1 == i64::from(place.records);
-        if self.header.tables != 1 || !is_gapless {
+        if !is_gapless {
             return Offset::Within(first, last);
         }
         let (mut all, mut deleted, mut before, mut deleted_before) = (0i64, 0i64, 0i64, 0i64);
         for index in 0..u64::from(self.header.rows) {
             let is_there = !matches!(fates.get(&(index as u32)), Some(Some(_)));
             let Some(op) = op_of(self.row(index)).filter(|_| is_there) else { continue };
-            // A truncate has a record or has none, as the pipeline's file says.
-            if op == Op::Truncate {
-                return Offset::Within(first, last);
-            }
             let is_deletion = i64::from(op == Op::Delete);
             (all, deleted) = (all + 1, deleted + is_deletion);
             if index < row {
                 (before, deleted_before) = (before + 1, deleted_before + is_deletion);
             }
         }
-        match i64::from(place.records) {
-            records if records == all => Offset::At(first + before),
-            records if records == all + deleted => Offset::At(first + before + deleted_before),
-            _ => Offset::Within(first, last),
+        // A change of a key has more than one, and so nothing makes up for them: all rows have at least as many as here.
+        let of_deletions = i64::from(self.ring.tombstones);
+        match i64::from(place.records) == all + of_deletions * deleted {
+            true => Offset::At(first + before + of_deletions * deleted_before),
+            false => Offset::Within(first, last),
         }
     }
 

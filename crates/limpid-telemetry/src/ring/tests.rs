@@ -60,7 +60,7 @@ const MARIA: TxnId = TxnId::Domain { domain: 1, server: 2, seq: 30 };
 
 #[test]
 fn a_row_is_found_with_its_place_in_its_transaction() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let tagged = TxnId::Uuid { sid: [7; 16], gno: 9, tag: 1 };
     let mut made = batch(4, &[(MARIA, 1000, &[11, 12]), (TxnId::Anonymous, 0, &[]), (tagged, 0, &[13, 11])]);
     made.tags.push("blue".into());
@@ -79,7 +79,7 @@ fn a_row_is_found_with_its_place_in_its_transaction() {
 
 #[test]
 fn a_row_of_a_halted_table_is_not_called_delivered_and_moves_no_ordinal() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let mut made = batch(4, &[(MARIA, 0, &[11, 12, 13])]);
     made.rows[1].table = 1;
     put(&mut writer, &made, Remember::Tables(&[true, false]));
@@ -89,14 +89,14 @@ fn a_row_of_a_halted_table_is_not_called_delivered_and_moves_no_ordinal() {
 
 #[test]
 fn an_empty_ring_reaches_nowhere_and_a_batch_without_rows_leaves_it_so() {
-    let (ring, mut writer) = Ring::new(4096);
+    let (ring, mut writer) = Ring::new(4096, true);
     put(&mut writer, &batch(1, &[]), Remember::All);
     assert_eq!((ring.reach_seconds(5), find(&ring, 0)), (None, vec![]));
 }
 
 #[test]
 fn a_batch_larger_than_the_ring_is_counted_and_spoils_nothing() {
-    let (ring, mut writer) = Ring::new(1024);
+    let (ring, mut writer) = Ring::new(1024, true);
     put(&mut writer, &batch(1, &[(MARIA, 0, &[5])]), Remember::All);
     put(&mut writer, &batch(2, &[(MARIA, 0, &[6; 200])]), Remember::All);
     assert_eq!((ring.skipped(), find(&ring, 6).len(), find(&ring, 5).len()), (1, 0, 1));
@@ -104,7 +104,7 @@ fn a_batch_larger_than_the_ring_is_counted_and_spoils_nothing() {
 
 #[test]
 fn a_hot_key_gives_its_newest_rows_only() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     for seq in 0..10 {
         put(&mut writer, &batch(seq, &[(MARIA, 0, &[1; 100])]), Remember::All);
     }
@@ -115,7 +115,7 @@ fn a_hot_key_gives_its_newest_rows_only() {
 
 #[test]
 fn reach_is_the_age_of_the_oldest_batch_kept() {
-    let (ring, mut writer) = Ring::new(1024);
+    let (ring, mut writer) = Ring::new(1024, true);
     // 128 words: five frames of 25 fit, a sixth does not.
     for seq in 1..=9 {
         put(&mut writer, &batch(seq, &[(MARIA, 0, &[seq])]), Remember::All);
@@ -128,7 +128,7 @@ fn reach_is_the_age_of_the_oldest_batch_kept() {
 proptest! {
     #[test]
     fn whatever_was_written_last_is_remembered_whole(sizes in prop::collection::vec((1usize..30, 1usize..4), 1..60)) {
-        let (ring, mut writer) = Ring::new(2048);
+        let (ring, mut writer) = Ring::new(2048, true);
         let mut kept: Vec<(u64, usize)> = Vec::new();
         let mut words = 0;
         for (seq, (rows, txns)) in sizes.iter().enumerate() {
@@ -163,7 +163,7 @@ proptest! {
 
 #[test]
 fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
-    let (ring, mut writer) = Ring::new(4096);
+    let (ring, mut writer) = Ring::new(4096, true);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2)
@@ -206,7 +206,7 @@ fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
 
 #[test]
 fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     writer.started();
     let made = batch(4, &[(MARIA, 0, &[11])]);
     writer.push(&made, &[], 70);
@@ -221,7 +221,7 @@ fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
 
 #[test]
 fn acknowledgements_in_any_order_complete_their_own_batches() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made: Vec<Batch> = (0..3).map(|seq| batch(seq, &[(MARIA, 0, &[11])])).collect();
     made.iter().for_each(|batch| writer.push(batch, &[], 70));
     for seq in [2, 0] {
@@ -235,7 +235,7 @@ fn acknowledgements_in_any_order_complete_their_own_batches() {
 
 #[test]
 fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let mut made = batch(4, &[(MARIA, 0, &[11, 12, 13, 14, 15])]);
     made.rows[2].op = Op::Delete;
     made.counts[0] = [4, 0, 1, 0, 0];
@@ -254,8 +254,48 @@ fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
 }
 
 #[test]
+fn rows_without_a_record_are_told_and_not_counted() {
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
+    let made = batch(4, &[(MARIA, 0, &[11, 12, 13])]);
+    writer.push(&made, &[(0, Fate::NoRecord)], 70);
+    let places = [place(1, (100, 101), 2)];
+    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    let of = |number| find(&ring, number).pop().map(|found| (found.fate, found.offset));
+    assert_eq!(of(11), Some((Some(Fate::NoRecord), Offset::Unknown)));
+    assert_eq!((of(12), of(13)), (Some((None, Offset::At(100))), Some((None, Offset::At(101)))));
+}
+
+#[test]
+fn a_single_record_of_several_rows_is_nobodys_for_sure() {
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
+    let made = batch(4, &[(MARIA, 0, &[11, 12])]);
+    writer.push(&made, &[], 70);
+    let places = [place(1, (5, 5), 1)];
+    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    assert_eq!(find(&ring, 11)[0].offset, Offset::Within(5, 5));
+}
+
+#[test]
+fn deletions_have_as_many_records_as_the_pipelines_file_says() {
+    for (tombstones, records, expected) in [
+        (true, 3, Offset::At(12)),
+        (false, 2, Offset::At(11)),
+        (true, 2, Offset::Within(10, 11)),
+        (false, 3, Offset::Within(10, 12)),
+    ] {
+        let (ring, mut writer) = Ring::new(RING_BYTES, tombstones);
+        let mut made = batch(4, &[(MARIA, 0, &[11, 12])]);
+        made.rows[0].op = Op::Delete;
+        writer.push(&made, &[], 70);
+        let places = [place(1, (10, 9 + i64::from(records)), records)];
+        writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+        assert_eq!(find(&ring, 12)[0].offset, expected, "{tombstones} {records}");
+    }
+}
+
+#[test]
 fn a_row_whose_table_went_to_several_partitions_is_given_none() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made = batch(4, &[(MARIA, 0, &[11, 12])]);
     writer.push(&made, &[], 70);
     let places = [place(0, (5, 5), 1), place(1, (7, 7), 1)];
@@ -266,7 +306,7 @@ fn a_row_whose_table_went_to_several_partitions_is_given_none() {
 
 #[test]
 fn a_transaction_is_found_with_all_its_rows_over_several_batches() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     put(&mut writer, &batch(1, &[(MARIA, 0, &[1, 2])]), Remember::All);
     let other = TxnId::Domain { domain: 1, server: 2, seq: 31 };
     put(&mut writer, &batch(2, &[(MARIA, 2, &[3]), (other, 0, &[4])]), Remember::All);
@@ -278,7 +318,7 @@ fn a_transaction_is_found_with_all_its_rows_over_several_batches() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "how long an answer takes is what is tested")]
 fn a_full_ring_is_searched_within_a_second() {
-    let (ring, mut writer) = Ring::new(RING_BYTES);
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let mut number = 0;
     while ring.tail.load(Ordering::Relaxed) == 0 {
         let hashes: Vec<[u64; 1]> = (number..number + 100).map(|hash| [hash + 1]).collect();

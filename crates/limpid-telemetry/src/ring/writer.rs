@@ -12,7 +12,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use limpid_model::{Batch, Op, StageTimes, TxnId};
 
-use super::frame::{Fate, Header, Place, STATE_WORD, Txn, exception, read_exception, row_word};
+use super::frame::{COMPLETING, Fate, Header, Place, STATE_WORD, Txn, exception, read_exception, row_word};
 use super::{ORIGINS_MAX, Origin, Ring};
 
 /// Places that a batch of many rows has room for.
@@ -147,6 +147,10 @@ impl RingWriter {
         if let Remember::Tables(there) = remember {
             self.forget(at, &header, batch, there);
         }
+        let state = &ring.run(at + STATE_WORD as u64, 1)[0];
+        state.store(header.words()[STATE_WORD] | COMPLETING, Ordering::Relaxed);
+        // Whoever sees one of the words written after this also sees that.
+        fence(Ordering::Release);
         let room = usize::from(header.places);
         for (index, place) in delivery.places.iter().take(room).enumerate() {
             let PlaceOf { table, partition, offsets, records } = *place;
@@ -162,7 +166,7 @@ impl RingWriter {
             ring.store(at + index as u64, &[*word]);
         }
         // Whoever reads that it is done reads all of the above too.
-        ring.run(at + STATE_WORD as u64, 1)[0].store(words[STATE_WORD], Ordering::Release);
+        state.store(words[STATE_WORD], Ordering::Release);
     }
 
     /// Rows of tables that were halted while the batch was with the sink, but for those whose fate is known.

@@ -130,7 +130,8 @@ fn a_table_that_nothing_passes_of_needs_to_fit_no_rule() {
     let rules = "- { type: reject, match: { table: shop.users } }\n- { type: mask, match: { table: shop.* }, columns: [mail], \
                  with: redact }";
     let compiled = compiled(rules, &users());
-    assert_eq!((compiled.rejects, compiled.shown), ([Some(0); Op::COUNT], Shown::AsIs));
+    assert_eq!((compiled.rejects, compiled.shown), ([Some(0); Op::COUNT], Shown::Withheld));
+    assert_eq!(compiled.fault, None);
 }
 
 #[test]

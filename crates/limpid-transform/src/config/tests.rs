@@ -100,7 +100,11 @@ fn a_mask_has_what_its_kind_needs_and_nothing_else() {
         &["5:90 `transforms[0].first` has a meaning with `with: partial` only"],
     );
     check(&of("with: partial"), &["5:3 `transforms[0].first` or `last` is needed with `with: partial`"]);
-    check(&of("with: partial, first: 1, fill: xx"), &["5:83 `transforms[0].fill` is more than one character"]);
+    check(
+        &of("with: partial, first: 1, fill: xx"),
+        &["5:83 `transforms[0].fill` is not one printable ASCII character"],
+    );
+    check(&of("with: partial, first: 1, fill: é"), &["5:83 `transforms[0].fill` is not one printable ASCII character"]);
     check(&of("with: partial, first: 65"), &["5:74 `transforms[0].first` is 65, which must be from 0 to 64"]);
 }
 

@@ -136,3 +136,30 @@ fn where_a_table_goes_is_known_without_its_columns() {
     assert_eq!((target.name.to_string().as_str(), target.topic.as_deref(), target.is_shared), ("x.a", Some("t"), true));
     assert_eq!(stage.target(&TableName::new("b", "a")), Target::of(&TableName::new("b", "a")));
 }
+
+#[test]
+fn rules_that_hide_columns_of_no_table_and_tables_that_go_nowhere_are_known() {
+    let stage = stage(
+        "- { type: mask, match: { table: shop.user }, columns: a, with: redact }
+- { type: drop-columns, match: { table: shop.* }, columns: a }
+- { type: reject, match: { table: crm.* } }
+- { type: reject, match: { table: shop.b, op: [insert, update] } }",
+    );
+    let [users, b] = [TableName::new("shop", "users"), TableName::new("shop", "b")];
+    assert_eq!(stage.idle(&[users, b.clone()]), [Arc::from("mask-1")]);
+    assert_eq!((stage.is_rejected(&TableName::new("crm", "b")), stage.is_rejected(&b)), (true, false));
+}
+
+#[test]
+fn room_for_a_huge_value_is_given_back() {
+    let rules = "- { type: mask, match: { table: shop.a }, columns: b, with: partial, first: 1 }";
+    let stage = stage(rules);
+    let mut worker = Worker {
+        rules: Arc::clone(&stage.rules),
+        known: Vec::new(),
+        here: Vec::new(),
+        scratch: Vec::with_capacity(SCRATCH_MAX + 1),
+    };
+    worker.transform(&mut batch(&[texts_table("a")], &[(0, Op::Insert)]), &mut TransformTally::default());
+    assert_eq!(worker.scratch.capacity(), 0);
+}

@@ -59,6 +59,9 @@ pub(super) fn text(plan: &Plan) -> String {
     if made > 0 {
         line(format_args!("  topics     {made} would be made"));
     }
+    for rule in &plan.idle_rules {
+        line(format_args!("  warning    the rule {rule} matches none of the tables captured: it hides nothing"));
+    }
     line(format_args!("  tables     {} captured", plan.tables.len()));
     for Planned { found, work, to } in &plan.tables {
         let key = if found.has_key { "" } else { ", no key: read whole while the stream stands" };
@@ -116,6 +119,7 @@ pub(super) fn document(plan: &Plan) -> Value {
         "selection_changed": plan.reselected,
         "rows_repeated": plan.recounted,
         "snapshot": {"tables": tables, "rows_estimated": rows, "bytes_estimated": bytes, "chunks_estimated": chunks},
+        "idle_rules": plan.idle_rules,
         "tables": listed.collect::<Vec<_>>(),
     })
 }

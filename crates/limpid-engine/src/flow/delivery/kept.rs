@@ -9,6 +9,7 @@ use limpid_connector::EncodedBatch;
 use limpid_model::{Fault, Position};
 
 use super::{Against, Delivery};
+use crate::parking::RowFate;
 
 impl Delivery<'_> {
     /// What an operator asked of rows that are kept: one piece of a replay at a time, between batches that were read.
@@ -59,7 +60,22 @@ impl Delivery<'_> {
         for (table, fault) in tables {
             self.halt(table, fault)?;
         }
+        if !self.halted.is_empty() {
+            self.tell_withheld(encoded);
+        }
         Ok(())
+    }
+
+    /// Rows of halted tables, whose records are dropped or never were.
+    fn tell_withheld(&self, encoded: &EncodedBatch) {
+        let EncodedBatch { batch, .. } = encoded;
+        let gone: Vec<bool> = batch.tables.iter().map(|table| self.halted.contains(&table.name)).collect();
+        if gone.contains(&true) {
+            let is_of_it = |row: &u32| gone[usize::from(batch.rows[*row as usize].table)];
+            let rows = encoded.rows_without_record().into_iter().filter(is_of_it);
+            let fates: Vec<(u32, RowFate)> = rows.map(|row| (row, RowFate::Withheld(None))).collect();
+            self.shared.observer.diverted(&fates);
+        }
     }
 
     /// Takes rows that cannot be delivered, and those that wait behind such, out of a batch, durably.

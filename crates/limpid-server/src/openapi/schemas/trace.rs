@@ -29,6 +29,7 @@ pub(super) fn change() -> Value {
         ("committed_at_uncertainty_seconds", maybe(number("The true time lies within so much behind it"))),
         ("outcome", words(&["delivered", "filtered", "parked", "dead_lettered", "waiting", "evicted"])),
         ("waits_for", maybe(text("What it waits for now"))),
+        ("note", maybe(text("What the outcome leaves open"))),
         ("rule", maybe(text("What rejected it"))),
         ("error_code", maybe(reference("FaultCode"))),
         ("kept_id", maybe(count("While it is kept: its number among kept rows"))),

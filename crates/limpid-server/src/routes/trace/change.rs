@@ -33,6 +33,12 @@ const ENCODED: usize = 4;
 const SENT: usize = 5;
 const ACKNOWLEDGED: usize = 6;
 
+/// Of a position that is passed, while rows may have been left out on the way.
+const PASSED: &str = "its position is passed; whether its rows were delivered, rejected, kept or of a table that is \
+                      halted or not captured is no longer known";
+const OVERTAKEN: &str = "nothing was sent of it: the stream has a newer change of its row, or its part is copied again";
+const NOT_SENT: &str = "nothing was sent of it this time: it was done before, or its operation is skipped";
+
 /// Two readings of the clocks may be so far apart.
 const APART_MICROS: i64 = 5_000;
 
@@ -96,10 +102,12 @@ impl<'a> Scene<'a> {
             Some(Fate::Parked(code)) => ("parked", None, code),
             Some(Fate::DeadLetter(code)) => ("dead_lettered", None, code),
             Some(Fate::Withheld(code)) => ("waiting", None, code),
+            Some(Fate::NoRecord) => ("evicted", None, None),
             None if found.done => ("delivered", None, None),
             None => ("waiting", None, None),
         };
         let is_copied = found.op == Op::Read;
+        let note = (found.fate == Some(Fate::NoRecord)).then_some(if is_copied { OVERTAKEN } else { NOT_SENT });
         let seconds = f64::from(found.commit.uncertainty_micros) / 1e6;
         TraceChange {
             trace_id: text.as_ref().map(|text| trace_id(&self.shown.view.name, text).to_string()),
@@ -111,6 +119,7 @@ impl<'a> Scene<'a> {
             committed_at_uncertainty_seconds: (!is_copied).then_some(seconds),
             outcome: outcome.to_owned(),
             waits_for: (outcome == "waiting").then(|| self.waits_for(found)),
+            note: note.map(str::to_owned),
             rule: rule.map(|rule| rule.to_string()),
             error_code: code.map(|code| code.as_str().to_owned()),
             kept_id: kept.map(|row| row.id),
@@ -170,7 +179,7 @@ impl<'a> Scene<'a> {
         }
         let last = match found.fate {
             Some(Fate::Filtered(_)) => TRANSFORMED,
-            Some(Fate::Parked(_) | Fate::DeadLetter(_) | Fate::Withheld(_)) => ENCODED,
+            Some(Fate::Parked(_) | Fate::DeadLetter(_) | Fate::Withheld(_) | Fate::NoRecord) => ENCODED,
             None if found.done => ACKNOWLEDGED,
             None => SENT,
         };
@@ -197,8 +206,10 @@ impl<'a> Scene<'a> {
     /// Of a transaction that is not remembered: what its position tells.
     pub(super) fn derived(&self, txn: &NamedTxn) -> TraceChange {
         let text = txn_text(txn.id, Some(&txn.tag));
+        let saved = || vec![stage(("state", "saved"), None, None, DERIVED)];
         let (outcome, waits_for, stages) = match self.is_covered(txn) {
-            Some(true) => ("delivered", None, vec![stage(("state", "saved"), None, None, DERIVED)]),
+            Some(true) if self.leaves_nothing_out() => ("delivered", None, saved()),
+            Some(true) => ("evicted", None, saved()),
             Some(false) => ("waiting", Some("the stream, which has not passed it".to_owned()), Vec::new()),
             None => ("evicted", None, Vec::new()),
         };
@@ -206,10 +217,17 @@ impl<'a> Scene<'a> {
             trace_id: text.as_ref().map(|text| trace_id(&self.shown.view.name, text).to_string()),
             position: text.map(|text| format!("gtid:{text}")),
             outcome: outcome.to_owned(),
+            note: (outcome == "evicted" && !stages.is_empty()).then(|| PASSED.to_owned()),
             waits_for,
             stages,
             ..nothing(DERIVED)
         }
+    }
+
+    /// Every row that is passed was delivered: no rule, nothing kept, no table halted.
+    fn leaves_nothing_out(&self) -> bool {
+        let Status { parked, halted, .. } = &self.status;
+        self.shown.view.meter.rule(0).is_none() && parked.rows + parked.dead_letters == 0 && halted.is_empty()
     }
 
     /// Nothing is known.
@@ -251,6 +269,7 @@ fn nothing(known: &str) -> TraceChange {
         committed_at_uncertainty_seconds: None,
         outcome: "evicted".to_owned(),
         waits_for: None,
+        note: None,
         rule: None,
         error_code: None,
         kept_id: None,
