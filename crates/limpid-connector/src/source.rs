@@ -192,6 +192,8 @@ pub trait Head: Send {
 /// What a source keeps of its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
+    /// Tells one server's log from another's.
+    pub server: String,
     /// A file is given up so long after it was closed.
     pub keeps: Option<Duration>,
     /// The oldest files are given up when all together have more bytes.

@@ -20,12 +20,20 @@ const SLICES_MAX: usize = 60;
 const SLICES_MIN: usize = 5;
 /// Of a normal distribution, what nine of ten are below.
 const NINE_OF_TEN: f64 = 1.2816;
+
+/// A way so long (a day) is none that a minute tells of: what was gained is what the seconds differ by.
+const WAY_MAX: f64 = 86_400.0;
+
+/// Looks further apart are none of one course: nobody knows what the backlog was meanwhile.
+const GAP: u64 = 1_500_000_000;
+
 #[derive(Debug, Default)]
 pub(crate) struct Catchup {
     /// Bytes gained a second, the oldest first.
     gains: VecDeque<f64>,
     /// When the slice in progress began, and the backlog then.
     began: Option<(u64, u64)>,
+    looked: u64,
     lag_bytes: u64,
     is_behind: bool,
 }
@@ -35,9 +43,12 @@ impl Catchup {
     pub(crate) fn look(&mut self, now: u64, lag_bytes: u64, follows: bool) {
         self.lag_bytes = lag_bytes;
         self.is_behind = !follows;
+        let is_torn = now.saturating_sub(self.looked) > GAP;
+        self.looked = now;
+        if follows || is_torn {
+            self.begin_anew();
+        }
         if follows {
-            self.gains.clear();
-            self.began = None;
             return;
         }
         let (began, before) = *self.began.get_or_insert((now, lag_bytes));
@@ -50,6 +61,12 @@ impl Catchup {
         let seconds = (now - began) as f64 / 1e9;
         self.gains.push_back((before as f64 - lag_bytes as f64) / seconds);
         self.began = Some((now, lag_bytes));
+    }
+
+    /// What was gained before counts for nothing: it was not to move, or was not seen to.
+    pub(crate) fn begin_anew(&mut self) {
+        self.gains.clear();
+        self.began = None;
     }
 
     /// Seconds until we follow: as likely later as sooner, and later in one of ten cases.
@@ -75,12 +92,14 @@ impl Catchup {
 }
 
 impl Catchup {
-    /// It may take more than half of the time that the log is kept. Of one that gains nothing it is told after a whole
-    /// minute: every stream stands for a moment.
-    pub(crate) fn is_at_risk(&self, runway_seconds: f64) -> bool {
+    /// It may take more than half of the time that the log is kept. One that gains nothing, or hardly anything, may keep
+    /// a steady distance, as behind a sink that takes its time: it is in danger once what the sink has is older than half
+    /// of that time, and told so after a whole minute, for every stream stands for a moment.
+    pub(crate) fn is_at_risk(&self, runway_seconds: f64, age_seconds: Option<f64>) -> bool {
+        let is_old = age_seconds.is_none_or(|age| age > runway_seconds / 2.0);
         match self.seconds() {
-            Some([_, most]) if most.is_finite() => most > runway_seconds / 2.0,
-            Some(_) => self.gains.len() >= SLICES_MAX,
+            Some([_, most]) if most <= WAY_MAX => most > runway_seconds / 2.0,
+            Some(_) => is_old && self.gains.len() >= SLICES_MAX,
             None => false,
         }
     }
@@ -139,12 +158,46 @@ mod tests {
             catchup.look(second * SLICE, 10_000 + second * 100, false);
         }
         assert_eq!(catchup.seconds(), Some([f64::INFINITY; 2]));
-        assert!(!catchup.is_at_risk(1.0), "every stream stands for a moment");
+        assert!(!catchup.is_at_risk(1.0, None), "every stream stands for a moment");
         for second in 21..=90 {
             catchup.look(second * SLICE, 100_000 - second * 1000, false);
         }
         let [half, most] = catchup.seconds().unwrap();
         assert!((half - 10.0).abs() < 0.1 && (most - 10.0).abs() < 0.1, "{half} {most}");
-        assert!(catchup.is_at_risk(19.0) && !catchup.is_at_risk(21.0));
+        assert!(catchup.is_at_risk(19.0, Some(0.0)) && !catchup.is_at_risk(21.0, Some(0.0)));
+    }
+
+    #[test]
+    fn a_steady_distance_is_no_danger_until_it_is_half_of_what_is_kept() {
+        let (mut dice, mut catchup) = (Dice(7), Catchup::default());
+        for look in 0..5 * 300 {
+            // A sink that takes 20 s to acknowledge, at a pace that differs.
+            catchup.look(look * SLICE / 5, 20_000_000 + dice.below(2_000_000.0) as u64, false);
+            assert!(!catchup.is_at_risk(3600.0, Some(20.0)), "after {look} looks: {:?}", catchup.seconds());
+        }
+        assert!(!catchup.is_at_risk(41.0, Some(20.0)));
+        assert!(catchup.is_at_risk(39.0, Some(20.0)) && catchup.is_at_risk(3600.0, Some(1801.0)));
+    }
+
+    #[test]
+    fn a_time_in_which_nothing_was_to_move_or_was_seen_is_none_of_the_course() {
+        let (mut catchup, mut now) = (Catchup::default(), 0);
+        for second in 1..=90 {
+            now = second * SLICE;
+            catchup.look(now, 1_000_000 + second * 1000, false);
+        }
+        assert_eq!(catchup.seconds(), Some([f64::INFINITY; 2]));
+        for _ in 0..2 {
+            // Two seconds pass without a look, then it gains.
+            now += 2 * SLICE;
+            catchup.look(now, 2_000_000, false);
+            assert_eq!(catchup.seconds(), None, "nothing is known of it");
+        }
+        for second in 1..=5 {
+            catchup.look(now + second * SLICE, 2_000_000 - second * 1000, false);
+        }
+        assert!(catchup.seconds().is_some_and(|[half, _]| (half - 1995.0).abs() < 1.0));
+        catchup.begin_anew();
+        assert_eq!(catchup.seconds(), None);
     }
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_codec::cursor::{self, Cursors};
-use limpid_connector::{ChangeStream, Clock, Head, Saved, Sink, Source, StartPoint, StreamEvent, Transforms, Until};
+use limpid_connector::{
+    ChangeStream, Clock, Head, Keeping, Saved, Sink, Source, StartPoint, StreamEvent, Transforms, Until,
+};
 use limpid_model::{Component, Fault, FaultCode, PipelineName, Position, Response, TableName};
 use limpid_state::Store;
 
@@ -86,7 +88,8 @@ pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
         let (observer, clock) = (Arc::clone(&parts.observer), parts.clock.clone());
         let watched = Arc::clone(&standing);
         // Should it break, the verdict is that nobody sees the head, which is true.
-        scope.spawn(move || catch_unwind(AssertUnwindSafe(|| watch::head(&watched, &*observer, &clock))));
+        let look = move || watch::head(&watched, handle, &*observer, &clock);
+        scope.spawn(move || catch_unwind(AssertUnwindSafe(look)));
         let _ends = EndsWith(&standing);
         supervise(parts, handle, &standing)
     });
@@ -128,6 +131,7 @@ fn supervise(parts: &mut Parts, handle: &Handle, standing: &Arc<Standing>) -> Ou
             let pause = backoff.pause();
             parts.observer.fault(&fault, Some(pause.as_millis() as u64));
             started.forget_position();
+            standing.forget();
             if handle.stop_signal().wait(pause) {
                 return Outcome::Stopped;
             }
@@ -231,7 +235,11 @@ fn attempt(
     let resume = resume_of(&opened_at).filter(|_| same_selection);
     let (store, asks) = (Arc::clone(&parts.store), Arc::clone(handle.asks()));
     let parking = Parking::load(store, parts.name.clone(), parts.on_row_error, asks)?;
-    standing.begin(head, opened_at.clone());
+    let settles_every = match parts.sink.keeping() {
+        Keeping::Together { every, .. } => every,
+        Keeping::Nowhere | Keeping::Beside => Duration::ZERO,
+    };
+    standing.begin(head, opened_at.clone(), settles_every);
     handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
     let ended = flow::run(Attempt {

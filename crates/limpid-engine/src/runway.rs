@@ -38,6 +38,8 @@ impl Ends {
 
 #[derive(Debug, Default)]
 pub(crate) struct Runway {
+    /// Whose log it is.
+    server: String,
     /// When a file was seen to be no longer the last one.
     closed: BTreeMap<u64, u64>,
     /// The last file and its size.
@@ -53,11 +55,18 @@ impl Runway {
     /// Takes note of the files; the runway in seconds, and what ends it. `age_nanos` is how old what the sink has is.
     pub(crate) fn look(&mut self, now: u64, seen: &Retention, age_nanos: Option<u64>) -> Option<(f64, Ends)> {
         let (Some(&(first, _)), Some(&(last, bytes))) = (seen.files.first(), seen.files.last()) else { return None };
+        // Numbers of another log say nothing of this one's.
+        if self.server != seen.server || self.last.is_some_and(|(before, _)| last < before) {
+            *self = Self { server: seen.server.clone(), ..Self::default() };
+        }
         self.grow(now, seen, (last, bytes));
         if self.oldest.back().is_none_or(|(_, known)| first > *known) {
             push(&mut self.oldest, (now, first));
         }
         let ours = seen.ours?;
+        if ours < first {
+            return Some((0.0, Ends::Purges));
+        }
         let ways = [
             (self.expires(now, seen, (ours, last), age_nanos), Ends::Expiry),
             (self.fills(seen, ours), Ends::Size),
@@ -150,7 +159,8 @@ mod tests {
 
     impl Server {
         fn new(ours: u64) -> Self {
-            let seen = Retention { keeps: None, bytes_max: None, files: vec![(1, 0)], ours: Some(ours) };
+            let server = "a".to_owned();
+            let seen = Retention { server, keeps: None, bytes_max: None, files: vec![(1, 0)], ours: Some(ours) };
             Self { runway: Runway::default(), seen, now: 50 * SECOND, closed: BTreeMap::new() }
         }
 
@@ -250,6 +260,42 @@ mod tests {
             let told = ceased.second(500, |first, _| first < (second.min(30) / 5));
             assert!(second < 60 || told.is_none(), "nobody purges any longer: {told:?}");
         }
+    }
+
+    #[test]
+    fn what_was_seen_of_another_servers_files_counts_for_nothing() {
+        let every_five = |first: u64, server: &Server| {
+            let due = (server.now / SECOND).saturating_sub(60) / 5;
+            first <= due && first < server.seen.files.last().unwrap().0
+        };
+        for is_named in [true, false] {
+            let mut server = Server::new(40);
+            for _ in 0..60 {
+                server.second(500, every_five);
+            }
+            assert!(server.second(500, every_five).is_some_and(|(_, ends)| ends == Ends::Purges));
+            // Another one takes over, with its own files; or the log of the same one began anew.
+            let first = if is_named { 1000 } else { 1 };
+            server.seen.files = vec![(first, 0)];
+            server.seen.ours = Some(first);
+            if is_named {
+                server.seen.server = "b".to_owned();
+            }
+            for _ in 0..5 {
+                assert_eq!(server.second(500, |_, _| false), None, "its files were never seen to go");
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_purged_has_no_time_left() {
+        let mut server = Server::new(3);
+        server.seen.keeps = Some(Duration::from_secs(300));
+        for _ in 0..60 {
+            server.second(100, |_, _| false);
+        }
+        server.seen.files.retain(|(number, _)| *number > 3);
+        assert_eq!(server.second(100, |_, _| false), Some((0.0, Ends::Purges)));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Invariant: it outlives attempts, so a pipeline that tries again and again is seen to stand all the while.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use limpid_connector::{Head, Stop};
 use limpid_model::Position;
@@ -34,15 +35,31 @@ pub(crate) struct Place {
     /// The last position that was saved.
     pub(crate) saved: Option<Position>,
     pub(crate) keeper: Keeper,
+    /// How often the position was given up for good.
+    pub(crate) forgotten: u64,
+    /// When, by the source's clock, what is durable was committed: microseconds since 1970.
+    pub(crate) committed_micros: Option<i64>,
+    /// The sink makes things durable only so often, as it is configured.
+    pub(crate) settles_every: Duration,
 }
 
 impl Standing {
     /// An attempt begins: from here on this is asked after the head, and goes on from here.
-    pub(crate) fn begin(&self, head: Box<dyn Head>, opened_at: Position) {
-        *self.head.lock().expect("never held across a panic") = Some(head);
+    pub(crate) fn begin(&self, head: Box<dyn Head>, opened_at: Position, settles_every: Duration) {
         self.change(|place| {
             place.saved.get_or_insert_with(|| opened_at.clone());
             place.covered = Some(opened_at);
+            place.settles_every = settles_every;
+        });
+        // Whoever takes it finds the place that belongs to it.
+        *self.head.lock().expect("never held across a panic") = Some(head);
+    }
+
+    /// The source has no way on from the position: where it stood is no measure of what comes.
+    pub(crate) fn forget(&self) {
+        self.change(|place| {
+            (place.saved, place.committed_micros) = (None, None);
+            place.forgotten += 1;
         });
     }
 
@@ -50,9 +67,10 @@ impl Standing {
         self.head.lock().expect("never held across a panic").take()
     }
 
-    pub(crate) fn cover(&self, position: &Position) {
+    pub(crate) fn cover(&self, position: &Position, committed_micros: Option<i64>) {
         self.change(|place| {
             place.covered = Some(position.clone());
+            place.committed_micros = committed_micros.or(place.committed_micros);
             place.moves += 1;
         });
     }

@@ -94,6 +94,8 @@ pub struct Look {
     pub keeper: Keeper,
     /// Catching up may take more than half of the time that the log is kept.
     pub is_at_risk: bool,
+    /// The sink makes things durable only so often, as it is configured.
+    pub settles_every: Duration,
 }
 
 /// What all looks so far leave behind.
@@ -142,6 +144,12 @@ impl Trail {
     /// A pause is over: the time in which we were not to move counts for nothing.
     pub(crate) fn goes_on(&mut self, now_nanos: u64) {
         self.moved_nanos = now_nanos;
+        self.ground = Ground::default();
+    }
+
+    /// The end of the log was seen a moment ago: what was measured to it is worth something.
+    pub fn is_seen(&self, now_nanos: u64) -> bool {
+        self.last.is_some_and(|last| now_nanos.saturating_sub(last.seen_nanos) <= BLIND_AFTER)
     }
 
     /// For how long we have not moved though we were behind.
@@ -167,7 +175,7 @@ impl Trail {
         if now.phase == Phase::Paused {
             return (Verdict::Stop, "paused by an operator".to_owned());
         }
-        if last.is_behind && since(self.moved_nanos) > STALL_AFTER {
+        if last.is_behind && since(self.moved_nanos) > STALL_AFTER + last.settles_every.as_nanos() as u64 {
             let keeper = now.lost.map_or(last.keeper, |(keeper, _)| keeper);
             return (Verdict::Stall, format!("behind and not moving: {}{}", keeper.word(), now.why_lost()));
         }

@@ -19,6 +19,7 @@ use crate::observe::{Fill, HeadLooked, Observer};
 use crate::runway::{Ends, Runway};
 use crate::source_clock::SourceClock;
 use crate::standing::{Place, Standing};
+use crate::status::{Handle, Phase};
 use crate::verdict::Look;
 
 /// How often the end of the log is looked at: the period that verdicts are told in.
@@ -37,6 +38,10 @@ const MANY_FILES_EVERY: u32 = 300;
 /// What the sink has is as fresh as it gets: what is under way is no backlog.
 const FOLLOWS: u64 = 2_000_000_000;
 
+/// Looks for which a position that was saved may lie beyond the end of the log: ten seconds. Then that log is gone, and
+/// its positions are no measure.
+const BEYOND_MAX: u32 = 50;
+
 /// Tells how full the queues of one attempt are, until it ends.
 pub(crate) fn fill(shared: &Shared) {
     while !shared.abort.wait(PERIOD) {
@@ -53,7 +58,7 @@ pub(crate) fn fill(shared: &Shared) {
 }
 
 /// Looks at the head until the pipeline ends.
-pub(crate) fn head(standing: &Standing, observer: &dyn Observer, clock: &Clock) {
+pub(crate) fn head(standing: &Standing, handle: &Handle, observer: &dyn Observer, clock: &Clock) {
     let mut watch = Watch::default();
     let mut left = Duration::ZERO;
     loop {
@@ -65,6 +70,9 @@ pub(crate) fn head(standing: &Standing, observer: &dyn Observer, clock: &Clock) 
         let place = standing.place();
         if left.is_zero() {
             watch.head = standing.take_head().or(watch.head);
+            // The place that belongs to the head, or a later one.
+            let place = standing.place();
+            watch.paused(handle.phase() == Phase::Paused);
             left = if watch.head.is_some() { PERIOD } else { TICK };
             watch.look(&place, observer, clock);
         } else if place.moves != watch.moves
@@ -86,8 +94,12 @@ struct Watch {
     seen: Option<String>,
     /// How often the sink had moved then.
     moves: u64,
-    /// The highest position that was saved.
+    /// The highest position that was saved, and how often one had been forgotten then.
     highest: Option<Position>,
+    forgotten: u64,
+    /// Looks since which it lies beyond the end of the log.
+    beyond: u32,
+    is_paused: bool,
     catchup: Catchup,
     files: Runway,
     runway: Option<(f64, Ends)>,
@@ -102,21 +114,26 @@ impl Watch {
         let Ok(seen) = head.look(from, clock) else { return };
         let seen_nanos = clock.nanos();
         let position = seen.position.text();
+        self.forget(place, &seen.position);
         let head_moved = self.seen.as_ref() != Some(&position);
         self.marks.saw(asked_nanos, seen.position, !head_moved);
         let fresh_upto = self.pass(from);
         if let Some(sample) = seen.clock {
             self.clock.compare(sample);
         }
-        let age_nanos = fresh_upto.map(|upto| seen_nanos.saturating_sub(upto));
+        let proved_nanos = fresh_upto.map(|upto| seen_nanos.saturating_sub(upto));
+        // Until the end of the log at a look is delivered, commit times tell.
+        let age_nanos = proved_nanos.or_else(|| self.age_by_commit(place, seen_nanos));
         let is_behind = seen.lag_bytes != Some(0);
         if let Some(lag_bytes) = seen.lag_bytes {
-            let follows = !is_behind || age_nanos.is_some_and(|age| age < FOLLOWS);
+            let follows = !is_behind || proved_nanos.is_some_and(|age| age < FOLLOWS);
             self.catchup.look(seen_nanos, lag_bytes, follows);
         }
         self.ask_files(from, age_nanos, clock);
         let look = Look {
-            is_at_risk: self.runway.is_some_and(|(seconds, _)| self.catchup.is_at_risk(seconds)),
+            is_at_risk: self.runway.is_some_and(|(seconds, _)| {
+                self.catchup.is_at_risk(seconds, age_nanos.map(|nanos| nanos as f64 / 1e9))
+            }),
             seen_nanos,
             is_behind,
             lag_bytes: seen.lag_bytes,
@@ -124,6 +141,7 @@ impl Watch {
             moved: place.moves != self.moves,
             is_back: self.is_back(place, from),
             keeper: place.keeper,
+            settles_every: place.settles_every,
         };
         observer.head(HeadLooked {
             position: &position,
@@ -140,12 +158,39 @@ impl Watch {
         (self.seen, self.moves) = (Some(position), place.moves);
     }
 
+    /// A pause in which nothing was to be gained is over.
+    fn paused(&mut self, is_paused: bool) {
+        if std::mem::replace(&mut self.is_paused, is_paused) && !is_paused {
+            self.catchup.begin_anew();
+        }
+    }
+
+    /// How old what the sink has is by the time that the source gave its last commit.
+    fn age_by_commit(&self, place: &Place, now_nanos: u64) -> Option<u64> {
+        let clock = self.clock.seen(now_nanos)?;
+        let now_micros = clock.source_micros_at_zero.saturating_add((now_nanos / 1000) as i64);
+        let age_micros = now_micros.saturating_sub(place.committed_micros?).max(0);
+        Some(age_micros as u64 * 1000)
+    }
+
+    /// Gives up the highest position where it was forgotten, or where the log ends below it and goes on to: it began anew.
+    fn forget(&mut self, place: &Place, head: &Position) {
+        let is_beyond = self.highest.as_ref().is_some_and(|highest| is_below(head, highest));
+        self.beyond = if is_beyond { self.beyond + 1 } else { 0 };
+        if place.forgotten != self.forgotten || self.beyond > BEYOND_MAX {
+            (self.highest, self.forgotten, self.beyond) = (None, place.forgotten, 0);
+        }
+    }
+
     fn ask_files(&mut self, from: &Position, age_nanos: Option<u64>, clock: &Clock) {
         self.until_files = self.until_files.saturating_sub(1);
         let Some(head) = self.head.as_mut().filter(|_| self.until_files == 0) else { return };
         self.until_files = FILES_EVERY;
         // Whoever may not ask has no runway; that is no reason to look at nothing else.
-        let Ok(Some(retention)) = head.retention(from) else { return };
+        let Ok(Some(retention)) = head.retention(from) else {
+            self.runway = None;
+            return;
+        };
         if retention.files.len() > MANY_FILES {
             self.until_files = MANY_FILES_EVERY;
         }
@@ -163,12 +208,18 @@ impl Watch {
 
     /// We go on below what was saved before. A restart goes on from what was saved last, so it is none.
     fn is_back(&mut self, place: &Place, covered: &Position) -> bool {
-        if let Some(saved) = &place.saved {
-            let is_below = |highest: &Position| highest.reaches(saved) && !saved.reaches(highest);
-            if !self.highest.as_ref().is_some_and(is_below) {
-                self.highest = Some(saved.clone());
-            }
+        if let Some(saved) = &place.saved
+            && !self.highest.as_ref().is_some_and(|highest| is_below(saved, highest))
+        {
+            self.highest = Some(saved.clone());
         }
-        self.highest.as_ref().is_some_and(|highest| highest.reaches(covered) && !covered.reaches(highest))
+        self.highest.as_ref().is_some_and(|highest| is_below(covered, highest))
     }
 }
+
+fn is_below(position: &Position, highest: &Position) -> bool {
+    highest.reaches(position) && !position.reaches(highest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,12 @@ impl Gauge {
         self.0.store(value.to_bits(), Relaxed);
     }
 
-    /// `None` before the first measurement.
+    /// What was measured is not so any more, and nothing else is known.
+    pub fn withdraw(&self) {
+        self.0.store(UNSET, Relaxed);
+    }
+
+    /// `None` before the first measurement, and once it was withdrawn.
     pub fn get(&self) -> Option<f64> {
         let bits = self.0.load(Relaxed);
         (bits != UNSET).then(|| f64::from_bits(bits))

@@ -15,6 +15,7 @@ mod bound;
 mod clock;
 mod filtered;
 mod freshness;
+mod head;
 mod input;
 mod known;
 mod names;
@@ -34,6 +35,7 @@ use bound::{Bound, Nanos};
 use clock::SourceClock;
 use filtered::Filtered;
 use freshness::Freshness;
+use head::AtHead;
 use input::Input;
 use known::Known;
 use output::Output;
@@ -68,6 +70,8 @@ pub struct HeadLook {
     pub lag_transactions: Option<u64>,
     /// Taken before the source was asked: what was committed since is not part of the answer.
     pub asked: Moment,
+    /// When it had answered, by our monotonic clock.
+    pub seen_nanos: u64,
     /// Whatever was committed before this time of our monotonic clock is at the sink, as far as looks show it.
     pub fresh_upto: Option<u64>,
     /// The source's clock, where it was asked.
@@ -110,6 +114,7 @@ pub struct PipelineMeter {
     blocked: Arc<Nanos>,
     freshness: Arc<Freshness>,
     clock: Arc<SourceClock>,
+    at_head: AtHead,
     ring: Arc<Ring>,
     known: Arc<Known>,
     /// Locked once a batch by the workers.
@@ -138,6 +143,7 @@ impl PipelineMeter {
             blocked,
             freshness,
             clock: Arc::clone(&clock),
+            at_head: AtHead::new(registry, name),
             ring,
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
             filtered: Mutex::default(),
@@ -276,18 +282,7 @@ impl PipelineMeter {
 
     /// The end of the source's log was looked at.
     pub fn head(&self, look: HeadLook) {
-        if let Some(bytes) = look.lag_bytes {
-            self.bound.lag_bytes.set(bytes as f64);
-        }
-        if let Some(transactions) = look.lag_transactions {
-            self.gauge(&names_of::POSITION_LAG_TRANSACTIONS, &[]).set(transactions as f64);
-        }
-        if let Some(seconds) = look.runway_seconds {
-            self.gauge(&names_of::RETENTION_RUNWAY_SECONDS, &[]).set(seconds);
-        }
-        for (quantile, seconds) in ["0.5", "0.9"].into_iter().zip(look.catchup_seconds.into_iter().flatten()) {
-            self.gauge(&names_of::CATCHUP_SECONDS, &[quantile]).set(seconds);
-        }
+        self.at_head.looked(&look);
         if let Some(clock) = look.clock {
             self.clock.compared(clock);
         }
@@ -408,7 +403,7 @@ impl PipelineMeter {
             rows_delivered: self.bound.delivered.get(),
             rows_filtered: self.bound.filtered.get(),
             rows_per_second: self.bound.rate.per_second(now.nanos),
-            lag_bytes: self.bound.lag_bytes.get().map(|bytes| bytes as u64),
+            lag_bytes: self.at_head.lag_bytes.sample(now).map(|bytes| bytes as u64),
             freshness_seconds: self.freshness.sample(now),
         }
     }

@@ -122,6 +122,7 @@ impl Observer for Told {
             lag_bytes: look.lag_bytes,
             lag_transactions: look.lag_transactions,
             asked,
+            seen_nanos: look.look.seen_nanos,
             fresh_upto: look.fresh_upto,
             clock,
             runway_seconds: look.runway.map(|(seconds, _)| seconds),

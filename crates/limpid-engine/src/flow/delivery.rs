@@ -422,6 +422,7 @@ impl<'a> Delivery<'a> {
                 batch.batch.times.acked = self.shared.clock.nanos();
                 self.shared.observer.durable(&batch, &delivered);
                 let seq = batch.batch.seq;
+                let committed = batch.batch.txns.last().map(|txn| txn.commit.micros);
                 // A receipt has no room worth keeping.
                 if let Some(taken) = self.taken.remove(&seq) {
                     self.shared.recycle(batch, taken);
@@ -429,7 +430,7 @@ impl<'a> Delivery<'a> {
                 self.parking.durable(seq, &*self.shared.observer)?;
                 if let Some(covered) = self.window.close(seq) {
                     pass(Point::AfterWindow);
-                    self.shared.standing.cover(&covered.position);
+                    self.shared.standing.cover(&covered.position, committed);
                     self.saver.covered(covered);
                 }
                 Ok(())

@@ -16,6 +16,7 @@ struct Stream {
     freshness: f64,
     keeper: Keeper,
     is_at_risk: bool,
+    settles_every: Duration,
     lost: Option<(Keeper, &'static str)>,
     seen: Option<(u64, u64)>,
 }
@@ -32,6 +33,7 @@ impl Stream {
             freshness: 0.1,
             keeper: Keeper::Us,
             is_at_risk: false,
+            settles_every: Duration::ZERO,
             lost: None,
             seen: None,
         };
@@ -50,6 +52,7 @@ impl Stream {
             is_back: self.done < self.saved,
             keeper: self.keeper,
             is_at_risk: self.is_at_risk,
+            settles_every: self.settles_every,
         });
         self.seen = Some((self.head, self.done));
     }
@@ -114,6 +117,27 @@ fn a_stall_is_told_while_the_head_goes_on_and_names_who_keeps_it() {
         assert!(stream.told().1.contains("sink (broker:9092 is lost)"), "{}", stream.told().1);
         assert_eq!(stream.run(1, 0, 10).verdict(), Verdict::Ok, "it moves");
     }
+}
+
+#[test]
+fn a_sink_that_commits_seldom_as_configured_is_no_stall() {
+    let mut stream = Stream::new();
+    stream.settles_every = Duration::from_secs(10);
+    for _ in 0..5 {
+        assert_eq!(stream.run(10, 50, 0).verdict(), Verdict::Ok);
+        stream.run(1, 0, 3000);
+    }
+    assert_eq!(stream.run(13, 50, 0).verdict(), Verdict::Ok);
+    assert_eq!(stream.run(1, 50, 0).verdict(), Verdict::Stall, "3 s beyond its interval");
+}
+
+#[test]
+fn ground_lost_in_a_pause_is_not_held_against_what_comes_after_it() {
+    let mut stream = Stream::new();
+    stream.phase = Phase::Paused;
+    stream.run(90, 2000, 0).phase = Phase::Running;
+    stream.trail.goes_on(stream.now);
+    assert_eq!(stream.run(15, 2000, 1000).verdict(), Verdict::Ok);
 }
 
 #[test]

@@ -13,10 +13,12 @@ impl Assembler {
         match head.kind {
             number::ROTATE => {
                 let (offset, file) = events::rotate(body).ok_or_else(|| self.malformed("ROTATE", at))?;
+                let is_elsewhere = *self.file != *file || self.offset != offset;
                 self.file = file.into();
                 self.offset = offset;
                 self.settled_offset = offset;
                 self.payload = NO_PAYLOAD;
+                self.moved |= is_elsewhere && self.is_by_place();
                 Ok(Fed::Rotated)
             }
             number::HEARTBEAT => {
@@ -42,23 +44,27 @@ impl Assembler {
             // A server decrypts its log for us, and sends this event all the same.
             number::START_ENCRYPTION => {
                 self.encryption_ends = self.offset;
+                self.passes();
                 Ok(Fed::More)
             }
             number::STOP
-            | number::INTVAR
+            | number::FORMAT_DESCRIPTION
+            | number::PREVIOUS_GTIDS
+            | number::BINLOG_CHECKPOINT
+            | number::MARIA_GTID_LIST => {
+                self.passes();
+                Ok(Fed::More)
+            }
+            number::INTVAR
             | number::RAND
             | number::USER_VAR
-            | number::FORMAT_DESCRIPTION
             | number::BEGIN_LOAD_QUERY
             | number::HEARTBEAT_V2
             | number::IGNORABLE
             | number::ROWS_QUERY
-            | number::PREVIOUS_GTIDS
             | number::TRANSACTION_CONTEXT
             | number::VIEW_CHANGE
-            | number::ANNOTATE_ROWS
-            | number::BINLOG_CHECKPOINT
-            | number::MARIA_GTID_LIST => Ok(Fed::More),
+            | number::ANNOTATE_ROWS => Ok(Fed::More),
             number::TRANSACTION_PAYLOAD => {
                 self.payload = at;
                 Ok(Fed::Payload)
@@ -77,6 +83,20 @@ impl Assembler {
                     format!("event number {} at {}:{at} is unknown and may hold rows", head.kind, self.file),
                 )),
             },
+        }
+    }
+
+    /// Positions are places in files, and here is a border of groups. Sets of GTIDs do not grow where a file begins.
+    fn is_by_place(&self) -> bool {
+        self.gtids.is_none() && self.group.is_none()
+    }
+
+    /// An event that opens or closes a file belongs to no group: a position that is a place lies behind it, else a log
+    /// that is rotated and then still would never be caught up with.
+    fn passes(&mut self) {
+        if self.is_by_place() && self.offset > self.settled_offset {
+            self.settled_offset = self.offset;
+            self.moved = true;
         }
     }
 

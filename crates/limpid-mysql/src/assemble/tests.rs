@@ -52,6 +52,23 @@ fn events_without_rows_are_passed_over_from_fixture() {
 }
 
 #[test]
+fn a_place_in_a_file_goes_on_where_a_log_is_rotated_and_then_still_from_fixture() {
+    let mut log = Log::new("8.0.36", true);
+    log.transaction(1, 1);
+    let before = log.len();
+    let rotate = [&9000u64.to_le_bytes()[..], b"bin.000002"].concat();
+    log.push(number::ROTATE, 0, &rotate);
+    let read = log.read(Flavor::MySql);
+    assert!(read.fault.is_none(), "{:?}", read.fault);
+    assert_eq!(read.ends.last().map(String::as_str), Some("file:bin.000002:9000"));
+    // Within a file too: what a server writes when it opens or closes one.
+    let mut closed = Log::new("8.0.36", true);
+    closed.transaction(1, 1).push(number::STOP, 0, &[]);
+    assert!(closed.len() > before);
+    assert_eq!(closed.read(Flavor::MySql).ends.last(), Some(&format!("file:bin.000001:{}", closed.len())));
+}
+
+#[test]
 fn an_unknown_event_is_passed_over_only_where_its_writer_says_so_from_fixture() {
     let mut log = Log::new("9.9.0", true);
     log.push(120, IGNORABLE_FLAG, &[1, 2, 3]).transaction(1, 1);

@@ -65,6 +65,8 @@ fn own_loop(shown: &Shown, status: &Status, now: Moment) -> (Health, ComponentHe
         Verdict::Stop if status.phase == Phase::Paused => Health::Degraded,
         Verdict::Stop => Health::Failed,
         Verdict::Stall if beyond_limit => Health::Failed,
+        // The worse word hides no stall.
+        Verdict::Rewind if beyond_limit && status.phase != Phase::Paused => Health::Failed,
         Verdict::Stall | Verdict::Warn | Verdict::Rewind | Verdict::Blind => Health::Degraded,
     };
     let evidence = format!("{}, {}: {reason}", status.phase.word(), verdict.word());

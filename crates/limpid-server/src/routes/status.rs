@@ -37,8 +37,11 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
     let totals = shown.view.meter.totals(now);
     let (verdict, reason) = status.verdict(now.nanos, totals.freshness_seconds, shown.view.lag_limit);
     let tables = tables(&status, shown.view.meter.tables());
+    // Where nobody looks any more, nothing measured to the head is so; where it was last is told with its time.
+    let measured = status.head.clone().filter(|_| status.trail.is_seen(now.nanos));
+    let runway = measured.as_ref().and_then(|seen| seen.runway);
+    let catchup = measured.as_ref().and_then(|seen| seen.catchup_seconds);
     let seen = status.head;
-    let catchup = seen.as_ref().and_then(|seen| seen.catchup_seconds);
     PipelineStatus {
         name: shown.view.name.clone(),
         phase: status.phase.word().to_owned(),
@@ -48,10 +51,10 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
         position: status.position,
         head_seen_at: seen.as_ref().map(|seen| rfc3339(seen.asked_micros)),
         freshness_seconds: totals.freshness_seconds,
-        lag_bytes: seen.as_ref().and_then(|seen| seen.lag_bytes),
-        lag_transactions: seen.as_ref().and_then(|seen| seen.lag_transactions),
-        retention_runway_seconds: seen.as_ref().and_then(|seen| seen.runway).map(|(seconds, _)| seconds),
-        retention_ends_by: seen.as_ref().and_then(|seen| seen.runway).map(|(_, ends)| ends.word().to_owned()),
+        lag_bytes: measured.as_ref().and_then(|seen| seen.lag_bytes),
+        lag_transactions: measured.as_ref().and_then(|seen| seen.lag_transactions),
+        retention_runway_seconds: runway.map(|(seconds, _)| seconds),
+        retention_ends_by: runway.map(|(_, ends)| ends.word().to_owned()),
         catchup_p50_seconds: catchup.map(|[half, _]| half).filter(|seconds| seconds.is_finite()),
         catchup_p90_seconds: catchup.map(|[_, most]| most).filter(|seconds| seconds.is_finite()),
         head: seen.map(|seen| seen.position),

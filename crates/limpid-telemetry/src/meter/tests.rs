@@ -316,6 +316,33 @@ fn freshness_is_absent_then_the_age_of_the_last_look_that_found_us_caught_up() {
     assert_eq!(desk.value("limpid_position_lag_transactions{pipeline=\"shop\"}", at(0)), Some(30.0));
 }
 
+#[test]
+fn what_was_measured_to_the_head_is_withdrawn_once_the_head_is_not_seen() {
+    let desk = Desk::new(200);
+    let names = [
+        "limpid_position_lag_bytes{pipeline=\"shop\"}",
+        "limpid_position_lag_transactions{pipeline=\"shop\"}",
+        "limpid_retention_runway_seconds{pipeline=\"shop\"}",
+        "limpid_catchup_seconds{pipeline=\"shop\",quantile=\"0.5\"}",
+        "limpid_catchup_seconds{pipeline=\"shop\",quantile=\"0.9\"}",
+    ];
+    let told = |now| names.map(|name| desk.value(name, at(now)));
+    let known = || HeadLook {
+        runway_seconds: Some(60.0),
+        catchup_seconds: Some([7.0, f64::INFINITY]),
+        ..look(5, Some(9), None)
+    };
+    desk.meter.head(known());
+    let all = [9.0, 3.0, 60.0, 7.0, f64::INFINITY].map(Some);
+    assert_eq!(told(6 * SECOND), all);
+    assert_eq!(told(7 * SECOND), [None; 5], "no look for two seconds: it halted, or is blind");
+    assert_eq!(desk.meter.totals(at(7 * SECOND)).lag_bytes, None);
+    desk.meter.head(HeadLook { seen_nanos: 8 * SECOND, ..known() });
+    assert_eq!(told(8 * SECOND), all);
+    desk.meter.head(look(9, None, None));
+    assert_eq!(told(9 * SECOND), [None; 5], "it is seen, and nobody knows");
+}
+
 /// A look at so many seconds.
 fn look(asked: u64, lag_bytes: Option<u64>, fresh_upto: Option<u64>) -> HeadLook {
     let lag_transactions = lag_bytes.map(|bytes| bytes / 3);
@@ -324,6 +351,7 @@ fn look(asked: u64, lag_bytes: Option<u64>, fresh_upto: Option<u64>) -> HeadLook
         lag_bytes,
         lag_transactions,
         asked: at(asked * SECOND),
+        seen_nanos: asked * SECOND,
         fresh_upto,
         clock: None,
         runway_seconds: None,

@@ -68,6 +68,7 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
         lag_bytes: Some(0),
         lag_transactions: Some(0),
         asked: Moment { nanos: now.nanos - 250_000_000, wall_micros: now.wall_micros - 250_000 },
+        seen_nanos: now.nanos - 249_000_000,
         fresh_upto: Some(now.nanos - 250_000_000),
         clock: Some(ClockLook { source_micros_at_zero: at_zero + 1500, uncertainty_micros: 250 }),
         runway_seconds: Some(3600.0),

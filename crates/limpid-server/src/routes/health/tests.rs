@@ -36,6 +36,20 @@ fn a_stall_degrades_and_fails_only_beyond_the_lag_limit() {
 }
 
 #[test]
+fn a_position_that_went_back_hides_no_stall() {
+    let back = |still: u64| {
+        let mut status = behind(still);
+        status.trail.look(Look { seen_nanos: NOW, is_behind: true, is_back: true, ..Look::default() });
+        status
+    };
+    let (health, part) = told_of(&back(4 * S));
+    assert_eq!(health.word(), "degraded");
+    assert!(part.evidence.contains("rewind"), "{}", part.evidence);
+    assert_eq!(told_of(&back(61 * S)).0.word(), "failed");
+    assert_eq!(told_of(&Status { phase: Phase::Paused, ..back(61 * S) }).0.word(), "degraded", "it is not to move");
+}
+
+#[test]
 fn an_unseen_head_degrades_and_an_end_that_was_asked_for_does_not() {
     assert_eq!(told_of(&Status { trail: Trail::default(), ..behind(S) }).0.word(), "degraded");
     assert_eq!(told_of(&Status { phase: Phase::Done, ..behind(S) }).0.word(), "ok");
