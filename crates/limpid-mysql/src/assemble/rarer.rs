@@ -11,16 +11,7 @@ impl Assembler {
     #[inline(never)]
     pub(super) fn rarer(&mut self, head: &EventHead, body: &[u8], at: u64) -> Result<Fed, Fault> {
         match head.kind {
-            number::ROTATE => {
-                let (offset, file) = events::rotate(body).ok_or_else(|| self.malformed("ROTATE", at))?;
-                let is_elsewhere = *self.file != *file || self.offset != offset;
-                self.file = file.into();
-                self.offset = offset;
-                self.settled_offset = offset;
-                self.payload = NO_PAYLOAD;
-                self.moved |= is_elsewhere && self.is_by_place();
-                Ok(Fed::Rotated)
-            }
+            number::ROTATE => self.rotate(body, at),
             number::HEARTBEAT => {
                 self.heartbeat(head, body);
                 Ok(Fed::More)
@@ -84,6 +75,18 @@ impl Assembler {
                 )),
             },
         }
+    }
+
+    /// The log goes on in another file.
+    fn rotate(&mut self, body: &[u8], at: u64) -> Result<Fed, Fault> {
+        let (offset, file) = events::rotate(body).ok_or_else(|| self.malformed("ROTATE", at))?;
+        let is_elsewhere = *self.file != *file || self.offset != offset;
+        self.file = file.into();
+        self.offset = offset;
+        self.settled_offset = offset;
+        self.payload = NO_PAYLOAD;
+        self.moved |= is_elsewhere && self.is_by_place();
+        Ok(Fed::Rotated)
     }
 
     /// Positions are places in files, and here is a border of groups. Sets of GTIDs do not grow where a file begins.
