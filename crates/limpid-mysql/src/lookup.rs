@@ -51,7 +51,8 @@ fn one(text: &str) -> Option<NamedTxn> {
     let pieces: Vec<&str> = text.split(':').collect();
     let (sid, tag, range) = match pieces[..] {
         [sid, range] => (sid, "", range),
-        [sid, tag, range] => (sid, tag, range),
+        // A tag begins with no digit: these are two ranges.
+        [sid, tag, range] if !tag.starts_with(|first: char| first.is_ascii_digit()) => (sid, tag, range),
         _ => return None,
     };
     let sid = parse_uuid(sid)?;

@@ -140,7 +140,7 @@ fn where_a_table_goes_is_known_without_its_columns() {
 #[test]
 fn rules_that_hide_columns_of_no_table_and_tables_that_go_nowhere_are_known() {
     let stage = stage(
-        "- { type: mask, match: { table: shop.user }, columns: a, with: redact }
+        "- { type: mask, match: { table: shop.user }, columns: b, with: redact }
 - { type: drop-columns, match: { table: shop.* }, columns: a }
 - { type: reject, match: { table: crm.* } }
 - { type: reject, match: { table: shop.b, op: [insert, update] } }",
