@@ -10,7 +10,7 @@ mod memory;
 mod sink;
 mod source;
 
-pub use memory::{MemoryLog, MemoryPlace, MemorySink, MemorySource};
+pub use memory::{MemoryLog, MemoryPlace, MemorySink, MemorySource, done};
 pub use sink::{Pair, SinkRig, sink};
 pub use source::{SourceRig, source};
 

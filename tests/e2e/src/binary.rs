@@ -4,7 +4,8 @@
 //!
 //! Invariant: a process started here is dead when its value is dropped; every wait has an end.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -119,6 +120,25 @@ pub fn call(command: &str, address: &str, arguments: &[&str]) -> Result<(Ended, 
     let mut call = limpid(&[&[command], arguments, &["--server", &url]].concat())?;
     let ended = call.wait(Duration::from_secs(60))?;
     Ok((ended, call.stdout() + &call.stderr()))
+}
+
+/// A GET by hand, as anybody may send it: the status, and the body.
+pub fn get(address: &str, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (head, body) = text.split_once("\r\n\r\n").context("an answer has a head")?;
+    let status = head.split(' ').nth(1).context("an answer has a status")?.parse()?;
+    Ok((status, body.to_owned()))
+}
+
+/// The same, where only a good answer will do.
+pub fn page(address: &str, path: &str) -> Result<String> {
+    let (status, body) = get(address, path)?;
+    ensure!(status == 200, "{path} answers {status}: {body}");
+    Ok(body)
 }
 
 /// How a process ended.

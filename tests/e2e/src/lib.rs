@@ -19,7 +19,7 @@ mod small_disk;
 mod terminal;
 pub mod truth;
 
-pub use binary::{Ended, Limpid, Pipeline, call, limpid, program, wait_until};
+pub use binary::{Ended, Limpid, Pipeline, call, get, limpid, page, program, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_copied, check_exactly_once, check_nothing_lost, seen_in};

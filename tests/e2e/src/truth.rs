@@ -6,8 +6,7 @@
 //! Invariant: nothing here is learnt from the pipeline: commits are the writer's own, deliveries are read at the sink. Both
 //! are on this process's monotonic clock.
 
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::TcpStream;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,17 +17,7 @@ use anyhow::{Context, Result, ensure};
 use limpid_stack::Session;
 use serde_json::Value;
 
-/// A GET by hand: the body of a good answer.
-pub fn get(address: &str, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    let (head, body) = text.split_once("\r\n\r\n").context("an answer has a head")?;
-    ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {head}");
-    Ok(body.to_owned())
-}
+use crate::binary::page;
 
 /// The value of a sample on a page of metrics, by its beginning.
 pub fn sample(page: &str, begins: &str) -> Option<f64> {
@@ -209,10 +198,10 @@ impl Sampler {
 fn look(address: &str, ledger: &Ledger) -> Result<Said> {
     // Deliveries between the two readings make the truth wider, not the check softer than they do.
     let before = ledger.freshness(Instant::now());
-    let document: Value = serde_json::from_str(&get(address, "/api/v1/pipelines")?)?;
+    let document: Value = serde_json::from_str(&page(address, "/api/v1/pipelines")?)?;
     let at = Instant::now();
     let after = ledger.freshness(at);
-    let page = get(address, "/metrics")?;
+    let metrics = page(address, "/metrics")?;
     let pipeline = &document["pipelines"][0];
     let is_one = |line: &&str| line.starts_with("limpid_stream_verdict{") && line.ends_with(" 1");
     let word = |line: &str| line.split("verdict=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
@@ -221,11 +210,11 @@ fn look(address: &str, ledger: &Ledger) -> Result<Said> {
         at,
         verdict: text("verdict"),
         reason: text("reason"),
-        in_metrics: page.lines().filter(is_one).filter_map(word).collect(),
+        in_metrics: metrics.lines().filter(is_one).filter_map(word).collect(),
         freshness: pipeline["freshness_seconds"].as_f64(),
         lag_transactions: pipeline["lag_transactions"].as_u64(),
-        clock_offset: sample(&page, "limpid_clock_offset_seconds{"),
-        clock_uncertainty: sample(&page, "limpid_clock_offset_uncertainty_seconds{"),
+        clock_offset: sample(&metrics, "limpid_clock_offset_seconds{"),
+        clock_uncertainty: sample(&metrics, "limpid_clock_offset_uncertainty_seconds{"),
         true_freshness: before
             .zip(after)
             .map(|(before, after)| (before.0.min(after.0).as_secs_f64(), before.1.max(after.1).as_secs_f64())),

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::maria;
-use limpid_e2e::truth::{FileReader, Ledger, Said, Sampler, SteadyWriter, Stretch, compare, get, offset_is, sample};
-use limpid_e2e::{Case, Db, Ended, Limpid, Proxy, Skew, call, wait_until};
+use limpid_e2e::truth::{FileReader, Ledger, Said, Sampler, SteadyWriter, Stretch, compare, offset_is, sample};
+use limpid_e2e::{Case, Db, Ended, Limpid, Proxy, Skew, call, page, wait_until};
 use limpid_stack::{TempDir, kafka, mariadb, require};
 
 const TABLES: &str = "create table t (id bigint primary key, pad varchar(20)); \
@@ -45,8 +45,9 @@ impl<'a> Scene<'a> {
         let writer = SteadyWriter::start(case.db.session()?, &case.name, &ledger)?;
         writer.write(true);
         let address = limpid.address()?;
-        let is_ok =
-            || get(&address, "/metrics").is_ok_and(|page| sample(&page, "limpid_clock_offset_seconds{").is_some());
+        let is_ok = || {
+            page(&address, "/metrics").is_ok_and(|metrics| sample(&metrics, "limpid_clock_offset_seconds{").is_some())
+        };
         wait_until("the first look", WAIT, is_ok)?;
         let sampler = Sampler::start(address, &ledger);
         Ok(Self { case, limpid, ledger, writer, sampler, stretches: Vec::new() })
@@ -139,17 +140,17 @@ fn commit_times_lie(scene: &mut Scene<'_>) -> Result<()> {
     session.send(&format!("insert into quiet select 4 + sleep({})", takes.as_secs()))?;
     scene.stretch("commit times lie", takes + Duration::from_secs(1), WELL, (Duration::ZERO, "ok"));
     session.finish()?;
-    let page = get(&scene.limpid.address()?, "/metrics")?;
+    let metrics = page(&scene.limpid.address()?, "/metrics")?;
     let labels = format!("{{pipeline=\"{0}\",schema=\"{0}\",table=\"quiet\"}}", scene.case.name);
-    let of = |name: &str| sample(&page, &format!("gravity_data_lag_seconds_{name}{labels}"));
+    let of = |name: &str| sample(&metrics, &format!("gravity_data_lag_seconds_{name}{labels}"));
     // Three rows that were delivered at once.
-    ensure!(of("count") == Some(3.0), "{page}");
+    ensure!(of("count") == Some(3.0), "{metrics}");
     ensure!(of("sum").is_some_and(|sum| (0.0..1.5).contains(&sum)), "late by {:?}", of("sum"));
     let disbelieved = |why: &str| {
-        sample(&page, &format!("limpid_disbelieved_commits_total{{pipeline=\"{}\",why=\"{why}\"}}", scene.case.name))
+        sample(&metrics, &format!("limpid_disbelieved_commits_total{{pipeline=\"{}\",why=\"{why}\"}}", scene.case.name))
     };
-    ensure!(disbelieved("ahead").is_some_and(|count| count >= 1.0), "{page}");
-    ensure!(disbelieved("behind").is_some_and(|count| count >= 2.0), "{page}");
+    ensure!(disbelieved("ahead").is_some_and(|count| count >= 1.0), "{metrics}");
+    ensure!(disbelieved("behind").is_some_and(|count| count >= 2.0), "{metrics}");
     Ok(())
 }
 
@@ -197,7 +198,7 @@ fn the_time_until_the_log_is_purged_is_told_to_a_fifth() -> Result<()> {
     let mut limpid = case.pipeline.run(&[])?;
     let address = limpid.address()?;
     let told = || -> Result<(Option<f64>, String)> {
-        let said: serde_json::Value = serde_json::from_str(&get(&address, "/api/v1/pipelines")?)?;
+        let said: serde_json::Value = serde_json::from_str(&page(&address, "/api/v1/pipelines")?)?;
         let said = &said["pipelines"][0];
         Ok((said["retention_runway_seconds"].as_f64(), said["retention_ends_by"].as_str().unwrap_or("").to_owned()))
     };

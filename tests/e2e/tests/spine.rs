@@ -6,44 +6,19 @@
 //! Invariant: expected numbers come from SELECT, the server's own log position and a broker's own count.
 
 use std::cell::RefCell;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
-use limpid_e2e::{Db, Limpid, Pipeline, Spec, wait_until};
+use limpid_e2e::{Db, Limpid, Pipeline, Spec, get, page, wait_until};
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, mariadb, prometheus, require};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Where the instance listens, as its own line says.
-fn address(limpid: &Limpid) -> Result<String> {
-    limpid.wait_for("the server listens", SOON)?;
-    let said = limpid.stderr();
-    let line = said.lines().find(|line| line.contains("the server listens")).context("it says where it listens")?;
-    let line: Value = serde_json::from_str(line)?;
-    line["metadata"]["address"].as_str().map(str::to_owned).context("the line has the address")
-}
-
-/// A GET by hand: the status and the body.
-fn get(address: &str, path: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    let (head, body) = text.split_once("\r\n\r\n").context("an answer has a head")?;
-    let status = head.split(' ').nth(1).context("an answer has a status")?.parse()?;
-    Ok((status, body.to_owned()))
-}
-
 fn document(address: &str, path: &str) -> Result<Value> {
-    let (status, body) = get(address, path)?;
-    ensure!(status == 200, "{path} answers {status}: {body}");
-    Ok(serde_json::from_str(&body)?)
+    Ok(serde_json::from_str(&page(address, path)?)?)
 }
 
 fn status(address: &str) -> Result<Value> {
@@ -100,7 +75,7 @@ fn counts_lag_and_freshness_are_what_the_servers_say_and_prometheus_stores() -> 
     let Some(broker) = require(kafka::start(&kafka::Options::default())) else { return Ok(()) };
     let dir = TempDir::new("spine")?;
     let mut limpid = start(&db, &broker, "spine", &dir)?;
-    let address = address(&limpid)?;
+    let address = limpid.address()?;
     let config = format!(
         "scrape_configs:\n- job_name: limpid\n  scrape_interval: 250ms\n  static_configs: [{{targets: ['{address}']}}]\n"
     );
@@ -168,7 +143,7 @@ fn lines_have_their_keys_in_order_and_neither_secret_nor_value() -> Result<()> {
     let (Some(broker), Some(db)) = (broker(), maria()) else { return Ok(()) };
     let dir = TempDir::new("spine-lines")?;
     let mut limpid = start(&db, broker, "spinelines", &dir)?;
-    let address = address(&limpid)?;
+    let address = limpid.address()?;
     db.sql(
         "use spinelines; insert into t values (1, 'a-precious-value'); set session binlog_format = statement; \
             insert into u values (77003311)",

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{Db, both, broker, maria, mysqld};
-use limpid_e2e::{Case, Ended, Limpid, Pipeline, call, check_exactly_once, limpid, seen_in, wait_until};
+use limpid_e2e::{Case, Ended, Limpid, Pipeline, call, check_exactly_once, limpid, page, seen_in, wait_until};
 use limpid_stack::TempDir;
 use limpid_stack::kafka::{Isolation, Server};
 use serde_json::Value;
@@ -163,15 +163,6 @@ fn counted(page: &str, sample: &str) -> u64 {
     found.unwrap_or(0.0) as u64
 }
 
-fn page(address: &str) -> Result<String> {
-    use std::io::{Read, Write};
-    let mut peer = std::net::TcpStream::connect(address)?;
-    write!(peer, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-    let mut text = String::new();
-    peer.read_to_string(&mut text)?;
-    Ok(text)
-}
-
 const USERS: &str = "create table users (id bigint primary key, email varchar(80) character set latin1, phone varchar(20), \
                      pin binary(6), code bigint unsigned, born date, note text, secret text);
                      create table audit (id bigint primary key, v int);
@@ -257,18 +248,18 @@ fn check_counts(scene: &Scene, mut limpid: Limpid) -> Result<()> {
     wait_until("the counts", WAIT, || status().is_ok_and(|status| whole(&status)))
         .with_context(|| format!("{:?}", status()))?;
     ensure!(count(&status()?, "rows_filtered") == 10, "{}", status()?);
-    let page = page(&address)?;
+    let metrics = page(&address, "/metrics")?;
     let name = &scene.name;
-    let rule = |rule: &str| counted(&page, &format!("limpid_filtered_total{{pipeline=\"{name}\",rule=\"{rule}\"}}"));
+    let rule = |rule: &str| counted(&metrics, &format!("limpid_filtered_total{{pipeline=\"{name}\",rule=\"{rule}\"}}"));
     // The statement that changed the definition of `noise` too.
-    ensure!((rule("no-deletes"), rule("reject-2"), rule("mask-6")) == (1, 10, 0), "{page}");
-    let total = |metric: &str| counted(&page, &format!("{metric}{{pipeline=\"{name}\"}}"));
+    ensure!((rule("no-deletes"), rule("reject-2"), rule("mask-6")) == (1, 10, 0), "{metrics}");
+    let total = |metric: &str| counted(&metrics, &format!("{metric}{{pipeline=\"{name}\"}}"));
     let totals =
         ["gravity_input_emitter_counter", "gravity_emitter_scheduler_counter", "gravity_scheduler_output_counter"];
-    ensure!(totals.map(total) == [19, 9, 9], "{page}");
+    ensure!(totals.map(total) == [19, 9, 9], "{metrics}");
     limpid.signal(libc::SIGTERM);
     ensure!(limpid.wait(WAIT)? == Ended::Code(0), "{}", limpid.stderr());
-    ensure!(!limpid.stderr().contains("hidden") && !page.contains("hidden"), "a value is told");
+    ensure!(!limpid.stderr().contains("hidden") && !metrics.contains("hidden"), "a value is told");
     Ok(())
 }
 

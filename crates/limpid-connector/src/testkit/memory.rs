@@ -179,6 +179,11 @@ impl PositionValue for Done {
     }
 }
 
+/// The position at which so many transactions of a [`MemoryLog`] are done.
+pub fn done(transactions: usize) -> Position {
+    Position::new(Done(transactions))
+}
+
 /// A source over a [`MemoryLog`], of the table `memory.t`.
 #[derive(Debug)]
 pub struct MemorySource {
@@ -249,7 +254,7 @@ impl Head for MemoryHead {
     fn look(&mut self, from: &Position, _: &Clock) -> Result<HeadSeen, Fault> {
         let (end, from) = (length(&self.0), from.downcast::<Done>().map_or(0, |done| done.0));
         let lag = Some(end.saturating_sub(from) as u64);
-        Ok(HeadSeen { position: Position::new(Done(end)), lag_bytes: lag, lag_transactions: lag, clock: None })
+        Ok(HeadSeen { position: done(end), lag_bytes: lag, lag_transactions: lag, clock: None })
     }
 }
 
@@ -316,7 +321,7 @@ impl ChangeStream for MemoryStream {
             put(batch, self.next, &self.log.lock().expect("never held across a panic")[self.next]);
         }
         self.next += 1;
-        batch.end = Some(Position::new(Done(self.next)));
+        batch.end = Some(done(self.next));
         Ok(Next::Batch)
     }
 
@@ -341,7 +346,7 @@ impl ChangeStream for MemoryStream {
     }
 
     fn opened_at(&self) -> Position {
-        Position::new(Done(self.opened_at))
+        done(self.opened_at)
     }
 
     fn admit(&mut self, chunk: &mut Chunk) -> Admission {
@@ -419,7 +424,7 @@ impl TableReader for MemoryReader {
             range,
             rest,
             batches: vec![batch],
-            fence: Position::new(Done(log.len())),
+            fence: done(log.len()),
             rows: keys.len() as u64,
             bytes: keys.len() as u64 * 8,
             took: Duration::ZERO,

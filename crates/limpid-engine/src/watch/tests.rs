@@ -1,47 +1,15 @@
 //! What looks leave behind, over positions of logs that began anew.
 
-use std::any::Any;
-use std::cmp::Ordering;
-
 use limpid_connector::ClockSample;
-use limpid_model::{PositionValue, TxnId};
+use limpid_connector::testkit::done;
 
 use super::*;
 
-/// A place in one log.
-#[derive(Clone, Copy, Debug)]
-struct At(u64);
-
-impl PositionValue for At {
-    fn text(&self) -> String {
-        self.0.to_string()
-    }
-    fn compare(&self, other: &dyn PositionValue) -> Option<Ordering> {
-        other.as_any().downcast_ref::<At>().map(|other| self.0.cmp(&other.0))
-    }
-    fn with_rows_done(&self, _: u64) -> Position {
-        Position::new(*self)
-    }
-    fn inside(&self) -> Option<(TxnId, u64)> {
-        None
-    }
-    fn read_from(&self) -> Position {
-        Position::new(*self)
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-fn at(place: u64) -> Position {
-    Position::new(At(place))
-}
-
 /// A look with so much saved, the sink there, and the log ending at `head`.
-fn is_back(watch: &mut Watch, saved: u64, covered: u64, head: u64, forgotten: u64) -> bool {
-    let place = Place { saved: Some(at(saved)), forgotten, ..Place::default() };
-    watch.forget(&place, &at(head));
-    watch.is_back(&place, &at(covered))
+fn is_back(watch: &mut Watch, saved: usize, covered: usize, head: usize, forgotten: u64) -> bool {
+    let place = Place { saved: Some(done(saved)), forgotten, ..Place::default() };
+    watch.forget(&place, &done(head));
+    watch.is_back(&place, &done(covered))
 }
 
 #[test]

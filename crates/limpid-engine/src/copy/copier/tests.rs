@@ -3,37 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use limpid_codec::cursor::{Cursors, encode};
-use limpid_connector::testkit::{MemoryLog, MemorySource};
+use limpid_connector::testkit::{MemoryLog, MemorySource, done};
 use limpid_connector::{Admission, ChangeStream, Chunk, Decode, Next, SourceLoad, Stop, StreamEvent};
-use limpid_model::{Batch, Position, PositionValue, TxnId};
+use limpid_model::{Batch, Position};
 
 use super::*;
 use crate::copy::{Control, CopyMode, CopyOptions, Mark};
 use crate::observe::Unobserved;
-
-#[derive(Debug)]
-struct Place;
-
-impl PositionValue for Place {
-    fn text(&self) -> String {
-        "here".to_owned()
-    }
-    fn compare(&self, _: &dyn PositionValue) -> Option<std::cmp::Ordering> {
-        None
-    }
-    fn with_rows_done(&self, _: u64) -> Position {
-        Position::new(Place)
-    }
-    fn inside(&self) -> Option<(TxnId, u64)> {
-        None
-    }
-    fn read_from(&self) -> Position {
-        Position::new(Place)
-    }
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
-    }
-}
 
 /// Two pieces, then the end or a failure.
 struct Reader {
@@ -56,7 +32,7 @@ impl TableReader for Reader {
         unreachable!("it has no key")
     }
     fn begin_whole(&mut self, _: &TableName, _: Option<&str>) -> Result<Option<Position>, Fault> {
-        Ok(Some(Position::new(Place)))
+        Ok(Some(done(1)))
     }
     fn read_whole(&mut self, _: u64) -> Result<Option<Chunk>, Fault> {
         if self.pieces == 0 {
@@ -69,7 +45,7 @@ impl TableReader for Reader {
             range: KeyRange::default(),
             rest: None,
             batches: vec![Batch::default()],
-            fence: Position::new(Place),
+            fence: done(1),
             rows: 1,
             bytes: 1,
             took: Duration::ZERO,
@@ -106,7 +82,7 @@ impl ChangeStream for Stream {
         "memory"
     }
     fn opened_at(&self) -> Position {
-        Position::new(Place)
+        done(1)
     }
     fn admit(&mut self, _: &mut Chunk) -> Admission {
         Admission::Admitted
