@@ -1,16 +1,18 @@
 //! `cargo xtask test`: everything that must hold before a change goes in, in the order of what fails cheapest.
 //!
 //! Owns: the steps, their times, and the totals at the end.
-//! Does not own: what a step checks.
+//! Does not own: what a step checks, which test programs there are (`suites`).
 //!
 //! Invariant: the totals are the test runners' own lines, added up; nothing is counted here that libtest did not count.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod suites;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 
 use crate::{licences, shell, tidy};
 
@@ -34,13 +36,11 @@ fn steps(root: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
     // The same targets as the tests want, in one go, so that the binary is not built a second time with other features.
     let targets = ["--lib", "--bins", "--tests", "--examples"];
     step("build", || shell::run(shell::cargo().arg("build").args(PROFILE).args(targets).current_dir(root)))?;
-    let mut command = shell::cargo();
-    // All of them, even after a failure: the totals are of the whole.
-    command.arg("test").args(PROFILE).arg("--no-fail-fast").current_dir(root);
-    if let Some(binary) = binary(root)? {
-        command.env("LIMPID_BIN", binary);
-    }
-    step("test", || test(&mut command, outcome))
+    step("test", || test(root, outcome))?;
+    // Examples in the documentation, which cargo alone can run.
+    let mut doc = shell::cargo();
+    doc.arg("test").args(PROFILE).arg("--doc").current_dir(root);
+    step("doc", || examples(&mut doc, outcome))
 }
 
 /// Runs a step, and says how long it took and which one it was if it failed.
@@ -52,34 +52,41 @@ fn step(name: &str, body: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result
     done.with_context(|| format!("step {name} failed"))
 }
 
-/// The `limpid` binary that end-to-end tests drive, once the workspace has such a package.
-fn binary(root: &Path) -> anyhow::Result<Option<PathBuf>> {
+/// Runs every test program, and all of them even after a failure: the totals are of the whole.
+fn test(root: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
     let metadata = shell::metadata(root, &["--no-deps"])?;
-    let packages = metadata["packages"].as_array().context("find the packages")?;
-    if !packages.iter().any(|package| package["name"] == "limpid") {
-        return Ok(None);
-    }
-    let target = metadata["target_directory"].as_str().context("find the target folder")?;
-    let path = Path::new(target).join("ci/limpid");
-    ensure!(path.is_file(), "the build made no {}", path.display());
-    Ok(Some(path))
+    let target = Path::new(metadata["target_directory"].as_str().context("find the target folder")?).to_owned();
+    let binary = target.join("ci/limpid");
+    ensure!(binary.is_file(), "the build made no {}", binary.display());
+    let found = suites::find(shell::cargo().arg("test").args(PROFILE).current_dir(root))?;
+    let mut failed = Vec::new();
+    suites::run(found, &target.join("suites"), &[("LIMPID_BIN", binary)], |ran| {
+        let seconds = ran.took.as_secs_f64();
+        // A closed pipe on our side must not stop the tests half way.
+        let _ = writeln!(std::io::stdout(), "suite {}: {seconds:.1} s\n{}", ran.suite.name, ran.text);
+        ran.text.lines().for_each(|line| outcome.take(line));
+        if !ran.status.as_ref().is_ok_and(ExitStatus::success) {
+            failed.push(format!("{} ({})", ran.suite.name, ended(&ran.status)));
+        }
+    })?;
+    ensure!(failed.is_empty(), "these suites failed: {}", failed.join(", "));
+    ensure!(outcome.passed > 0, "not a single test ran");
+    Ok(())
 }
 
-fn test(command: &mut Command, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context("start cargo test")?;
-    let stdout = BufReader::new(child.stdout.take().context("open the output of cargo test")?);
-    for line in stdout.split(b'\n') {
-        let line = line.context("read the output of cargo test")?;
-        let text = String::from_utf8_lossy(&line);
-        // A closed pipe on our side must not stop the tests half way.
-        let _ = writeln!(std::io::stdout(), "{text}");
-        outcome.take(&text);
+fn ended(status: &std::io::Result<ExitStatus>) -> String {
+    match status {
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
     }
-    let status = child.wait().context("wait for cargo test")?;
-    if !status.success() {
-        bail!("cargo test ended with {status}");
-    }
-    ensure!(outcome.passed > 0, "not a single test ran");
+}
+
+fn examples(command: &mut Command, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let output = command.output().context("run the documentation's examples")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    text.lines().for_each(|line| outcome.take(line));
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
 
@@ -125,6 +132,8 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+
     use super::*;
 
     #[test]

@@ -21,11 +21,11 @@ const CONNECTIONS: u64 = 8;
 const WARM_SECONDS: u64 = 2;
 const SECONDS: u64 = 20;
 const ROWS: u64 = 100_000;
-const TABLES: u32 = 8;
+const TABLES: u32 = 16;
 
 const NOTE: &str = "8 connections without pauses, each transaction as `oltp_read_write` of sysbench has it (10 rows by key, 4 ranges \
      of 100, 2 updates, a delete and its insert) on a table of 100,000 rows, 2 s of warm-up, 20 s measured. Beside them \
-     limpid follows the log, and copies eight other tables of 500,000 rows each to null; it is not done before they are. \
+     limpid follows the log, and copies sixteen other tables of 500,000 rows each to null; it is not done before they are. \
      Clients, server and limpid share the machine's cores, so what limpid itself uses is part of what the clients lose. What \
      the copy takes is told against limpid that only follows the log, in the same round; a second such line tells the noise.";
 
