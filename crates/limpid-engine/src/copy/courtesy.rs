@@ -53,8 +53,10 @@ const MEMORY: f64 = 0.7;
 const MEMORY_OF_FEW: f64 = 0.95;
 const ENOUGH: f64 = 2_000.0;
 
-/// What is aimed at, as a part of the bound: counts are not exact.
-const AIM: f64 = 0.8;
+/// What is aimed at, as a part of the bound. Statements that are lost while we read are counted; what we leave to be done, and
+/// what handling the rows takes from clients on the same machine, is not. Where 0.8 was aimed at and a loss of 4 % told, clients
+/// that shared two cores with the server and us lost some 7 (`cargo xtask bench busy`, five rounds).
+const AIM: f64 = 0.5;
 
 /// What whoever wants to read a chunk does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
