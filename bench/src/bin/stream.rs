@@ -32,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         server_id: 777,
         json_text: Default::default(),
         held: None,
+        contexts: false,
     });
     let start = Instant::now();
     let mut stream = source

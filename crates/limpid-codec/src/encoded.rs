@@ -122,6 +122,31 @@ impl EncodedBatch {
         rows
     }
 
+    /// Gives records one more header, where `value` has one for their row. It is asked once a row, in their order; values
+    /// that are equal and stand behind each other are written once.
+    pub fn add_header<const N: usize>(&mut self, name: &[u8], mut value: impl FnMut(&Batch, u32) -> Option<[u8; N]>) {
+        let Self { batch, bytes, records, headers, .. } = self;
+        let mut name_at = None;
+        let mut last: (Option<u32>, Option<[u8; N]>) = (None, None);
+        let mut written: Option<([u8; N], Span)> = None;
+        for record in records {
+            if last.0 != Some(record.row) {
+                last = (Some(record.row), value(batch, record.row));
+            }
+            let Some(value) = last.1 else { continue };
+            let Some(named) = name_at.or_else(|| append(bytes, name)) else { return };
+            name_at = Some(named);
+            let value_at = written.filter(|(known, _)| *known == value).map(|(_, span)| span);
+            let Some(value_at) = value_at.or_else(|| append(bytes, &value)) else { return };
+            written = Some((value, value_at));
+            // A record's headers stand together.
+            let (first, count) = (record.headers.0 as usize, record.headers.1);
+            record.headers = (headers.len() as u32, count + 1);
+            headers.extend_from_within(first..first + usize::from(count));
+            headers.push((named, value_at));
+        }
+    }
+
     /// Encoded bytes, of a receipt too.
     pub fn encoded_bytes(&self) -> u64 {
         self.bytes.len() as u64 + self.sent_bytes
@@ -142,6 +167,15 @@ impl EncodedBatch {
     pub fn get(&self, span: Span) -> Option<&[u8]> {
         (!span.is_null()).then(|| &self.bytes[span.start as usize..(span.start + span.len) as usize])
     }
+}
+
+/// `None` where what is appended would have no address.
+fn append(bytes: &mut Vec<u8>, more: &[u8]) -> Option<Span> {
+    let start = bytes.len();
+    (start + more.len() < u32::MAX as usize).then(|| {
+        bytes.extend_from_slice(more);
+        Span::since(start, bytes)
+    })
 }
 
 /// What an encoder found besides records.
@@ -198,5 +232,29 @@ mod tests {
         check(&[Op::Delete, Op::Insert], &[], &[0, 0], &[1]);
         check(&[Op::Insert, Op::Delete, Op::Update, Op::Read], &[0], &[1, 1, 3], &[2]);
         check(&[Op::Read, Op::Read], &[], &[], &[0, 1]);
+    }
+    #[test]
+    fn a_header_is_added_behind_those_that_are_there() {
+        let mut encoded = EncodedBatch { bytes: b"oldX".to_vec(), ..EncodedBatch::default() };
+        let span = |start, len| Span { start, len };
+        encoded.headers.push((span(0, 3), span(3, 1)));
+        let (key, value, table) = (Span::NULL, Span::NULL, 0);
+        encoded.records = [(0, (0, 0)), (1, (0, 1)), (1, (0, 1)), (2, (0, 0)), (3, (0, 0))]
+            .map(|(row, headers)| RecordSpan { key, value, headers, table, row })
+            .to_vec();
+        let mut asked = Vec::new();
+        encoded.add_header(b"new", |_, row| {
+            asked.push(row);
+            (row != 2).then_some(if row == 3 { *b"B" } else { *b"A" })
+        });
+        assert_eq!(asked, [0, 1, 2, 3]);
+        let told = |record: &RecordSpan| {
+            let (first, count) = (record.headers.0 as usize, usize::from(record.headers.1));
+            let text = |span| String::from_utf8_lossy(encoded.get(span).unwrap()).into_owned();
+            encoded.headers[first..first + count].iter().map(|(n, v)| text(*n) + &text(*v)).collect::<Vec<_>>()
+        };
+        let headers: Vec<Vec<String>> = encoded.records.iter().map(told).collect();
+        assert_eq!(headers, [vec!["newA"], vec!["oldX", "newA"], vec!["oldX", "newA"], vec![], vec!["newB"]]);
+        assert_eq!(encoded.bytes, b"oldXnewAB", "what is equal is written once");
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::cell::{Cell, Place};
+use crate::ids::TraceContext;
 use crate::position::Position;
 use crate::schema::TableSchema;
 use crate::shown::{AS_IS, Shown};
@@ -254,6 +255,9 @@ pub struct Batch {
     pub logs: Vec<Arc<str>>,
     /// GTID tags that `txns` refer to.
     pub tags: Vec<Arc<str>>,
+    /// The traces that applications named in statements of transactions: index into `txns`, in their order; each once.
+    /// Empty unless the source was asked to look for them.
+    pub contexts: Vec<(u32, TraceContext)>,
     /// Rows by table version and operation, rejected ones too.
     pub counts: Vec<[u32; Op::COUNT]>,
     /// Rows that a transform rejected, in their order. They go no further, but count as done with their batch.
@@ -281,6 +285,7 @@ impl Batch {
         self.layouts.clear();
         self.logs.clear();
         self.tags.clear();
+        self.contexts.clear();
         self.counts.clear();
         self.filtered.clear();
         self.rejected.clear();
@@ -378,6 +383,7 @@ impl Batch {
             tables: self.tables.clone(),
             logs: self.logs.clone(),
             tags: self.tags.clone(),
+            contexts: self.contexts.clone(),
             counts: self.counts.clone(),
             filtered: self.filtered.clone(),
             rejected: self.rejected.clone(),

@@ -30,6 +30,16 @@ impl fmt::Display for PipelineName {
     }
 }
 
+/// The trace that an application says a transaction belongs to, as W3C's Trace Context has it. Neither id is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    pub trace_id: u128,
+    /// The application's own span.
+    pub span_id: u64,
+    /// The application keeps this trace.
+    pub is_sampled: bool,
+}
+
 /// Made at a pipeline's first start and kept with its state and its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PipelineId(pub u128);

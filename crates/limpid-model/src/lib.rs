@@ -21,7 +21,7 @@ pub use batch::{
 };
 pub use cell::{Cell, CellKind, Place, unpack_impossible};
 pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, response_to};
-pub use ids::{ChangeNumber, Epoch, PipelineId, PipelineName};
+pub use ids::{ChangeNumber, Epoch, PipelineId, PipelineName, TraceContext};
 pub use keyhash::{bytes_digest, key_digest, key_hash, key_seed};
 pub use position::{Position, PositionValue};
 pub use record::PositionRecord;

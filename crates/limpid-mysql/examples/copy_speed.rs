@@ -33,6 +33,7 @@ fn main() {
         server_id: 1,
         json_text: JsonText::Debezium,
         held: None,
+        contexts: false,
     });
     let clock = Clock::system();
     let begin = clock.nanos();

@@ -6,6 +6,7 @@
 //! Invariant: `end` of a batch covers exactly its own and earlier events; no event of a group is in a yielded batch
 //! before the group's fate is known; a group that was rolled back leaves no trace but its position.
 
+mod contexts;
 mod rarer;
 mod statements;
 #[cfg(test)]
@@ -109,6 +110,8 @@ pub struct Assembler {
     /// XA transactions that are undecided.
     pub(crate) held: Held,
     replay: Option<xa::Replay>,
+    /// Whether comments of statements are looked through.
+    reads_contexts: bool,
 }
 
 impl Assembler {
@@ -133,6 +136,7 @@ impl Assembler {
             heard: None,
             held: Held::default(),
             replay: None,
+            reads_contexts: false,
         }
     }
 
@@ -218,6 +222,7 @@ impl Assembler {
             xa: start.prepared_xa,
             decides: None,
             thread: 0,
+            contexts: Vec::new(),
         });
         Ok(Fed::More)
     }
@@ -240,6 +245,7 @@ impl Assembler {
             xa: false,
             decides: None,
             thread: 0,
+            contexts: Vec::new(),
         })
     }
 
@@ -363,6 +369,7 @@ impl Assembler {
                 ));
             }
             Ending::RolledBack => {
+                group.contexts.clear();
                 self.batch.events.truncate(self.settled_events);
                 self.batch.txns.truncate(self.settled_txns);
             }
@@ -408,6 +415,7 @@ impl Assembler {
         if let Some(xid) = &group.decides {
             self.held.decide(xid);
         }
+        contexts::tell(group, &mut self.batch);
         self.batch.control.commits += 1;
         self.settled_events = self.batch.events.len();
         self.settled_txns = self.batch.txns.len();

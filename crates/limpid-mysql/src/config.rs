@@ -98,6 +98,7 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
             server_id,
             json_text,
             held: None,
+            contexts: false,
         })
     })
 }

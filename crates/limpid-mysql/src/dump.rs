@@ -35,9 +35,14 @@ pub struct DumpOptions {
     pub non_block: bool,
     /// The server sends something at least this often.
     pub heartbeat: Duration,
+    /// MariaDB sends the text of each statement only to those who ask; MySQL sends what its log has
+    /// (`binlog_rows_query_log_events`).
+    pub statements: bool,
 }
 
 const NON_BLOCK: u16 = 0x01;
+/// MariaDB only.
+const ANNOTATE_ROWS: u16 = 0x02;
 const THROUGH_GTID: u16 = 0x04;
 
 /// Connects and asks for the log.
@@ -102,7 +107,10 @@ fn register(client: &mut Client, server_id: u32) -> Result<(), Fault> {
 }
 
 fn command(from: &DumpFrom, dump: &DumpOptions) -> Vec<u8> {
-    let flags = if dump.non_block { NON_BLOCK } else { 0 };
+    let mut flags = if dump.non_block { NON_BLOCK } else { 0 };
+    if dump.statements && dump.flavor == Flavor::MariaDb {
+        flags |= ANNOTATE_ROWS;
+    }
     let mut command = Vec::new();
     match (from, dump.flavor) {
         (DumpFrom::File { file, offset }, _) => {

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use limpid_model::TxnId;
+use limpid_model::{TraceContext, TxnId};
 
 use crate::ddl::Xid;
 use crate::events::AlterPhase;
@@ -137,6 +137,8 @@ pub struct Group {
     /// The XA transaction that is decided with it.
     pub decides: Option<Xid>,
     pub thread: u32,
+    /// The traces that its statements named, with the place of each.
+    pub contexts: Vec<(u64, TraceContext)>,
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod catalogue;
 mod charset;
 mod checksum;
 mod client;
+mod comments;
 mod company;
 mod compressed;
 pub mod config;
@@ -83,7 +84,8 @@ pub mod bench {
     pub fn open_dump(options: &ConnectOptions, file: &str) -> Result<BareDump, Fault> {
         let from = DumpFrom::File { file: file.into(), offset: 4 };
         let heartbeat = std::time::Duration::from_secs(1);
-        let dump = DumpOptions { flavor: Flavor::MariaDb, server_id: 4242, non_block: true, heartbeat };
+        let dump =
+            DumpOptions { flavor: Flavor::MariaDb, server_id: 4242, non_block: true, heartbeat, statements: false };
         start(options, &from, &dump).map(BareDump)
     }
 

@@ -32,7 +32,7 @@ pub fn look(options: &ConnectOptions, dump: &DumpOptions, file: &Arc<str>, begin
     };
     let from = DumpFrom::File { file: Arc::clone(file), offset };
     // Its own server id: the server ends an older dump of the same id.
-    let dump = DumpOptions { server_id: dump.server_id ^ 0x4000_0000, ..dump.clone() };
+    let dump = DumpOptions { server_id: dump.server_id ^ 0x4000_0000, statements: false, ..dump.clone() };
     let socket = dump::start(options, &from, &dump)?;
     let mut walk = Walk {
         intake: Intake::new(socket),

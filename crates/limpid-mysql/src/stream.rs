@@ -50,6 +50,8 @@ pub struct MySqlOptions {
     pub json_text: JsonText,
     /// Where rows of prepared XA transactions are kept; in memory without one.
     pub held: Option<PathBuf>,
+    /// Comments of statements are looked through for traces; MariaDB then sends the text of each.
+    pub contexts: bool,
 }
 
 /// A server that has nothing to send gives a sign of life at this period. The first one tells how far its log is read,

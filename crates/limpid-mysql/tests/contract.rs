@@ -45,6 +45,7 @@ impl SourceRig for Site {
             server_id: 4_713,
             json_text: JsonText::Server,
             held: None,
+            contexts: false,
         }))
     }
 

@@ -9,7 +9,7 @@
 mod reader;
 
 use limpid_connector::{StartPoint, Until};
-use limpid_model::{FaultCode, Op};
+use limpid_model::{FaultCode, Op, TraceContext};
 use limpid_stack::{Session, mariadb, mysql, require};
 
 use reader::{Log, hex, read, read_while};
@@ -221,4 +221,68 @@ fn pieces_of_a_large_transaction_count_their_own_bytes() {
     sound(&log);
     assert_eq!(log.changes.len(), 30_000);
     assert!((size..3 * size).contains(&log.raw_bytes), "{} of {size}", log.raw_bytes);
+}
+
+/// The context with this number, as an application would write it.
+fn traceparent(number: u64) -> String {
+    format!("traceparent='00-{:032x}-{:016x}-01'", 0xabc, number)
+}
+
+fn named(numbers: &[u64]) -> Vec<TraceContext> {
+    numbers.iter().map(|span_id| TraceContext { trace_id: 0xabc, span_id: *span_id, is_sampled: true }).collect()
+}
+
+#[test]
+fn traces_that_applications_name_in_comments_are_found_on_both_servers() {
+    fn check(session: &mut Session, port: u16) {
+        let statements = [
+            "create database shop".to_owned(),
+            "create table shop.t (id int primary key, b text)".to_owned(),
+            format!("/*{}*/ insert into shop.t values (1, '')", traceparent(1)),
+            format!("insert into shop.t values (2, '') /*a='b',{}*/", traceparent(2)),
+            format!("insert into shop.t values (3, '/*{}*/')", traceparent(99).replace('\'', "")),
+            format!("prepare s from 'insert into shop.t values (?, ?) /*{}*/'", traceparent(4).replace('\'', "\\'")),
+            "set @id=4, @b='x'".to_owned(),
+            "execute s using @id, @b".to_owned(),
+            "begin".to_owned(),
+            format!("insert into shop.t values (5, '') /*{}*/", traceparent(5)),
+            "savepoint a".to_owned(),
+            format!("insert into shop.t values (99, '') /*{}*/", traceparent(99)),
+            "rollback to a".to_owned(),
+            format!("update shop.t set b='y' where id=5 -- {}", traceparent(6)),
+            format!("insert into shop.t values (6, '') # {}", traceparent(5)),
+            "commit".to_owned(),
+            "insert into shop.t values (7, '')".to_owned(),
+        ];
+        run(session, &statements.iter().map(|statement| &**statement).collect::<Vec<_>>());
+        let log = read(port, FROM, "shop");
+        sound(&log);
+        let told: Vec<_> = log.changes.iter().map(|change| change.contexts.clone()).collect();
+        let both = named(&[5, 6]);
+        let expected = [named(&[1]), named(&[2]), vec![], named(&[4]), both.clone(), both.clone(), both, vec![]];
+        assert_eq!(told, expected);
+    }
+    if let Some(server) = mariadb_with(&[]) {
+        let mut session = server.session().unwrap();
+        check(&mut session, server.port());
+        // One that leaves in pieces.
+        run(
+            &mut session,
+            &[
+                "create database large",
+                "create table large.t (id int primary key, b text)",
+                "use large",
+                &format!("insert into large.t select seq, repeat('x', 200) from seq_1_to_60000 /*{}*/", traceparent(8)),
+            ],
+        );
+        let log = read(server.port(), FROM, "large");
+        sound(&log);
+        assert_eq!(log.changes.len(), 60_000);
+        assert!(log.changes.iter().all(|change| change.contexts == named(&[8])));
+    }
+    if let Some(server) = require(mysql::start(&mysql::Options::default())) {
+        let mut session = server.session().unwrap();
+        run(&mut session, &["set binlog_rows_query_log_events=on"]);
+        check(&mut session, server.port());
+    }
 }

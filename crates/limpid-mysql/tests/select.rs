@@ -114,7 +114,7 @@ fn fill(session: &mut Session, random: &mut Random, table: &str, columns: &[Colu
             _ => Op::Update,
         };
         let (before, after) = (known.unwrap_or_default(), now.clone().unwrap_or_default());
-        changes.push(Change { table: table.to_owned(), op, before, after });
+        changes.push(Change { table: table.to_owned(), op, before, after, contexts: Vec::new() });
         match now {
             Some(now) => drop(rows.insert(id, now)),
             None => drop(rows.remove(&id)),

@@ -52,10 +52,12 @@ impl Assembler {
             | number::BEGIN_LOAD_QUERY
             | number::HEARTBEAT_V2
             | number::IGNORABLE
-            | number::ROWS_QUERY
             | number::TRANSACTION_CONTEXT
-            | number::VIEW_CHANGE
-            | number::ANNOTATE_ROWS => Ok(Fed::More),
+            | number::VIEW_CHANGE => Ok(Fed::More),
+            number::ROWS_QUERY | number::ANNOTATE_ROWS => {
+                self.row_statement(head.kind, body, at);
+                Ok(Fed::More)
+            }
             number::TRANSACTION_PAYLOAD => {
                 self.payload = at;
                 Ok(Fed::Payload)

@@ -121,6 +121,7 @@ impl Assembler {
                 self.settled_events += 1;
             }
             self.settled_txns = self.batch.txns.len();
+            self.group.iter().for_each(|group| contexts::tell(group, &mut self.batch));
         }
         std::mem::swap(out, &mut self.batch);
         self.batch.clear();

@@ -108,6 +108,7 @@ impl MySqlSource {
             server_id: self.options.server_id,
             non_block: until == StopAt::EndOfLog,
             heartbeat: HEARTBEAT,
+            statements: self.options.contexts,
         };
         let from = dump_from(&position)?;
         let socket = dump::start(connect, &from, &dump)?;
@@ -127,8 +128,12 @@ impl MySqlSource {
         }
         let mark = ServerMark::of(facts);
         self.looks.belong_to(mark.clone());
+        let mut assembler = Assembler::new(facts.flavor, schemas, &position).with_held(held);
+        if self.options.contexts {
+            assembler.read_contexts();
+        }
         let mut stream = MySqlStream {
-            assembler: Assembler::new(facts.flavor, schemas, &position).with_held(held),
+            assembler,
             opened_at: Position::new(position),
             intake: Intake::new(socket),
             checksum: true,

@@ -44,7 +44,7 @@ fn stream(log: &Log, held: Held) -> (MySqlStream, TcpStream) {
         silent: Duration::ZERO,
         clock: Clock::system(),
         waited: Duration::ZERO,
-        dump: DumpOptions { flavor, server_id: 9, non_block: false, heartbeat: HEARTBEAT },
+        dump: DumpOptions { flavor, server_id: 9, non_block: false, heartbeat: HEARTBEAT, statements: false },
         connect: ConnectOptions {
             host: "127.0.0.1".to_owned(),
             port: 0,

@@ -70,6 +70,7 @@ impl<'a> Site<'a> {
             server_id: 4_712,
             json_text,
             held: None,
+            contexts: false,
         })
     }
 

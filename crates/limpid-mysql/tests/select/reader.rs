@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use limpid_connector::{DecodeTally, JsonText, Next, Source, StartPoint, StreamEvent, Until};
-use limpid_model::{Batch, Cell, CellKind, Column, Fault, FaultCode, LogicalType, Op, Place, unpack_impossible};
+use limpid_model::{
+    Batch, Cell, CellKind, Column, Fault, FaultCode, LogicalType, Op, Place, TraceContext, unpack_impossible,
+};
 use limpid_mysql::{ConnectOptions, MySqlOptions, MySqlSource, Selection, TlsMode, TlsOptions};
 
 /// One value as text; of columns that are compared as bytes, its hex. `None` is NULL.
@@ -20,6 +22,8 @@ pub struct Change {
     pub op: Op,
     pub before: Vec<Value>,
     pub after: Vec<Value>,
+    /// What comments of the transaction's statements named.
+    pub contexts: Vec<TraceContext>,
 }
 
 /// What a log was read as.
@@ -72,6 +76,7 @@ pub fn read_while(
         server_id: 4_711,
         json_text: JsonText::Server,
         held: None,
+        contexts: true,
     });
     let mut log = Log::default();
     let mut stream = match source.open(&from, &until, None) {
@@ -123,6 +128,7 @@ fn changes(batch: &Batch) -> Vec<Change> {
         op: row.op,
         before: image(row.table, row.before),
         after: image(row.table, row.after),
+        contexts: batch.contexts.iter().filter(|(txn, _)| *txn == row.txn).map(|(_, context)| *context).collect(),
     };
     batch.rows.iter().map(change).collect()
 }
