@@ -134,13 +134,6 @@ pub struct FileOptions {
     pub kept: u32,
 }
 
-impl FileOptions {
-    /// 64 MiB and five older ones: 384 MiB at most, some 1.5 million lines.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, bytes_max: 64 * 1024 * 1024, kept: 5 }
-    }
-}
-
 /// How a log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogOptions {

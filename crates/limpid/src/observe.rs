@@ -61,7 +61,7 @@ pub fn log(
         LogLevel::Debug => Level::Debug,
         LogLevel::Trace => Level::Trace,
     };
-    let file = spec.file.clone().map(FileOptions::new);
+    let file = spec.file.clone().map(|path| FileOptions { path, bytes_max: spec.rotate_bytes, kept: spec.rotate_keep });
     let options = LogOptions { style, level, words: Words::Reduced, file };
     let clock = clock.clone();
     Log::to(out, &options, move || clock.wall_micros()).map(Arc::new)

@@ -61,10 +61,33 @@ fn start(db: &Db<'_>, broker: &kafka::Server, name: &str, dir: &TempDir) -> Resu
         .source(&format!("user: {name}"))
         .source(&format!("password: {ACCOUNT_PASSWORD}"))
         .to_kafka(&broker.bootstrap());
-    let pipeline = Pipeline::write(dir.path(), name, &spec.yaml())?;
+    let logs = format!(
+        "telemetry: {{ logs: {{ file: {:?}, rotate: {{ bytes: 1KiB, keep: 100 }} }} }}\n",
+        dir.path().join("log")
+    );
+    let pipeline = Pipeline::write(dir.path(), name, &(spec.yaml() + &logs))?;
     let limpid = pipeline.run(&[])?;
     limpid.wait_for("the pipeline is running", SOON)?;
     Ok(limpid)
+}
+
+/// The log file and those before it have every line of the pipeline's, in their order, and none is above its bound.
+fn logged_whole(dir: &TempDir, said: &str) -> Result<()> {
+    let mut older = 0;
+    while dir.path().join(format!("log.{}", older + 1)).exists() {
+        older += 1;
+    }
+    ensure!(older > 0, "the log was never put aside");
+    let mut all = String::new();
+    let names = (1..=older).rev().map(|number| format!("log.{number}")).chain(["log".to_owned()]);
+    for name in names {
+        let text = std::fs::read_to_string(dir.path().join(name))?;
+        ensure!(text.len() <= 1024 || text.lines().count() == 1, "{} bytes in one file", text.len());
+        all.push_str(&text);
+    }
+    let said: Vec<&str> = said.lines().filter(|line| line.contains("\"pipeline\":\"spinelines\"")).collect();
+    ensure!(all.lines().eq(said.iter().copied()), "the log file has\n{all}\nand stderr\n{said:#?}");
+    Ok(())
 }
 
 #[test]
@@ -161,6 +184,7 @@ fn lines_have_their_keys_in_order_and_neither_secret_nor_value() -> Result<()> {
     limpid.signal(libc::SIGTERM);
     ensure!(limpid.wait(SOON)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
     let said = limpid.stderr();
+    logged_whole(&dir, &said)?;
     let order = [
         "timestamp",
         "level",

@@ -21,6 +21,16 @@ const LOGS: &[Key] = &[
     Key::choice::<LogFormat>("format").default("json").doc("One JSON object a line, or lines for people."),
     Key::choice::<LogLevel>("level").default("info").doc("The least that is told."),
     Key::path("file").doc("Where they are written beside stderr."),
+    Key::section("rotate", ROTATE).doc("How large that file may grow, and how many older ones stay."),
+];
+
+const ROTATE: &[Key] = &[
+    Key::bytes("bytes", 1024, 1 << 40)
+        .default("64MiB")
+        .doc("A file that has so many bytes becomes FILE.1, and that FILE.2."),
+    Key::uint("keep", 0, 1000)
+        .default("5")
+        .doc("So many older files stay; what is kept is this and one times `bytes`."),
 ];
 
 pub(crate) const TELEMETRY: &[Key] = &[
@@ -82,12 +92,17 @@ pub struct LogsSpec {
     pub level: LogLevel,
     /// Beside stderr.
     pub file: Option<PathBuf>,
+    /// A file is put aside before it has more bytes.
+    pub rotate_bytes: u64,
+    /// So many that were put aside stay.
+    pub rotate_keep: u32,
 }
 
 impl TelemetrySpec {
     pub(crate) fn read(keys: &Reader<'_>) -> Self {
         let metrics = keys.section("metrics");
         let logs = keys.section("logs");
+        let rotate = logs.section("rotate");
         let level: LogLevel = logs.choice("level");
         Self {
             metrics: MetricsSpec { prometheus: metrics.bool("enabled") && metrics.bool("prometheus") },
@@ -95,6 +110,8 @@ impl TelemetrySpec {
                 format: logs.choice("format"),
                 level: if logs.bool("enabled") { level } else { level.min(LogLevel::Warn) },
                 file: logs.optional_path("file"),
+                rotate_bytes: rotate.bytes("bytes"),
+                rotate_keep: rotate.uint("keep") as u32,
             },
         }
     }

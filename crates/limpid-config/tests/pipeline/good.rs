@@ -57,7 +57,7 @@ on-row-error: halt-table
 transforms: []
 telemetry:
   metrics: { prometheus: false, otlp: null }
-  logs: { format: text, level: debug, file: limpid.log }
+  logs: { format: text, level: debug, file: limpid.log, rotate: { bytes: 1MiB, keep: 2 } }
 verify: { enabled: false, cycle: 24h }
 "#;
 
@@ -112,7 +112,7 @@ context-headers = true
 
 [telemetry]
 metrics = { prometheus = false }
-logs = { format = "text", level = "debug", file = "limpid.log" }
+logs = { format = "text", level = "debug", file = "limpid.log", rotate = { bytes = "1MiB", keep = 2 } }
 
 [verify]
 enabled = false
@@ -141,7 +141,7 @@ const JSON: &str = r#"{
   },
   "telemetry": {
     "metrics": {"prometheus": false, "otlp": null},
-    "logs": {"format": "text", "level": "debug", "file": "limpid.log"}
+    "logs": {"format": "text", "level": "debug", "file": "limpid.log", "rotate": {"bytes": "1MiB", "keep": 2}}
   },
   "verify": {"enabled": false, "cycle": "24h"}
 }"#;
@@ -192,6 +192,7 @@ fn frame_is_as_written(spec: &PipelineSpec) {
         (logs.format, logs.level, logs.file.as_deref()),
         (LogFormat::Text, LogLevel::Debug, Some("limpid.log".as_ref()))
     );
+    assert_eq!((logs.rotate_bytes, logs.rotate_keep), (1 << 20, 2));
     let format = spec.sink.format.clone().expect("kafka encodes");
     assert_eq!((format.name, format.decimal_handling), (FormatName::DebeziumJson, DecimalHandling::String));
     assert_eq!((format.time_precision, format.tinyint1), (TimePrecision::Isostring, Tinyint1::Boolean));
@@ -207,7 +208,9 @@ fn what_is_left_out_has_the_contracts_default() {
     let spec = good("a.yml", LEAST);
     assert_eq!((spec.lag_limit, spec.source.start), (Duration::from_secs(60), Start::Head));
     assert!(spec.telemetry.metrics.prometheus);
-    assert_eq!((spec.telemetry.logs.format, spec.telemetry.logs.level), (LogFormat::Json, LogLevel::Info));
+    let logs = &spec.telemetry.logs;
+    assert_eq!((logs.format, logs.level), (LogFormat::Json, LogLevel::Info));
+    assert_eq!((logs.rotate_bytes, logs.rotate_keep), (64 << 20, 5));
     let format = spec.sink.format.expect("kafka encodes");
     assert_eq!((format.name, format.decimal_handling), (FormatName::DebeziumJson, DecimalHandling::Precise));
     assert_eq!(format.time_precision, TimePrecision::AdaptiveTimeMicroseconds);

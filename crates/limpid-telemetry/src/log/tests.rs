@@ -230,7 +230,7 @@ fn a_log_file_is_rotated_whole_lines_at_a_time_and_old_ones_go() {
 
 #[test]
 fn a_full_disk_stops_the_file_and_nothing_else() {
-    let file = FileOptions::new("/dev/full".into());
+    let file = FileOptions { path: "/dev/full".into(), bytes_max: 1 << 20, kept: 1 };
     let page = Page::default();
     let options = LogOptions { style: Style::Text, level: Level::Info, words: Words::Reduced, file: Some(file) };
     let log = Log::to(Box::new(page.clone()), &options, || 0).unwrap();
