@@ -8,6 +8,7 @@
 
 mod busy;
 mod contenders;
+mod cost;
 mod debezium;
 mod goals;
 mod latency;

@@ -25,7 +25,7 @@ usage: cargo xtask COMMAND
   test                        format, tidy, licences, clippy, build and all tests, as CI runs them
   tidy                        the house rules that no other tool checks
   licences                    licences, banned crates and sources of every dependency (deny.toml)
-  bench [WORK ...]            loads, contenders and figures (bulk, kafka, idle, large, single, start, latency, huge)
+  bench [WORK ...]            loads, contenders and figures (bulk, snapshot, kafka, cost, idle, ...)
   mutations [NAME ...]        breaks the code on purpose and demands that a test sees it (tests/mutations.toml)
   stack fetch                 download the servers that Debian does not package
   stack up|down|status        MariaDB, MySQL, Kafka and Prometheus on this machine, for trying things out";

@@ -118,6 +118,9 @@ pub struct RunArguments {
     /// Decoding and encoding threads; one less than the cores by default
     #[arg(long, hide = true)]
     pub workers: Option<usize>,
+    /// Tell nothing of rows: no metric, no line, no ring; for measuring what telling costs
+    #[arg(long, hide = true)]
+    pub unobserved: bool,
     /// Kill the process at a place, for tests: NAME:COUNT
     #[arg(long, hide = true, value_name = "NAME:COUNT")]
     pub failpoint: Option<String>,

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process, SnapshotMode, SnapshotSpec};
 use limpid_connector::{Clock, Stop, Until};
-use limpid_engine::{CopyMode, CopyOptions, Handle, Misfit, OnRowError, Outcome, Parts, Throttle, failpoint};
+use limpid_engine::{
+    CopyMode, CopyOptions, Handle, Misfit, Observer, OnRowError, Outcome, Parts, Throttle, Unobserved, failpoint,
+};
 use limpid_model::{Component, Fault, FaultCode, PipelineName, Response};
 use limpid_server::{PipelineView, Server};
 use limpid_state::Store;
@@ -193,12 +195,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         transforms: made.transforms,
         encoders: made.encoders,
         store: Arc::clone(&common.store),
-        observer: Arc::new(Told {
-            telemetry: telemetry.clone(),
-            clock: clock.clone(),
-            copied: AtomicU64::new(0),
-            holds_back: AtomicBool::new(false),
-        }),
+        observer: observer(arguments, &telemetry, clock),
         clock: clock.clone(),
         workers: arguments.workers.unwrap_or(cores.saturating_sub(1).max(1)),
         start: made.start,
@@ -217,6 +214,18 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
     verdict::show(&registry, &handle, &telemetry.meter, spec.lag_limit);
     let config_hash = format!("{:016x}", made.selection);
     Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit, config_hash })
+}
+
+fn observer(arguments: &RunArguments, telemetry: &PipelineTelemetry, clock: &Clock) -> Arc<dyn Observer> {
+    if arguments.unobserved {
+        return Arc::new(Unobserved);
+    }
+    Arc::new(Told {
+        telemetry: telemetry.clone(),
+        clock: clock.clone(),
+        copied: AtomicU64::new(0),
+        holds_back: AtomicBool::new(false),
+    })
 }
 
 /// A pipeline's whole life. One that has halted and stays may be tried again.

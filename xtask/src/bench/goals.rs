@@ -9,9 +9,9 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::busy;
 use super::report::Report;
 use super::table::{CPU, WALL, Work, median};
+use super::{busy, cost};
 
 /// One promise beside its figure.
 pub(crate) struct Goal {
@@ -163,6 +163,7 @@ fn resting(report: &Report) -> Vec<Goal> {
     let highest = |keys: &[&str]| keys.iter().filter_map(|key| peak(key)).max_by(f64::total_cmp);
     let worst = |figures: Vec<f64>| figures.into_iter().max_by(f64::total_cmp);
     let idle = |name| report.sheet("idle").and_then(|sheet| sheet.figures(name, "resident MB")).and_then(worst);
+    let told = |column| report.sheet(cost::KEY).and_then(|sheet| sheet.figures(cost::TOLD, column)).map(median);
     let start = report.sheet("start").and_then(|sheet| sheet.figures(NULL, "ms")).and_then(worst);
     vec![
         goal(
@@ -180,6 +181,14 @@ fn resting(report: &Report) -> Vec<Goal> {
             idle("after a backlog of 1M rows"),
             "MB",
         ),
+        goal(
+            "cost",
+            "telling everything: at most 1 % of CPU (end of the interval)",
+            Bound::AtMost(1.01),
+            told(cost::HIGH),
+            "x",
+        ),
+        goal("cost", "telling everything: at most 64 MB", Bound::AtMost(64.0), told(cost::MORE_MB), "MB"),
         goal("huge", "one transaction of 2 GB: never above 100 MB", Bound::AtMost(100.0), peak("huge"), "MB"),
         goal("large", "one transaction of 1M small rows: the same", Bound::AtMost(100.0), peak("large"), "MB"),
         goal("start", "start until the first row: at most 1 s", Bound::AtMost(1000.0), start, "ms"),

@@ -12,10 +12,10 @@ use super::measure::Contender;
 use super::report::Report;
 use super::sheet::Sheet;
 use super::table::Work;
-use super::{Bench, busy, contenders, latency, memory};
+use super::{Bench, busy, contenders, cost, latency, memory};
 
-pub(crate) const NAMES: [&str; 10] =
-    ["bulk", "snapshot", "kafka", "idle", "large", "single", "start", "latency", "busy", "huge"];
+pub(crate) const NAMES: [&str; 11] =
+    ["bulk", "snapshot", "kafka", "cost", "idle", "large", "single", "start", "latency", "busy", "huge"];
 
 /// Rounds of most works; medians are quoted.
 const ROUNDS: usize = 5;
@@ -27,7 +27,7 @@ const NULL: &str = "type: \"null\"";
 const ENCODED: &str = "type: \"null\", format: debezium-json";
 
 pub(crate) fn run(bench: &Bench, report: &mut Report, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    if ["bulk", "snapshot", "kafka", "idle"].into_iter().any(&wanted) {
+    if ["bulk", "snapshot", "kafka", "cost", "idle"].into_iter().any(&wanted) {
         let load = load::bulk(bench, "bulk", 1_000_000, 10_000)?;
         if wanted("bulk") {
             measure(bench, report, "bulk", "1M rows, 10,000 a transaction", &load, ROUNDS, &readers)?;
@@ -37,6 +37,9 @@ pub(crate) fn run(bench: &Bench, report: &mut Report, wanted: impl Fn(&str) -> b
         }
         if wanted("kafka") {
             to_kafka(bench, report, &load)?;
+        }
+        if wanted("cost") {
+            cost::measure(bench, &load)?.into_iter().for_each(|sheet| report.add_sheet(sheet));
         }
         if wanted("idle") {
             report.add_sheet(memory::idle(bench, &load)?);
