@@ -150,8 +150,20 @@ impl Client {
         self.ask("GET", path)
     }
 
+    /// The answer to a POST of these bytes, whatever its status. Each header is a name and a value without line breaks.
+    ///
+    /// # Errors
+    /// `SERVER_UNREACHABLE`, `SERVER_TLS_FAILED`.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, Fault> {
+        self.send("POST", path, headers, body)
+    }
+
     fn ask(&self, method: &str, path: &str) -> Result<Answer, Fault> {
-        let raw = wire::exchange(self, method, path).map_err(|failed| match failed {
+        self.send(method, path, &[], &[])
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, Fault> {
+        let raw = wire::exchange(self, method, path, headers, body).map_err(|failed| match failed {
             Failed::Socket(error) => self.unreachable("no answer from the instance").because(error),
             Failed::Tls(error) => {
                 let text = "no TLS with the instance";
@@ -296,6 +308,11 @@ impl Client {
 
 fn move_path(pipeline: &str, to: &str) -> String {
     format!("/api/v1/pipelines/{}/position/set?to={}", encoded(pipeline), encoded(to))
+}
+
+/// Bytes in Base64, as HTTP's basic authentication has them.
+pub fn base64(text: &str) -> String {
+    openssl::base64::encode_block(text.as_bytes())
 }
 
 /// A text as it stands in an address.

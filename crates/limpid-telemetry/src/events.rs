@@ -7,6 +7,7 @@
 //! objects: no row value, no secret. ERROR: a person must act. WARN: unexpected, recovered. INFO: a change of state.
 
 mod parked;
+mod pushed;
 mod server;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use limpid_model::{Component, Fault, FaultCode, Response, TableName};
 use crate::log::{Level, Line, Log, Value};
 use crate::meter::{PipelineMeter, Totals};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
+pub use pushed::{MetricsPushed, MetricsRefused};
 pub use server::{AnswerFailed, CallJudged, FilesKept, FilesTaken, Listening};
 
 /// Where one pipeline's occurrences go.

@@ -15,14 +15,15 @@ mod meter;
 mod moment;
 mod process;
 mod registry;
+mod remote;
 mod ring;
 pub mod trace;
 
 pub use events::{
     AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DoubtSeen, Event, FaultHalted,
-    FaultRetried, FilesKept, FilesTaken, Listening, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost,
-    PipelineEnded, PipelineStarted, PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed,
-    StateAccepted, TableHalted, TablesCopied,
+    FaultRetried, FilesKept, FilesTaken, Listening, MetricsPushed, MetricsRefused, MoveRefused, NotFenced, PassedOver,
+    PeerFound, PeerLost, PipelineEnded, PipelineStarted, PipelineTelemetry, PositionMoved, Progress, RowPutAside,
+    RowsGivenUp, RowsReplayed, StateAccepted, TableHalted, TablesCopied,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
@@ -30,4 +31,5 @@ pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words, rf
 pub use meter::{ClockLook, DeliveredTo, HeadLook, KnownTable, MeterOptions, PipelineMeter, TableTotals, Totals};
 pub use moment::Moment;
 pub use registry::{Build, Registry, Sampled};
+pub use remote::RemoteWrite;
 pub use ring::{Fate, Found, Offset, Ring, RingWriter};

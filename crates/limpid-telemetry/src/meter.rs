@@ -320,6 +320,12 @@ impl PipelineMeter {
         }
     }
 
+    /// The pipeline's metrics were pushed somewhere.
+    pub fn pushed(&self, receiver: &str, taken: bool) {
+        let outcome = if taken { "taken" } else { "failed" };
+        self.registry.counter(&names_of::METRIC_PUSHES_TOTAL, &[&self.pipeline, receiver, outcome]).add(1);
+    }
+
     /// Something odd that needs no action.
     pub fn doubt(&self, code: FaultCode) {
         self.registry.counter(&names_of::DOUBTS_TOTAL, &[&self.pipeline, code.as_str()]).add(1);

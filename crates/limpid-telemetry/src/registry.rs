@@ -40,6 +40,13 @@ pub struct Registry {
     families: Box<[Mutex<Arc<Vec<Entry>>>]>,
 }
 
+/// What a series says now.
+pub(crate) enum Now<'a> {
+    Count(u64),
+    Value(f64),
+    Histogram(&'a Histogram),
+}
+
 #[derive(Clone, Debug)]
 struct Entry {
     /// As they stand between the braces, escaped.
@@ -121,24 +128,34 @@ impl Registry {
     /// All of it as text. `now` is the time for what is worked out when it is looked at.
     pub fn render(&self, format: Format, now: Moment) -> String {
         let mut out = Exposition::new(format);
+        self.each(now, |metric, labels, value| match value {
+            Now::Count(count) => out.count(metric, labels, count),
+            Now::Value(value) => out.value(metric, labels, value),
+            Now::Histogram(histogram) => out.histogram(metric, labels, histogram),
+        });
+        out.finish()
+    }
+
+    /// Every series that has a value, in the order of [`ALL`], with its labels as they stand between the braces.
+    pub(crate) fn each(&self, now: Moment, mut tell: impl FnMut(&'static Metric, &str, Now<'_>)) {
         let process = process::read();
         for (metric, family) in ALL.iter().zip(&self.families) {
             let entries = Arc::clone(&family.lock().expect("never held across a panic"));
             let measured = process.iter().filter(|(of, _)| std::ptr::eq(*of, *metric));
-            measured.for_each(|(_, value)| out.value(metric, "", *value));
+            measured.for_each(|(_, value)| tell(metric, "", Now::Value(*value)));
             for Entry { labels, series } in &*entries {
-                match series {
-                    Series::Counter(counter) => out.count(metric, labels, counter.get()),
-                    Series::Gauge(gauge) => gauge.get().into_iter().for_each(|value| out.value(metric, labels, value)),
-                    Series::Histogram(histogram) => out.histogram(metric, labels, histogram),
-                    Series::Rate(rate) => out.value(metric, labels, rate.per_second(now.nanos)),
-                    Series::Sampled(sampled) => {
-                        sampled.sample(now).into_iter().for_each(|value| out.value(metric, labels, value));
-                    }
+                let value = match series {
+                    Series::Counter(counter) => Some(Now::Count(counter.get())),
+                    Series::Gauge(gauge) => gauge.get().map(Now::Value),
+                    Series::Histogram(histogram) => Some(Now::Histogram(histogram)),
+                    Series::Rate(rate) => Some(Now::Value(rate.per_second(now.nanos))),
+                    Series::Sampled(sampled) => sampled.sample(now).map(Now::Value),
+                };
+                if let Some(value) = value {
+                    tell(metric, labels, value);
                 }
             }
         }
-        out.finish()
     }
 
     fn bind(&self, metric: &'static Metric, values: &[&str], make: impl FnOnce() -> Series) -> Series {

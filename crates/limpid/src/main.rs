@@ -13,6 +13,7 @@ mod observe;
 mod plan;
 mod position;
 mod progress;
+mod push;
 mod registry;
 mod report;
 mod run;

@@ -27,6 +27,7 @@ use signal_hook::iterator::Signals;
 use crate::cli::{LogStyle, OnHalt, RunArguments};
 use crate::observe::{self, Told};
 use crate::progress::{self, Watched};
+use crate::push::{self, Pushed, Pushers};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
@@ -52,6 +53,7 @@ struct Pipeline {
     lag_limit: Duration,
     /// Tells two configurations apart.
     config_hash: String,
+    pushed: Option<Pushed>,
 }
 
 /// Everything that runs.
@@ -60,6 +62,7 @@ struct ProcessParts {
     clock: Clock,
     screen: Screen,
     server: Server,
+    pushers: Pushers,
 }
 
 /// What every pipeline of the process shares.
@@ -92,7 +95,7 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
         registry: Arc::new(Registry::new(BUILD)),
         screen: Screen::stderr(),
     };
-    let pipelines: Vec<Pipeline> = specs.iter().map(|spec| pipeline(spec, &common)).collect::<Result<_, _>>()?;
+    let mut pipelines: Vec<Pipeline> = specs.iter().map(|spec| pipeline(spec, &common)).collect::<Result<_, _>>()?;
     let views = pipelines
         .iter()
         .zip(&specs)
@@ -114,7 +117,10 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
     });
     let server = serve::start(arguments, views, &common.registry, &clock, style, &common.screen);
     let server = server.map_err(|fault| refused(&fault))?;
-    Ok(ProcessParts { pipelines, clock, screen: common.screen, server })
+    let pushed = pipelines.iter_mut().filter_map(|pipeline| pipeline.pushed.take()).collect();
+    let instance = push::instance(server.local_addr().port());
+    let pushers = Pushers::start(pushed, &instance, &clock).map_err(|fault| refused(&fault))?;
+    Ok(ProcessParts { pipelines, clock, screen: common.screen, server, pushers })
 }
 
 fn config(faults: &[ConfigFault]) -> u8 {
@@ -187,6 +193,14 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         meter.rules(transforms.rules());
     }
     let telemetry = PipelineTelemetry { meter, log };
+    let metrics = &spec.telemetry.metrics;
+    let pushed = metrics.remote_write.as_ref().map(|url| Pushed {
+        url: url.reveal().to_owned(),
+        every: metrics.push_every,
+        pipeline: spec.name.to_string(),
+        registry: Arc::clone(&registry),
+        telemetry: telemetry.clone(),
+    });
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let parts = Parts {
         name: spec.name.clone(),
@@ -213,7 +227,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
     let handle = Handle::new(Stop::new(), clock.clone());
     verdict::show(&registry, &handle, &telemetry.meter, spec.lag_limit);
     let config_hash = format!("{:016x}", made.selection);
-    Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit, config_hash })
+    Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit, config_hash, pushed })
 }
 
 fn observer(arguments: &RunArguments, telemetry: &PipelineTelemetry, clock: &Clock) -> Arc<dyn Observer> {
@@ -253,7 +267,7 @@ enum Happened {
 
 /// Starts a thread for each pipeline, waits for their ends, and takes the rest down.
 fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
-    let ProcessParts { pipelines, clock, screen, server } = process;
+    let ProcessParts { pipelines, clock, screen, server, pushers } = process;
     let on_halt = arguments.on_halt.unwrap_or(match arguments.until {
         Some(_) => OnHalt::Exit,
         None => OnHalt::Stay,
@@ -282,6 +296,7 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
     let code = wait(&happened, &handles, &told, on_halt);
     done.raise();
     let _ = progress.join();
+    pushers.finish();
     told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
     server.shutdown();
     code
@@ -364,7 +379,7 @@ fn watch_signals(happened: mpsc::Sender<Happened>) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the composition root names and starts the process's threads")]
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     spawned.expect("a process that cannot start its first threads cannot run")
 }

@@ -51,6 +51,10 @@ fn offset(db: &Db<'_>) -> Result<u64> {
 
 const ACCOUNT_PASSWORD: &str = "hush-hush-17";
 
+/// Of whoever pushes; this Prometheus asks for none.
+const ACCOUNT: &str = "pusher";
+const PUSH_PASSWORD: &str = "hush%40hush-18";
+
 fn start(db: &Db<'_>, broker: &kafka::Server, name: &str, dir: &TempDir) -> Result<Limpid> {
     db.sql(&format!(
         "create database {name}; create table {name}.t (a int primary key, secret varchar(40)); \
@@ -214,5 +218,66 @@ fn lines_have_their_keys_in_order_and_neither_secret_nor_value() -> Result<()> {
     for hidden in [ACCOUNT_PASSWORD, "a-precious-value", "77003311"] {
         ensure!(!everything.contains(hidden), "{hidden} left the process");
     }
+    Ok(())
+}
+
+/// Samples of a page, without what moves by itself.
+fn samples(page: &str) -> usize {
+    page.lines().filter(|line| !line.starts_with('#')).count()
+}
+
+#[test]
+fn pushed_metrics_are_the_scraped_ones_and_a_receiver_that_is_away_costs_a_counter() -> Result<()> {
+    let Some(db) = maria() else { return Ok(()) };
+    let Some(server) = require(prometheus::start(&prometheus::Options::default())) else { return Ok(()) };
+    db.sql("create database pushed; create table pushed.t (a int primary key, b text)")?;
+    let dir = TempDir::new("spine-pushed")?;
+    let push = format!(
+        "telemetry:\n  metrics: {{ remote-write: \"http://{ACCOUNT}:{PUSH_PASSWORD}@127.0.0.1:{}/api/v1/write\", push-every: 1s }}\n",
+        server.port()
+    );
+    let spec = Spec::new("pushed", db.port());
+    let pipeline = Pipeline::write(dir.path(), "pushed", &(spec.yaml() + &push))?;
+    let mut limpid = pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", SOON)?;
+    let address = limpid.address()?;
+    let port = address.rsplit(':').next().context("a port")?;
+    db.sql("use pushed; insert into t select seq, 'a-precious-value' from seq_1_to_300; delete from t where a > 250")?;
+    until("delivered", &address, |pipeline| pipeline["rows_delivered"] == 350)?;
+    for (expression, expected) in [
+        ("gravity_input_counter{pipeline=\"pushed\",table=\"t\",subtype=\"insert\",job=\"limpid\"}", 300.0),
+        ("gravity_event_time_latency_bucket{pipeline=\"pushed\",le=\"+Inf\"}", 350.0),
+        ("gravity_event_time_latency_count{pipeline=\"pushed\"}", 350.0),
+        (&format!("count(process_start_time_seconds{{instance=~\".+:{port}\"}})"), 1.0),
+    ] {
+        wait_until(expression, SOON, || value(&server, expression).is_ok_and(|value| value == expected))?;
+    }
+    // As many series as a scrape has at that moment.
+    wait_until("every series is there", SOON, || {
+        let scraped = page(&address, "/metrics").map(|page| samples(&page)).unwrap_or_default();
+        value(&server, "count({job=\"limpid\"})").is_ok_and(|pushed| pushed == scraped as f64)
+    })?;
+    drop(server);
+    let failed = |at_least: f64| {
+        wait_until("a push fails", SOON, || {
+            let page = page(&address, "/metrics").unwrap_or_default();
+            let line = page.lines().find(|line| {
+                line.starts_with("limpid_metric_pushes_total{pipeline=\"pushed\"")
+                    && line.contains("outcome=\"failed\"")
+            });
+            let count = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+            count.is_some_and(|count| count >= at_least)
+        })
+    };
+    failed(1.0)?;
+    db.sql("insert into pushed.t values (1000, null)")?;
+    until("a row flows", &address, |pipeline| pipeline["rows_delivered"] == 351)?;
+    failed(2.0)?;
+    limpid.signal(libc::SIGTERM);
+    ensure!(limpid.wait(SOON)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
+    let said = limpid.stderr();
+    let told: Vec<&str> = said.lines().filter(|line| !line.contains("\"level\":\"INFO\"")).collect();
+    ensure!(told.len() == 1 && told[0].contains("METRICS_PUSH_FAILED"), "told once, and nothing else: {told:#?}");
+    ensure!(!said.contains(PUSH_PASSWORD) && !said.contains("a-precious-value"), "{said}");
     Ok(())
 }

@@ -5,15 +5,21 @@
 //! Invariant: as for the frame.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::key::{Choice, Choices, Key};
 use crate::reader::Reader;
+use crate::secret::Secret;
 
 const METRICS: &[Key] = &[
     Key::bool("enabled").default("true").doc("Off: no metrics of this pipeline at all."),
     Key::bool("prometheus").default("true").doc("Whether they stand under /metrics."),
     Key::later_value("otlp").doc("Where they are pushed by OTLP."),
-    Key::later_value("remote-write").doc("Where they are pushed by Prometheus remote write."),
+    Key::url("remote-write")
+        .doc("Where they are pushed by Prometheus remote write, as http://prometheus:9090/api/v1/write."),
+    Key::duration("push-every", Duration::from_secs(1), Duration::from_secs(3600))
+        .default("10s")
+        .doc("How often they are pushed."),
 ];
 
 const LOGS: &[Key] = &[
@@ -79,10 +85,13 @@ pub struct TelemetrySpec {
     pub logs: LogsSpec,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricsSpec {
     /// Whether the pipeline's metrics stand under `/metrics`: both `enabled` and `prometheus`.
     pub prometheus: bool,
+    /// Where they are pushed by remote write; `None` where `enabled` is off too.
+    pub remote_write: Option<Secret>,
+    pub push_every: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +114,11 @@ impl TelemetrySpec {
         let rotate = logs.section("rotate");
         let level: LogLevel = logs.choice("level");
         Self {
-            metrics: MetricsSpec { prometheus: metrics.bool("enabled") && metrics.bool("prometheus") },
+            metrics: MetricsSpec {
+                prometheus: metrics.bool("enabled") && metrics.bool("prometheus"),
+                remote_write: metrics.optional_url("remote-write").filter(|_| metrics.bool("enabled")),
+                push_every: metrics.duration("push-every"),
+            },
             logs: LogsSpec {
                 format: logs.choice("format"),
                 level: if logs.bool("enabled") { level } else { level.min(LogLevel::Warn) },

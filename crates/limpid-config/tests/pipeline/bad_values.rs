@@ -447,8 +447,8 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "prometheus: true",
-            "remote-write: { url: x }",
-            &["29:14 NOT_IN_THIS_VERSION `telemetry.metrics.remote-write` is not in this version | remove it"],
+            "otlp: { url: x }",
+            &["29:14 NOT_IN_THIS_VERSION `telemetry.metrics.otlp` is not in this version | remove it"],
         ),
         (
             "metrics: { prometheus: true }",

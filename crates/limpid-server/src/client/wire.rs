@@ -32,17 +32,28 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Everything that comes back to a GET.
-pub(super) fn exchange(client: &Client, method: &str, path: &str) -> Result<Vec<u8>, Failed> {
+/// Everything that comes back to a request.
+pub(super) fn exchange(
+    client: &Client,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Vec<u8>, Failed> {
     let limit = Limit::new(client.timeout);
     let socket = Timed { socket: connect(client, &limit)?, limit };
     let bearer = client.token.as_ref().map(|Token(token)| format!("Authorization: Bearer {token}\r\n"));
-    let request = format!(
-        "{method} {}{path} HTTP/1.0\r\nHost: {}\r\n{}Accept: application/json, text/plain\r\nUser-Agent: limpid\r\n\r\n",
+    let mut further: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    if !body.is_empty() {
+        further.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    let head = format!(
+        "{method} {}{path} HTTP/1.0\r\nHost: {}\r\n{}{further}Accept: application/json, text/plain\r\nUser-Agent: limpid\r\n\r\n",
         client.prefix,
         client.authority,
         bearer.unwrap_or_default()
     );
+    let request = [head.as_bytes(), body].concat();
     match &client.scheme {
         Scheme::Http => Ok(ask(socket, &request)?),
         Scheme::Https { authorities } => {
@@ -52,8 +63,8 @@ pub(super) fn exchange(client: &Client, method: &str, path: &str) -> Result<Vec<
     }
 }
 
-fn ask(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
-    socket.write_all(request.as_bytes())?;
+fn ask(mut socket: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> {
+    socket.write_all(request)?;
     let mut raw = Vec::new();
     let mut piece = vec![0; 64 * 1024];
     loop {

@@ -53,6 +53,12 @@ pub static COERCED_VALUES_TOTAL: Metric = Metric::counter("limpid_coerced_values
     .answers("Does the target hold exactly what the source holds?")
     .beside(&INPUT_COUNTER);
 
+pub static METRIC_PUSHES_TOTAL: Metric = Metric::counter("limpid_metric_pushes_total", "messages")
+    .labels(&["pipeline", "receiver", "outcome"])
+    .says("Messages with metrics that were pushed, by receiver and outcome: taken, or failed and gone.")
+    .answers("Does whoever watches us by pushed metrics still get them?")
+    .beside(&ERROR_TOTAL);
+
 pub static FILTERED_TOTAL: Metric = Metric::counter("limpid_filtered_total", "changes")
     .labels(&["pipeline", "rule"])
     .says("Rows, and statements that changed a definition, that a rule of the transforms rejected.")

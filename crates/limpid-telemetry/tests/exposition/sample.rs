@@ -76,6 +76,7 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     });
     meter.health(Component::Output, "127.0.0.1:9092", true);
     meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
+    meter.pushed("remote-write", true);
     meter.doubt(FaultCode::TableSchemaMismatch);
     meter.queue("decoded", "", 3);
     meter.window("stream", 1, 3);
