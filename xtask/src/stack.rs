@@ -31,6 +31,7 @@ const NAMES: [&str; 4] = ["mariadb", "mysql", "kafka", "prometheus"];
 pub(crate) fn fetch() -> anyhow::Result<()> {
     println!("MySQL in {}", cache::mysql()?.display());
     println!("Kafka in {}", cache::kafka()?.display());
+    println!("OpenTelemetry Collector in {}", cache::otelcol()?.display());
     Ok(())
 }
 

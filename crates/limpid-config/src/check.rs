@@ -124,6 +124,7 @@ impl Checker {
             Kind::Bool => self.keep(path, at, scalar::boolean(key, value)),
             Kind::Uint { min, max } => self.keep(path, at, scalar::uint(key, value, min, max)),
             Kind::Int { min, max } => self.keep(path, at, scalar::int(key, value, min, max)),
+            Kind::Ratio => self.keep(path, at, scalar::ratio(key, value)),
             Kind::Duration { min, max } => self.keep(path, at, scalar::duration(key, value, min, max)),
             Kind::Bytes { min, max } => self.keep(path, at, scalar::bytes(key, value, min, max)),
             Kind::Choice { table: Some(keys), .. } if let Value::Map(entries) = value => {

@@ -25,7 +25,7 @@ pub use format::{
 use snapshot::SNAPSHOT;
 pub use snapshot::{SnapshotMode, SnapshotSpec};
 pub(crate) use telemetry::TELEMETRY;
-pub use telemetry::{LogFormat, LogLevel, LogsSpec, MetricsSpec, TelemetrySpec};
+pub use telemetry::{Granularity, LogFormat, LogLevel, LogsSpec, MetricsSpec, OtlpProtocol, TelemetrySpec, TracesSpec};
 
 /// Below a second every pipeline would be late, above a month none ever.
 const LAG_LIMIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600));

@@ -75,6 +75,8 @@ pub(crate) enum Kind {
         min: i64,
         max: i64,
     },
+    /// A number from 0 to 1.
+    Ratio,
     Duration {
         min: Duration,
         max: Duration,
@@ -160,6 +162,11 @@ impl Key {
     /// The same, with negative ones.
     pub const fn int(name: &'static str, min: i64, max: i64) -> Self {
         Self::new(name, Kind::Int { min, max })
+    }
+
+    /// A part of a whole: a number from 0 to 1.
+    pub const fn ratio(name: &'static str) -> Self {
+        Self::new(name, Kind::Ratio)
     }
 
     /// A time with its unit: `250ms`, `60s`, `5m`, `24h`, `7d`.
@@ -261,6 +268,7 @@ impl Key {
             Kind::Path => "a path".into(),
             Kind::Bool => "true or false".into(),
             Kind::Uint { .. } | Kind::Int { .. } => "a whole number".into(),
+            Kind::Ratio => "a number from 0 to 1".into(),
             Kind::Duration { .. } => "a duration such as 60s".into(),
             Kind::Bytes { .. } => "a size such as 64MiB".into(),
             Kind::Choice { words, .. } => format!("one of {}", list(words().iter().map(|word| word.word))),

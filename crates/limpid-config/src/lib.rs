@@ -103,9 +103,9 @@ mod tls;
 
 pub use faults::{Complaint, ConfigFault};
 pub use frame::{
-    BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, LogFormat, LogLevel,
-    LogsSpec, MetricsSpec, OnRowError, PipelineSpec, SinkSpec, SkippedOperations, SnapshotMode, SnapshotSpec,
-    SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1, TransformSpec,
+    BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, Granularity, LogFormat,
+    LogLevel, LogsSpec, MetricsSpec, OnRowError, OtlpProtocol, PipelineSpec, SinkSpec, SkippedOperations, SnapshotMode,
+    SnapshotSpec, SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1, TracesSpec, TransformSpec,
 };
 pub use glob::{glob, listed};
 pub use interpolate::{Fixed, Outside, Process};

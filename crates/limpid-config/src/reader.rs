@@ -188,6 +188,14 @@ impl<'a> Reader<'a> {
         self.always(name, found)
     }
 
+    pub fn ratio(&self, name: &str) -> f64 {
+        let found = self.get(name, |key, value| match key.kind {
+            Kind::Ratio => Some(scalar::ratio(key, value)),
+            _ => None,
+        });
+        self.always(name, found)
+    }
+
     pub fn duration(&self, name: &str) -> Duration {
         self.always(name, self.optional_duration(name))
     }

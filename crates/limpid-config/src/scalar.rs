@@ -137,6 +137,27 @@ pub(crate) fn int(key: &Key, value: &Value, min: i64, max: i64) -> Result<i64, C
     in_range(whole(key, value)?, value, (min, max))
 }
 
+/// A number from 0 to 1.
+pub(crate) fn ratio(key: &Key, value: &Value) -> Result<f64, Complaint> {
+    let number = match value {
+        Value::Int(number) => *number as f64,
+        Value::Float(number) => *number,
+        Value::Text(text) if text.is_resolved() || text.trouble.is_some() => {
+            let text = text_of(key, value)?;
+            let number = text.plain().parse();
+            number.map_err(|_| Complaint::bad_value(format!("{} is no number", said(text))))?
+        }
+        Value::Text(_) => return Err(wrong_type(&key.expected(), value).help("write it without quotes")),
+        _ => return Err(wrong_type(&key.expected(), value)),
+    };
+    let said = match value {
+        Value::Text(text) => said(text),
+        _ => format!("is {number}, which"),
+    };
+    let is_part = (0.0..=1.0).contains(&number);
+    is_part.then_some(number).ok_or_else(|| Complaint::bad_value(format!("{said} must be from 0 to 1")))
+}
+
 pub(crate) fn duration(key: &Key, value: &Value, min: Duration, max: Duration) -> Result<Duration, Complaint> {
     let text = text_of(key, value)?;
     let found = quantity::duration(&text.plain())

@@ -79,6 +79,7 @@ fn property(key: &Key) -> Value {
         property["default"] = match key.kind {
             Kind::Bool => json!(default == "true"),
             Kind::Uint { .. } | Kind::Int { .. } => json!(default.parse::<i64>().unwrap_or_default()),
+            Kind::Ratio => json!(default.parse::<f64>().unwrap_or_default()),
             _ => json!(default),
         };
     }
@@ -92,6 +93,7 @@ fn kind(key: &Key) -> Value {
         Kind::Bool => or_resolved(json!({ "type": "boolean" })),
         Kind::Uint { min, max } => or_resolved(json!({ "type": "integer", "minimum": min, "maximum": max })),
         Kind::Int { min, max } => or_resolved(json!({ "type": "integer", "minimum": min, "maximum": max })),
+        Kind::Ratio => or_resolved(json!({ "type": "number", "minimum": 0, "maximum": 1 })),
         Kind::Duration { .. } => or_resolved(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })),
         Kind::Bytes { .. } => or_resolved(json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$" })),
         Kind::Choice { words, table: keys } => {

@@ -9,6 +9,7 @@
 //! By hand rather than with `ureq`, which brings six crates for what is one request: HTTP/1.0, so that an answer ends
 //! with its connection and is never chunked.
 
+mod grpc;
 mod wire;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::api::{
     ParkedOutcomeDocument, PipelineStatus, PositionDocument, StatusDocument, TraceDocument,
 };
 use crate::tokens::is_token;
+pub use grpc::{Grpc, GrpcStatus};
 use wire::Failed;
 
 /// What is asked where nobody says otherwise.

@@ -13,6 +13,7 @@ mod parked;
 mod pipeline;
 mod process;
 mod spine;
+mod traces;
 
 pub use copy::*;
 pub use lag::*;
@@ -21,6 +22,7 @@ pub use parked::*;
 pub use pipeline::*;
 pub use process::*;
 pub use spine::*;
+pub use traces::*;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,6 +108,11 @@ impl Metric {
         self
     }
 
+    const fn on_use(mut self) -> Self {
+        self.presence = Some(Presence::Use);
+        self
+    }
+
     /// Counters and histograms of a pipeline as a whole exist at 0 from its start, gauges from their first
     /// measurement, the rest from their first use.
     pub fn presence(&self) -> Presence {
@@ -169,6 +176,9 @@ pub static ALL: &[&Metric] = &[
     &RETENTION_RUNWAY_SECONDS,
     &CATCHUP_SECONDS,
     &METRIC_PUSHES_TOTAL,
+    &TRACES_KEPT_TOTAL,
+    &TRACES_SENT_TOTAL,
+    &TRACES_DROPPED_TOTAL,
     &FILTERED_TOTAL,
     &INPUT_BYTES_TOTAL,
     &INPUT_BLOCKED_SECONDS_TOTAL,

@@ -9,6 +9,7 @@
 mod parked;
 mod pushed;
 mod server;
+mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::meter::{PipelineMeter, Totals};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
 pub use pushed::{MetricsPushed, MetricsRefused};
 pub use server::{AnswerFailed, CallJudged, FilesKept, FilesTaken, Listening};
+pub use traces::{TracesRefused, TracesTaken};
 
 /// Where one pipeline's occurrences go.
 #[derive(Clone)]

@@ -31,6 +31,7 @@ use crate::instruments::Gauge;
 use crate::moment::{Moment, seconds};
 use crate::registry::{Registry, Sampled};
 use crate::ring::{Fate, RING_BYTES, Ring};
+use crate::trace::{TraceOptions, TraceQueue, Tracer};
 use bound::{Bound, Nanos};
 use clock::SourceClock;
 use filtered::Filtered;
@@ -154,6 +155,34 @@ impl PipelineMeter {
         }
     }
 
+    /// Keeps transactions as traces from now on. Before the first batch; what is kept waits in the queue returned.
+    pub fn traces(&self, options: TraceOptions) -> Arc<TraceQueue> {
+        let tracer = Tracer::new(&self.registry, &self.pipeline, options);
+        let queue = Arc::clone(tracer.queue());
+        self.output.lock().expect("never held across a panic").tracer = Some(tracer);
+        queue
+    }
+
+    /// Keeps all transactions with this key from now on, or no longer. False where that cannot be.
+    pub fn watch(&self, key_hash: u64, watched: bool) -> bool {
+        let mut output = self.output.lock().expect("never held across a panic");
+        let Some(tracer) = &mut output.tracer else { return false };
+        match watched {
+            true => tracer.keep().watch(key_hash),
+            false => {
+                tracer.keep().unwatch(key_hash);
+                true
+            }
+        }
+    }
+
+    /// An attempt of the pipeline ended with this fault: what was with the sink comes again.
+    pub fn attempt_failed(&self, code: FaultCode, now: Moment) {
+        if let Some(tracer) = &mut self.output.lock().expect("never held across a panic").tracer {
+            tracer.failed(code, now);
+        }
+    }
+
     /// Which pipeline.
     pub fn pipeline(&self) -> &str {
         &self.pipeline
@@ -261,6 +290,7 @@ impl PipelineMeter {
         let mut output = self.output.lock().expect("never held across a panic");
         let changes = output.durable(&self.bound, batch, delivered, (now, self.freshness.upto()));
         output.remember(batch, record_bytes, delivered, now);
+        let told = output.trace(batch, delivered, now);
         if let Some(upto) = output.close(batch, now) {
             self.freshness.told(upto);
         }
@@ -271,6 +301,9 @@ impl PipelineMeter {
         self.bound.total_latency.observe(seconds(times.encoded, times.acked), changes);
         self.bound.process_time.observe(seconds(times.read, times.acked), changes);
         self.bound.ack_latency.observe(seconds(times.acked, now.nanos), changes);
+        if let Some(told) = told {
+            self.bound.exemplify(times, told, now);
+        }
         self.bound.delivered.add(changes);
         self.bound.rate.add(now.nanos, changes);
     }

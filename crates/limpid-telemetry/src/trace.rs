@@ -1,13 +1,28 @@
-//! Following rows: what a transaction and a key are called everywhere.
+//! Following rows: what a transaction and a key are called everywhere, and the transactions that are kept as traces.
 //!
-//! Owns: trace ids and span ids (`ids`), the hash of a key that somebody types (`key`). Does not own: finding rows
-//! (`ring`), what is answered (the server).
+//! Owns: trace ids and span ids (`ids`), the hash of a key that somebody types (`key`), which transactions are kept
+//! (`keep`), gathering them (`gather`, `kept`), their spans (`spans`, `names`) and the message that carries them (`otlp`),
+//! what waits to be sent (`queue`). Does not own: finding rows (`ring`), what is answered (the server), sending (the binary).
 //!
 //! Invariant: an id depends on the pipeline's name and the transaction's own alone, so that a replay, a restart and
 //! another process give the same.
 
+mod gather;
 mod ids;
+mod keep;
+mod kept;
 mod key;
+mod names;
+mod otlp;
+mod queue;
+mod spans;
 
+pub(crate) use gather::Told;
+pub use gather::{Granularity, TraceOptions, Tracer};
 pub use ids::{NamedTxn, Positions, SpanId, TraceId, trace_id, txn_text};
+pub use keep::{BaseRate, Why};
+pub use kept::KeptTrace;
 pub use key::{KeyRefused, parts_of, typed_hash};
+pub use otlp::{SentBy, request};
+pub use queue::{Dropped, TraceQueue};
+pub use spans::{Span, SpanMaker};

@@ -24,6 +24,7 @@ mod state;
 mod status;
 mod top;
 mod trace;
+mod traces;
 mod validate;
 mod verdict;
 

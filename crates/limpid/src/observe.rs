@@ -245,6 +245,7 @@ impl Observer for Told {
     }
 
     fn fault(&self, fault: &Fault, pause_ms: Option<u64>) {
+        self.telemetry.meter.attempt_failed(fault.code(), moment(&self.clock));
         match pause_ms {
             Some(pause) => FaultRetried { fault, pause: Duration::from_millis(pause) }.emit(&self.telemetry),
             None => FaultHalted { fault }.emit(&self.telemetry),

@@ -153,7 +153,7 @@ fn without_login(url: &str) -> (String, Option<String>) {
 }
 
 /// Percent-decoding; what is none stays as it is.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((byte, behind)) = rest.split_first() {

@@ -31,6 +31,7 @@ use crate::push::{self, Pushed, Pushers};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
+use crate::traces::{Senders, Traced};
 use crate::{serve, verdict};
 
 /// What runs.
@@ -54,6 +55,7 @@ struct Pipeline {
     /// Tells two configurations apart.
     config_hash: String,
     pushed: Option<Pushed>,
+    traced: Option<Traced>,
 }
 
 /// Everything that runs.
@@ -63,6 +65,7 @@ struct ProcessParts {
     screen: Screen,
     server: Server,
     pushers: Pushers,
+    senders: Senders,
 }
 
 /// What every pipeline of the process shares.
@@ -120,7 +123,9 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
     let pushed = pipelines.iter_mut().filter_map(|pipeline| pipeline.pushed.take()).collect();
     let instance = push::instance(server.local_addr().port());
     let pushers = Pushers::start(pushed, &instance, &clock).map_err(|fault| refused(&fault))?;
-    Ok(ProcessParts { pipelines, clock, screen: common.screen, server, pushers })
+    let traced = pipelines.iter_mut().filter_map(|pipeline| pipeline.traced.take()).collect();
+    let senders = Senders::start(traced, &instance, &clock).map_err(|fault| refused(&fault))?;
+    Ok(ProcessParts { pipelines, clock, screen: common.screen, server, pushers, senders })
 }
 
 fn config(faults: &[ConfigFault]) -> u8 {
@@ -201,6 +206,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         registry: Arc::clone(&registry),
         telemetry: telemetry.clone(),
     });
+    let traced = Traced::of(spec, &telemetry).map_err(|fault| refused(&fault))?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let parts = Parts {
         name: spec.name.clone(),
@@ -227,7 +233,8 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
     let handle = Handle::new(Stop::new(), clock.clone());
     verdict::show(&registry, &handle, &telemetry.meter, spec.lag_limit);
     let config_hash = format!("{:016x}", made.selection);
-    Ok(Pipeline { name: spec.name.clone(), parts, handle, telemetry, lag_limit: spec.lag_limit, config_hash, pushed })
+    let (name, lag_limit) = (spec.name.clone(), spec.lag_limit);
+    Ok(Pipeline { name, parts, handle, telemetry, lag_limit, config_hash, pushed, traced })
 }
 
 fn observer(arguments: &RunArguments, telemetry: &PipelineTelemetry, clock: &Clock) -> Arc<dyn Observer> {
@@ -267,7 +274,7 @@ enum Happened {
 
 /// Starts a thread for each pipeline, waits for their ends, and takes the rest down.
 fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
-    let ProcessParts { pipelines, clock, screen, server, pushers } = process;
+    let ProcessParts { pipelines, clock, screen, server, pushers, senders } = process;
     let on_halt = arguments.on_halt.unwrap_or(match arguments.until {
         Some(_) => OnHalt::Exit,
         None => OnHalt::Stay,
@@ -296,6 +303,7 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
     let code = wait(&happened, &handles, &told, on_halt);
     done.raise();
     let _ = progress.join();
+    senders.finish();
     pushers.finish();
     told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
     server.shutdown();

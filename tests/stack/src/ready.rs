@@ -23,6 +23,8 @@ pub(crate) enum Probe {
     KafkaMetadata,
     /// `200` from `/-/ready`.
     Prometheus,
+    /// A connection is taken, which this server does once all of its parts have started.
+    Listens,
 }
 
 impl Probe {
@@ -30,6 +32,7 @@ impl Probe {
         match self {
             Probe::MySqlGreeting => mysql_greeting(port),
             Probe::KafkaMetadata => wire::Broker::connect(port)?.lists_itself(),
+            Probe::Listens => connect(port).map(drop),
             Probe::Prometheus => {
                 let (status, _) = http(port, "GET", "/-/ready")?;
                 ensure!(status == 200, "/-/ready answers {status}");

@@ -11,6 +11,21 @@ use crate::key::{Choice, Choices, Key};
 use crate::reader::Reader;
 use crate::secret::Secret;
 
+const TRACES: &[Key] = &[
+    Key::bool("enabled").default("true").doc("Off: no traces."),
+    Key::url("otlp").doc(
+        "Where they are sent by OTLP, as http://collector:4317. Left out: what OTEL_EXPORTER_OTLP_ENDPOINT says, else \
+         http://127.0.0.1:4317.",
+    ),
+    Key::choice::<OtlpProtocol>("protocol").doc("Left out: gRPC, unless the address has the port 4318 or a path."),
+    Key::ratio("sample").default("0.01").doc("The part of all transactions that is kept whatever happens to them."),
+    Key::uint("slow-ms", 1, 86_400_000)
+        .default("1000")
+        .doc("A transaction that takes longer from its commit until it is acknowledged is kept."),
+    Key::choice::<Granularity>("granularity").default("transaction").doc("What has a trace."),
+    Key::later_value("headers").doc("Whether records carry the ids of their traces."),
+];
+
 const METRICS: &[Key] = &[
     Key::bool("enabled").default("true").doc("Off: no metrics of this pipeline at all."),
     Key::bool("prometheus").default("true").doc("Whether they stand under /metrics."),
@@ -40,11 +55,38 @@ const ROTATE: &[Key] = &[
 ];
 
 pub(crate) const TELEMETRY: &[Key] = &[
-    Key::later_block("traces", &["otlp", "protocol", "sample", "slow-ms", "granularity", "headers"])
-        .doc("One trace per source transaction."),
+    Key::section("traces", TRACES).optional().doc("One trace per source transaction. Left out, there are none."),
     Key::section("metrics", METRICS).doc("Numbers."),
     Key::section("logs", LOGS).doc("Lines."),
 ];
+
+/// How spans are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    Grpc,
+    Http,
+}
+
+impl Choices for OtlpProtocol {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::new("grpc", OtlpProtocol::Grpc, "gRPC, usually on port 4317."),
+        Choice::new("http", OtlpProtocol::Http, "Protobuf over HTTP, usually on port 4318."),
+    ];
+}
+
+/// What has a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    Transaction,
+    Change,
+}
+
+impl Choices for Granularity {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::new("transaction", Granularity::Transaction, "Each transaction of the source."),
+        Choice::new("change", Granularity::Change, "Each change of a transaction that is kept."),
+    ];
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -79,10 +121,23 @@ impl Choices for LogLevel {
     ];
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TelemetrySpec {
+    /// `None`: there are no traces.
+    pub traces: Option<TracesSpec>,
     pub metrics: MetricsSpec,
     pub logs: LogsSpec,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracesSpec {
+    /// As it is written; `None` leaves it to the environment.
+    pub otlp: Option<Secret>,
+    pub protocol: Option<OtlpProtocol>,
+    /// From 0 to 1.
+    pub sample: f64,
+    pub slow: Duration,
+    pub granularity: Granularity,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,9 +166,17 @@ impl TelemetrySpec {
     pub(crate) fn read(keys: &Reader<'_>) -> Self {
         let metrics = keys.section("metrics");
         let logs = keys.section("logs");
+        let traces = keys.optional_section("traces").filter(|traces| traces.bool("enabled"));
         let rotate = logs.section("rotate");
         let level: LogLevel = logs.choice("level");
         Self {
+            traces: traces.map(|traces| TracesSpec {
+                otlp: traces.optional_url("otlp"),
+                protocol: traces.optional_choice("protocol"),
+                sample: traces.ratio("sample"),
+                slow: Duration::from_millis(traces.uint("slow-ms")),
+                granularity: traces.choice("granularity"),
+            }),
             metrics: MetricsSpec {
                 prometheus: metrics.bool("enabled") && metrics.bool("prometheus"),
                 remote_write: metrics.optional_url("remote-write").filter(|_| metrics.bool("enabled")),

@@ -452,10 +452,13 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "metrics: { prometheus: true }",
-            "traces: { enabled: true }",
-            &[
-                "29:3 NOT_IN_THIS_VERSION `telemetry.traces` is not in this version | remove it, or write `enabled: false` into it",
-            ],
+            "traces: { headers: sampled }",
+            &["29:13 NOT_IN_THIS_VERSION `telemetry.traces.headers` is not in this version | remove it"],
+        ),
+        (
+            "metrics: { prometheus: true }",
+            "traces: { sample: 1.5 }",
+            &["29:21 CONFIG_BAD_VALUE `telemetry.traces.sample` is 1.5, which must be from 0 to 1"],
         ),
     ];
     check("a.yaml", GOOD, CASES);

@@ -10,8 +10,6 @@ fn the_contracts_example_is_refused_for_what_this_version_lacks_and_for_nothing_
     let expected = [
         "14:3 NOT_IN_THIS_VERSION `source.heartbeat` is not in this version | remove it, or write `enabled: false` into \
          it",
-        "31:3 NOT_IN_THIS_VERSION `telemetry.traces` is not in this version | remove it, or write `enabled: false` into \
-         it",
         "34:1 NOT_IN_THIS_VERSION `verify` is not in this version | remove it, or write `enabled: false` into it",
         "35:1 NOT_IN_THIS_VERSION `alerts` is not in this version | remove it, or write `enabled: false` into it",
         "47:1 NOT_IN_THIS_VERSION `heal` is not in this version | remove it, or write `enabled: false` into it",
@@ -22,7 +20,7 @@ fn the_contracts_example_is_refused_for_what_this_version_lacks_and_for_nothing_
 #[test]
 fn the_contracts_example_runs_once_what_is_missing_is_written_out_or_switched_off() {
     let mut text = EXAMPLE.to_owned();
-    for block in ["heartbeat: {", "traces: {", "verify: {", "heal: {"] {
+    for block in ["heartbeat: {", "verify: {", "heal: {"] {
         text = text.replace(block, &format!("{block} enabled: false,"));
     }
     text = text.replace("alerts:\n", "alerts:\n  enabled: false\n");

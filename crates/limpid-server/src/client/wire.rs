@@ -125,7 +125,7 @@ fn connect(client: &Client, limit: &Limit) -> io::Result<TcpStream> {
 }
 
 /// Of `host`, `host:port`, `[::1]` or `[::1]:port`.
-fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+pub(super) fn host_and_port(authority: &str) -> (&str, Option<&str>) {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),

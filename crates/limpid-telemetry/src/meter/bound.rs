@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::catalogue::{self, Metric};
-use crate::instruments::{Counter, Gauge, Histogram, Rate};
-use crate::moment::Moment;
+use crate::instruments::{Counter, Exemplar, Gauge, Histogram, Rate};
+use crate::moment::{Moment, seconds};
 use crate::registry::{Registry, Sampled};
+use crate::trace::Told;
+use limpid_model::StageTimes;
 
 pub(super) struct Bound {
     pub commits: LazyCommits,
@@ -94,6 +96,23 @@ impl Bound {
             filtered: Counter::default(),
             rate: Rate::default(),
         }
+    }
+}
+
+impl Bound {
+    /// Puts a kept transaction of a batch that was just counted beside each of its latencies.
+    pub(super) fn exemplify(&self, times: &StageTimes, told: Told, now: Moment) {
+        let wall_micros = now.wall_at(times.acked);
+        let put = |histogram: &Histogram, value| {
+            histogram.exemplify(Exemplar { trace_id: told.trace_id, value, wall_micros });
+        };
+        put(&self.input_latency, seconds(times.read, times.decoded));
+        put(&self.emitter_latency, seconds(times.decoded, times.encoded));
+        put(&self.submit_latency, seconds(times.encoded, times.sent));
+        put(&self.output_latency, seconds(times.sent, times.acked));
+        put(&self.total_latency, seconds(times.encoded, times.acked));
+        put(&self.process_time, seconds(times.read, times.acked));
+        put(&self.event_time, told.seconds);
     }
 }
 

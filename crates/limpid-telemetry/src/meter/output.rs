@@ -21,10 +21,11 @@ use crate::catalogue::{
     COMMIT_TO_READ_SECONDS, DATA_LAG_SECONDS, OTHER, OUTPUT_COUNTER, OUTPUT_MSG_SIZE, READ_TO_DURABLE_SECONDS,
     THROUGHPUT,
 };
-use crate::instruments::{Counter, Gauge, Histogram, Rate};
+use crate::instruments::{Counter, Exemplar, Gauge, Histogram, Rate};
 use crate::moment::{Moment, seconds};
 use crate::registry::Registry;
 use crate::ring::{Delivery, Fate, PlaceOf, Remember, RingWriter};
+use crate::trace::{Told, Tracer};
 
 /// Records of a batch that went to one place.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,9 @@ pub(super) struct Output {
     rows: BTreeMap<(Box<str>, Box<str>), Arc<Counter>>,
     ring: RingWriter,
     ages: Ages,
+    clock: Arc<SourceClock>,
+    /// `None`: nothing is kept as a trace.
+    pub tracer: Option<Tracer>,
     known: Arc<Known>,
     /// Versions that `known` has.
     noted: ByVersion<()>,
@@ -106,7 +110,9 @@ impl Output {
             series: ByVersion::default(),
             rows: BTreeMap::new(),
             ring,
-            ages: Ages::new(registry, pipeline, clock),
+            ages: Ages::new(registry, pipeline, Arc::clone(&clock)),
+            clock,
+            tracer: None,
             known,
             noted: ByVersion::default(),
             kept: Vec::new(),
@@ -121,6 +127,9 @@ impl Output {
         self.next = 0;
         self.early.clear();
         self.ring.started();
+        if let Some(tracer) = &mut self.tracer {
+            tracer.started();
+        }
         self.kept.clear();
     }
 
@@ -136,6 +145,9 @@ impl Output {
             self.noted.get(version, |_| self.known.version(version));
         }
         self.ring.push(batch, &self.kept, now.wall_micros);
+        if let Some(tracer) = &mut self.tracer {
+            tracer.handed_in(batch, self.ring.rows_of_txns(), &self.kept);
+        }
         self.kept.clear();
     }
 
@@ -208,6 +220,18 @@ impl Output {
         let remember = if some_are { Remember::Tables(&self.there) } else { Remember::All };
         let acked_wall_micros = now.wall_at(batch.times.acked);
         self.ring.complete(batch, remember, Delivery { bytes: bytes as u64, acked_wall_micros, places: &places });
+    }
+
+    /// Hands on what is kept of a batch as traces, with its exemplars by table; returns those of the batch as a whole.
+    pub(super) fn trace(&mut self, batch: &Batch, delivered: &[DeliveredTo<'_>], now: Moment) -> Option<Told> {
+        let Self { tables, series, rows, clock, tracer, .. } = self;
+        let told = tracer.as_mut()?.durable(batch, delivered, |micros| clock.nanos_of(micros, now), now);
+        let wall_micros = now.wall_at(batch.times.acked);
+        for one in told {
+            let Some(lag) = &bind(series, rows, tables, batch, one.table).lag else { continue };
+            lag.whole.exemplify(Exemplar { trace_id: one.trace_id, value: one.seconds, wall_micros });
+        }
+        told.last().copied()
     }
 
     /// Rows by table so far.

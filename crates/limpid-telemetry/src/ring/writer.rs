@@ -85,6 +85,7 @@ impl RingWriter {
         let ring = Arc::clone(&self.ring);
         if parts.len > ring.words {
             ring.skipped.add(1);
+            self.txns.clear();
             self.open.push_back((batch.seq, SKIPPED));
             return;
         }
@@ -107,6 +108,11 @@ impl RingWriter {
         ring.store(at, &header.words());
         ring.head.store(at + parts.len, Ordering::Release);
         self.open.push_back((batch.seq, at));
+    }
+
+    /// The rows of each transaction of the batch that was pushed last; `None` where it was too large.
+    pub(crate) fn rows_of_txns(&self) -> Option<&[u32]> {
+        (!self.txns.is_empty()).then_some(&self.txns)
     }
 
     fn header(&self, batch: &Batch, kept: usize, wall_micros: i64) -> Header {

@@ -7,7 +7,7 @@ use limpid_model::{
     TableSchema, TxnHeader, TxnId,
 };
 use limpid_telemetry::{
-    Build, ClockLook, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry, catalogue,
+    Build, ClockLook, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry, catalogue, trace,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -41,6 +41,8 @@ pub fn desk() -> Desk {
 }
 
 fn use_everything(meter: &PipelineMeter, now: Moment) {
+    let granularity = trace::Granularity::Transaction;
+    let _queue = meter.traces(trace::TraceOptions { sample: 1.0, slow_nanos: SECOND, granularity });
     meter.started(1);
     let mut batch = batch(now);
     batch.control.commits = 2;

@@ -1,0 +1,483 @@
+//! Gathers transactions as their batches are handed to the sink and acknowledged, and hands on those that are kept.
+//!
+//! Owns: which part belongs to which transaction, failed attempts, what is in flight. Does not own: the rules (`keep`),
+//! spans (`spans`).
+//!
+//! Invariant: a transaction that is kept is complete: it is decided about when its last part is acknowledged, in whatever
+//! order batches are. Nothing is done per row unless a key is watched: per batch a few comparisons, per transaction its id
+//! (one hash), and for those of several batches their counts.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use limpid_model::{Batch, FaultCode, Op, TraceContext, TxnHeader, TxnId};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::ids::{TraceId, txn_text};
+use super::keep::{BaseRate, Delivered, Keep, Verdict, Why};
+use super::kept::{
+    CHANGES_MAX, CONTEXTS_MAX, KeptTrace, PLACES_MAX, Part, PartTable, TABLES_MAX, TRIES_MAX, Times, To, Try,
+};
+use super::queue::{Dropped, QUEUE_BYTES, TraceQueue};
+use crate::meter::DeliveredTo;
+use crate::moment::Moment;
+use crate::registry::Registry;
+use crate::ring::Fate;
+
+/// Transactions of several batches that are under way: one, unless a stream interleaves them.
+const OPEN_MAX: usize = 64;
+
+/// Transactions whose delivery failed and that did not come again yet.
+const TRIED_MAX: usize = 4096;
+
+/// What has a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    Transaction,
+    Change,
+}
+
+/// What a pipeline keeps of traces.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceOptions {
+    /// The part of all transactions, from 0 to 1.
+    pub sample: f64,
+    pub slow_nanos: u64,
+    pub granularity: Granularity,
+}
+
+/// A transaction that was kept, for exemplars.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// The trace it stands in.
+    pub trace_id: u128,
+    /// The table of its first row in the batch.
+    pub table: usize,
+    /// From its commit to the acknowledgement.
+    pub seconds: f64,
+}
+
+/// A batch that is with the sink.
+#[derive(Debug)]
+struct Flight {
+    seq: u64,
+    sent: u64,
+    /// Id and rows of each of its transactions; id 0 for one that has none.
+    txns: Vec<(u128, u32)>,
+    faults: Vec<(u32, Option<FaultCode>)>,
+}
+
+/// A transaction of several batches.
+#[derive(Debug)]
+struct Open {
+    trace: KeptTrace,
+    why: Option<Why>,
+    /// Its parts that were handed to the sink, and those that were acknowledged.
+    handed: u64,
+    acked: u64,
+    ended: bool,
+    table: u64,
+}
+
+/// One pipeline's. Used by one thread at a time.
+#[derive(Debug)]
+pub struct Tracer {
+    pipeline: Arc<str>,
+    granularity: Granularity,
+    names: Names,
+    keep: Keep,
+    queue: Arc<TraceQueue>,
+    attempt: u32,
+    flight: VecDeque<Flight>,
+    open: HashMap<u128, Open>,
+    tried: HashMap<u128, Vec<Try>>,
+    /// Of the batch in hand: transactions that something speaks for. Reused.
+    marks: Vec<(u32, Why)>,
+    told: Vec<Told>,
+}
+
+impl Tracer {
+    pub(crate) fn new(registry: &Registry, pipeline: &str, options: TraceOptions) -> Self {
+        Self {
+            pipeline: pipeline.into(),
+            granularity: options.granularity,
+            names: Names::new(pipeline),
+            keep: Keep::new(BaseRate::new(options.sample), options.slow_nanos),
+            queue: TraceQueue::new(registry, pipeline, QUEUE_BYTES),
+            attempt: 0,
+            flight: VecDeque::new(),
+            open: HashMap::new(),
+            tried: HashMap::new(),
+            marks: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<TraceQueue> {
+        &self.queue
+    }
+
+    pub(crate) fn keep(&mut self) -> &mut Keep {
+        &mut self.keep
+    }
+
+    /// An attempt failed: what was with the sink comes again.
+    pub(crate) fn failed(&mut self, code: FaultCode, now: Moment) {
+        for flight in self.flight.drain(..) {
+            let tried = Try { sent: wall(now, flight.sent), failed: wall(now, now.nanos), code };
+            for (id, _) in flight.txns.iter().filter(|(id, _)| *id != 0) {
+                let has_room = self.tried.len() < TRIED_MAX;
+                match self.tried.get_mut(id) {
+                    Some(tries) if tries.len() < TRIES_MAX => tries.push(tried),
+                    None if has_room => drop(self.tried.insert(*id, vec![tried])),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// An attempt begins: batches are numbered from 0 again, and those that were with the sink come again.
+    pub(crate) fn started(&mut self) {
+        self.attempt += 1;
+        self.flight.clear();
+        for open in self.open.values_mut() {
+            (open.handed, open.ended) = (open.acked, false);
+        }
+    }
+
+    /// A batch is handed to the sink. `rows` are its transactions' rows where somebody counted them, `kept` those that go
+    /// no further.
+    pub(crate) fn handed_in(&mut self, batch: &Batch, rows: Option<&[u32]>, kept: &[(u32, Fate)]) {
+        let mut txns = Vec::with_capacity(batch.txns.len());
+        for (number, txn) in batch.txns.iter().enumerate() {
+            let count = || {
+                let upto = |txn: u32| batch.rows.partition_point(|row| row.txn < txn);
+                (upto(number as u32 + 1) - upto(number as u32)) as u32
+            };
+            let rows = rows.and_then(|rows| rows.get(number).copied()).unwrap_or_else(count);
+            let id = self.names.id(txn.id, tag_of(batch, txn.id));
+            txns.push((id, rows));
+            if id != 0 && !is_whole(txn) && (rows > 0 || self.open.contains_key(&id)) {
+                self.open(batch, txn, id);
+            }
+        }
+        let fault = |(row, fate): &(u32, Fate)| match fate {
+            Fate::Parked(code) | Fate::DeadLetter(code) => Some((batch.rows.get(*row as usize)?.txn, *code)),
+            Fate::Withheld(_) | Fate::NoRecord | Fate::Filtered(_) => None,
+        };
+        let faults = kept.iter().filter_map(fault).collect();
+        self.flight.push_back(Flight { seq: batch.seq, sent: batch.times.sent, txns, faults });
+    }
+
+    fn open(&mut self, batch: &Batch, txn: &TxnHeader, id: u128) {
+        if !self.open.contains_key(&id) && self.open.len() >= OPEN_MAX {
+            // Those that nothing is in flight of did not end where we saw it, and will not.
+            self.open.retain(|_, open| open.acked < open.handed);
+        }
+        let trace = || begun(TraceId(id), batch, txn);
+        let made = || Open { trace: trace(), why: None, handed: 0, acked: 0, ended: false, table: 0 };
+        let open = self.open.entry(id).or_insert_with(made);
+        open.handed += 1;
+        open.ended |= txn.ends;
+    }
+
+    /// Every record of a batch is durable. `committed` gives a commit's time on our monotonic clock. Returns what was
+    /// kept.
+    pub(crate) fn durable(
+        &mut self,
+        batch: &Batch,
+        delivered: &[DeliveredTo<'_>],
+        committed: impl Fn(i64) -> i64,
+        now: Moment,
+    ) -> &[Told] {
+        self.told.clear();
+        let Some(index) = self.flight.iter().position(|flight| flight.seq == batch.seq) else { return &self.told };
+        let Some(flight) = self.flight.remove(index) else { return &self.told };
+        self.mark(batch, &flight);
+        let mut first = 0;
+        for (number, (txn, (id, rows))) in batch.txns.iter().zip(&flight.txns).enumerate() {
+            let range = first as usize..(first + rows) as usize;
+            first += rows;
+            let table = batch.rows.get(range.start).filter(|_| *rows > 0).map(|row| usize::from(row.table));
+            let commit = committed(txn.commit.micros);
+            let at = Place { batch, delivered, faults: &flight.faults, txn: number as u32, range, commit, now };
+            if *id == 0 {
+                continue;
+            }
+            if self.open.contains_key(id) {
+                self.part(*id, at);
+            } else if let (true, Some(table)) = (is_whole(txn), table) {
+                self.whole(*id, txn, table, at);
+            }
+        }
+        &self.told
+    }
+
+    /// Transactions that something speaks for, whatever their times.
+    fn mark(&mut self, batch: &Batch, flight: &Flight) {
+        self.marks.clear();
+        self.marks.extend(flight.faults.iter().map(|(txn, _)| (*txn, Why::Error)));
+        for (index, table) in batch.tables.iter().enumerate() {
+            let has_rows = batch.counts.get(index).is_some_and(|counts| *counts != [0; Op::COUNT]);
+            if has_rows && self.keep.is_first(table.key_seed) {
+                let row = batch.rows.iter().find(|row| usize::from(row.table) == index);
+                self.marks.extend(row.map(|row| (row.txn, Why::First)));
+            }
+        }
+        if self.keep.watches() {
+            let watched = batch.rows.iter().filter(|row| self.keep.is_watched(row.key_hash));
+            self.marks.extend(watched.map(|row| (row.txn, Why::Watched)));
+        }
+        let asked = batch.contexts.iter().filter(|(_, context)| context.is_sampled);
+        self.marks.extend(asked.map(|(txn, _)| (*txn, Why::Asked)));
+    }
+
+    fn why(&self, id: u128, txn: u32) -> Option<Why> {
+        let marked = self.marks.iter().filter(|(marked, _)| *marked == txn).map(|(_, why)| *why).min();
+        let tried = (!self.tried.is_empty() && self.tried.contains_key(&id)).then_some(Why::Error);
+        [marked, tried].into_iter().flatten().min()
+    }
+
+    /// A transaction that is in one batch.
+    fn whole(&mut self, id: u128, txn: &TxnHeader, table: usize, at: Place<'_>) {
+        let why = self.why(id, at.txn);
+        let nanos = at.age(txn);
+        let seed = at.batch.tables.get(table).map_or(0, |table| table.key_seed);
+        match self.keep.decide(Delivered { trace_id: id, table: seed, nanos, why }, at.now.nanos) {
+            Verdict::Keep(why) => {
+                let mut trace = begun(TraceId(id), at.batch, txn);
+                self.fill(&mut trace, &at);
+                trace.why = why;
+                self.hand_on(trace, table, &at);
+            }
+            Verdict::Spared(_) => self.queue.dropped(Dropped::Spared, 1),
+            Verdict::Pass => {}
+        }
+    }
+
+    /// A part of a transaction of several batches; after its last one it is decided about.
+    fn part(&mut self, id: u128, at: Place<'_>) {
+        let why = self.why(id, at.txn);
+        let Some(mut open) = self.open.remove(&id) else { return };
+        let table = at.batch.rows.get(at.range.start).map_or(0, |row| usize::from(row.table));
+        if open.acked == 0 {
+            open.table = at.batch.tables.get(table).map_or(0, |table| table.key_seed);
+        }
+        self.fill(&mut open.trace, &at);
+        open.acked += 1;
+        open.why = [open.why, why].into_iter().flatten().min();
+        if !open.ended || open.acked < open.handed {
+            self.open.insert(id, open);
+            return;
+        }
+        let Some(txn) = at.batch.txns.get(at.txn as usize) else { return };
+        let (nanos, why) = (at.age(txn), open.why);
+        match self.keep.decide(Delivered { trace_id: id, table: open.table, nanos, why }, at.now.nanos) {
+            Verdict::Keep(why) => {
+                open.trace.why = why;
+                open.trace.parts.sort_by_key(|part| part.rows_before);
+                self.hand_on(open.trace, table, &at);
+            }
+            Verdict::Spared(_) => self.queue.dropped(Dropped::Spared, 1),
+            Verdict::Pass => {}
+        }
+    }
+
+    /// Adds what the batch has of it.
+    fn fill(&self, trace: &mut KeptTrace, at: &Place<'_>) {
+        trace.committed = wall(at.now, at.commit.max(0) as u64).min(wall(at.now, at.batch.times.read));
+        let contexts = at.batch.contexts.iter().filter(|(txn, _)| *txn == at.txn).map(|(_, context)| *context);
+        let known = |context: &TraceContext, all: &[TraceContext]| {
+            all.iter().any(|one| (one.trace_id, one.span_id) == (context.trace_id, context.span_id))
+        };
+        for context in contexts {
+            if trace.contexts.len() < CONTEXTS_MAX && !known(&context, &trace.contexts) {
+                trace.contexts.push(context);
+            }
+        }
+        let mut part = at.part(self.attempt);
+        if self.granularity == Granularity::Change {
+            let told: usize = trace.parts.iter().map(|part| part.changes.len()).sum();
+            let room = CHANGES_MAX.saturating_sub(told);
+            part.changes = at.batch.rows[at.range.clone()].iter().take(room).map(|row| (row.table, row.op)).collect();
+        }
+        trace.add(part);
+    }
+
+    fn hand_on(&mut self, mut trace: KeptTrace, table: usize, at: &Place<'_>) {
+        trace.tries = self.tried.remove(&trace.id.0).unwrap_or_default();
+        let trace_id = trace.shown_id(&self.pipeline, self.granularity);
+        let seconds = (at.batch.times.acked as i64).saturating_sub(at.commit) as f64 / 1e9;
+        if self.queue.put(trace) {
+            self.told.push(Told { trace_id, table, seconds: seconds.max(0.0) });
+        }
+    }
+}
+
+/// One transaction in its batch.
+struct Place<'a> {
+    batch: &'a Batch,
+    delivered: &'a [DeliveredTo<'a>],
+    faults: &'a [(u32, Option<FaultCode>)],
+    txn: u32,
+    /// Its rows.
+    range: Range<usize>,
+    /// On our monotonic clock.
+    commit: i64,
+    now: Moment,
+}
+
+impl Place<'_> {
+    /// From the latest that its commit can have been until it was acknowledged.
+    fn age(&self, txn: &TxnHeader) -> u64 {
+        let (read, acked) = (self.batch.times.read as i64, self.batch.times.acked as i64);
+        let latest = self.commit.saturating_add(i64::from(txn.commit.uncertainty_micros) * 1000).min(read);
+        acked.saturating_sub(latest).max(0) as u64
+    }
+
+    fn part(&self, attempt: u32) -> Part {
+        let Self { batch, range, now, .. } = self;
+        let times = &batch.times;
+        let is_alone = range.len() == batch.rows.len();
+        let filtered = |row: usize| batch.filtered.partition_point(|filtered| (filtered.row as usize) < row);
+        let mut faults: Vec<(Option<FaultCode>, u64)> = Vec::new();
+        for (_, code) in self.faults.iter().filter(|(txn, _)| *txn == self.txn) {
+            match faults.iter_mut().find(|(known, _)| known == code) {
+                Some((_, count)) => *count += 1,
+                None => faults.push((*code, 1)),
+            }
+        }
+        Part {
+            rows_before: batch.txns.get(self.txn as usize).map_or(0, |txn| txn.rows_before),
+            rows: range.len() as u64,
+            filtered: (filtered(range.end) - filtered(range.start)) as u64,
+            times: Times {
+                read: wall(*now, times.read),
+                decoded: wall(*now, times.decoded),
+                transformed: wall(*now, times.transformed),
+                sent: wall(*now, times.sent),
+                acked: wall(*now, times.acked),
+            },
+            is_alone,
+            tables: self.tables(is_alone),
+            faults,
+            attempt,
+            changes: Vec::new(),
+        }
+    }
+
+    /// By the batch's own counts where it has nothing else, else by its rows.
+    fn tables(&self, is_alone: bool) -> Vec<PartTable> {
+        let batch = self.batch;
+        let mut counts = vec![0_u64; batch.tables.len()];
+        if is_alone {
+            for (total, counts) in counts.iter_mut().zip(&batch.counts) {
+                *total = counts.iter().map(|count| u64::from(*count)).sum();
+            }
+        } else {
+            for row in &batch.rows[self.range.clone()] {
+                counts[usize::from(row.table)] += 1;
+            }
+        }
+        let some = counts.into_iter().enumerate().filter(|(_, rows)| *rows > 0).take(TABLES_MAX);
+        some.map(|(index, rows)| {
+            let here = self.delivered.iter().filter(|to| usize::from(to.table) == index && to.records > 0);
+            let to = here.take(PLACES_MAX).map(|to| To {
+                place: to.place.map(Into::into),
+                partition: to.partition,
+                offsets: to.offsets,
+                records: to.records,
+            });
+            PartTable { index: index as u16, table: batch.tables[index].name.clone(), rows, to: to.collect() }
+        })
+        .collect()
+    }
+}
+
+/// A transaction of which nothing is known yet but what it is called.
+fn begun(id: TraceId, batch: &Batch, txn: &TxnHeader) -> KeptTrace {
+    KeptTrace {
+        id,
+        txn: txn_text(txn.id, tag_of(batch, txn.id).map(|tag| &**tag)).unwrap_or_default(),
+        txn_id: txn.id,
+        why: Why::Sampled,
+        commit: txn.commit,
+        committed: 0,
+        parts: Vec::new(),
+        more: (0, 0),
+        tries: Vec::new(),
+        contexts: Vec::new(),
+    }
+}
+
+fn is_whole(txn: &TxnHeader) -> bool {
+    txn.ends && txn.rows_before == 0
+}
+
+fn tag_of(batch: &Batch, id: TxnId) -> Option<&Arc<str>> {
+    match id {
+        TxnId::Uuid { tag, .. } if tag > 0 => batch.tags.get(usize::from(tag) - 1),
+        _ => None,
+    }
+}
+
+/// A reading of the monotonic clock as nanoseconds since 1970.
+fn wall(now: Moment, nanos: u64) -> i64 {
+    now.wall_micros * 1000 - (now.nanos as i64 - nanos as i64)
+}
+
+/// Makes trace ids without making texts: what precedes the number is the same for most.
+#[derive(Debug)]
+struct Names {
+    bytes: Vec<u8>,
+    /// The pipeline's name and a zero byte.
+    pipeline: usize,
+    /// The same with the server.
+    server: usize,
+    last: Option<(TxnId, Option<Arc<str>>)>,
+}
+
+impl Names {
+    fn new(pipeline: &str) -> Self {
+        let bytes = [pipeline.as_bytes(), &[0]].concat();
+        Self { pipeline: bytes.len(), server: 0, bytes, last: None }
+    }
+
+    /// 0 for a transaction without a name.
+    fn id(&mut self, id: TxnId, tag: Option<&Arc<str>>) -> u128 {
+        let (server, number) = match id {
+            TxnId::Anonymous => return 0,
+            TxnId::Domain { domain, server, seq } => (TxnId::Domain { domain, server, seq: 0 }, seq),
+            TxnId::Uuid { sid, gno, .. } => (TxnId::Uuid { sid, gno: 0, tag: 0 }, gno),
+        };
+        let is_last = |(last, last_tag): &(TxnId, Option<Arc<str>>)| *last == server && last_tag.as_ref() == tag;
+        if !self.last.as_ref().is_some_and(is_last) {
+            let text = txn_text(server, tag.map(|tag| &**tag)).unwrap_or_default();
+            self.bytes.truncate(self.pipeline);
+            self.bytes.extend_from_slice(text.trim_end_matches('0').as_bytes());
+            self.server = self.bytes.len();
+            self.last = Some((server, tag.cloned()));
+        }
+        self.bytes.truncate(self.server);
+        push_decimal(&mut self.bytes, number);
+        xxh3_128(&self.bytes).max(1)
+    }
+}
+
+fn push_decimal(bytes: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What is gathered: whole transactions, in whatever order their batches are acknowledged.
+
+use limpid_model::{CommitTime, RowHeader, StageTimes, TableName, TableSchema};
+
+use super::*;
+use crate::registry::Build;
+use crate::trace::{Span, SpanMaker, trace_id};
+
+const NOW: Moment = Moment { nanos: 10_000_000_000, wall_micros: 1_700_000_000_000_000 };
+
+struct Desk {
+    tracer: Tracer,
+    registry: Registry,
+}
+
+impl Desk {
+    fn new(sample: f64, granularity: Granularity) -> Self {
+        let registry = Registry::new(Build { version: "1", commit: "c" });
+        let options = TraceOptions { sample, slow_nanos: 60_000_000_000, granularity };
+        let mut tracer = Tracer::new(&registry, "shop", options);
+        tracer.started();
+        Self { tracer, registry }
+    }
+
+    fn hand_in(&mut self, batch: &Batch) {
+        self.tracer.handed_in(batch, None, &[]);
+    }
+
+    fn deliver(&mut self, batch: &Batch) {
+        let to =
+            DeliveredTo { table: 0, place: Some("t"), partition: 1, offsets: (4, 9), records: 3, last_bytes: None };
+        self.tracer.durable(batch, &[to], |_| 9_000_000_000, NOW);
+    }
+
+    fn kept(&self) -> Vec<KeptTrace> {
+        self.tracer.queue().take(usize::MAX)
+    }
+}
+
+fn table() -> Arc<TableSchema> {
+    let name = TableName::new("s", "t");
+    let key_seed = limpid_model::key_seed(&name);
+    Arc::new(TableSchema { name, version: 1, columns: Vec::new(), key: [].into(), key_seed })
+}
+
+/// Transactions as number, rows before, rows, whether it ends.
+fn batch(seq: u64, txns: &[(u64, u64, u32, bool)]) -> Batch {
+    let mut batch = Batch { seq, tables: vec![table()], counts: vec![[0; Op::COUNT]], ..Batch::default() };
+    batch.times = StageTimes { read: 9_100_000_000, decoded: 9_200_000_000, transformed: 9_300_000_000, ..batch.times };
+    (batch.times.sent, batch.times.acked) = (9_400_000_000, 9_500_000_000);
+    for (index, (seq, rows_before, rows, ends)) in txns.iter().enumerate() {
+        let id = TxnId::Domain { domain: 0, server: 1, seq: *seq };
+        let commit = CommitTime { micros: 0, uncertainty_micros: 0 };
+        batch.txns.push(TxnHeader { id, commit, thread: 0, rows_before: *rows_before, ends: *ends });
+        for row in 0..*rows {
+            let (none, txn) = (limpid_model::NONE, index as u32);
+            let key_hash = seq * 1000 + u64::from(row);
+            let op = Op::Insert;
+            batch.rows.push(RowHeader {
+                key_hash,
+                event: 0,
+                row_in_event: row,
+                txn,
+                before: none,
+                after: 0,
+                table: 0,
+                op,
+            });
+        }
+        batch.counts[0][Op::Insert as usize] += rows;
+    }
+    batch
+}
+
+fn numbers(kept: &[KeptTrace]) -> Vec<(&str, u64)> {
+    kept.iter().map(|kept| (&*kept.txn, kept.rows())).collect()
+}
+
+#[test]
+fn a_transaction_of_several_batches_is_one_trace_however_they_are_acknowledged() {
+    let mut desk = Desk::new(1.0, Granularity::Transaction);
+    let batches =
+        [batch(0, &[(7, 0, 1, true), (8, 0, 2, false)]), batch(1, &[(8, 2, 5, false)]), batch(2, &[(8, 7, 1, true)])];
+    batches.iter().for_each(|batch| desk.hand_in(batch));
+    desk.deliver(&batches[2]);
+    desk.deliver(&batches[0]);
+    assert_eq!(numbers(&desk.kept()), [("0-1-7", 1)], "the other is not complete");
+    desk.deliver(&batches[1]);
+    let kept = desk.kept();
+    assert_eq!(numbers(&kept), [("0-1-8", 8)]);
+    let before: Vec<u64> = kept[0].parts.iter().map(|part| part.rows_before).collect();
+    assert_eq!((before, kept[0].id), (vec![0, 2, 7], trace_id("shop", "0-1-8")));
+    let alone: Vec<bool> = kept[0].parts.iter().map(|part| part.is_alone).collect();
+    assert_eq!(alone, [false, true, true]);
+}
+
+#[test]
+fn what_an_attempt_delivered_is_not_counted_twice() {
+    let mut desk = Desk::new(1.0, Granularity::Transaction);
+    let (first, second) = (batch(0, &[(8, 0, 3, false)]), batch(1, &[(8, 3, 4, true)]));
+    desk.hand_in(&first);
+    desk.hand_in(&second);
+    desk.deliver(&first);
+    desk.tracer.failed(FaultCode::SinkUnreachable, NOW);
+    desk.tracer.started();
+    let again = [batch(0, &[(8, 2, 3, false)]), batch(1, &[(8, 5, 2, true)])];
+    again.iter().for_each(|batch| desk.hand_in(batch));
+    again.iter().for_each(|batch| desk.deliver(batch));
+    let kept = desk.kept();
+    assert_eq!((kept.len(), kept[0].why, kept[0].tries.len()), (1, Why::Error, 1));
+    let parts: Vec<u64> = kept[0].parts.iter().map(|part| part.rows_before).collect();
+    assert_eq!(parts, [0, 2, 5]);
+}
+
+#[test]
+fn reasons_keep_at_a_rate_of_nothing() {
+    let mut desk = Desk::new(0.0, Granularity::Transaction);
+    let mut deliver = |number: u64, kept: &[(u32, Fate)], watched: Option<u64>| {
+        let batch = batch(number, &[(number, 0, 2, true)]);
+        assert!(watched.is_none_or(|key| desk.tracer.keep().watch(key)));
+        desk.tracer.handed_in(&batch, Some(&[2]), kept);
+        desk.deliver(&batch);
+        desk.kept().first().map(|kept| kept.why)
+    };
+    assert_eq!(deliver(0, &[], None), Some(Why::First));
+    assert_eq!(deliver(1, &[], None), None);
+    assert_eq!(deliver(2, &[(1, Fate::DeadLetter(Some(FaultCode::SinkUnreachable)))], None), Some(Why::Error));
+    assert_eq!(deliver(3, &[(1, Fate::NoRecord)], None), None);
+    assert_eq!(deliver(4, &[], Some(4001)), Some(Why::Watched));
+    assert_eq!(deliver(5, &[], None), None);
+}
+
+#[test]
+fn a_context_that_an_application_sent_is_the_parent_and_several_are_links() {
+    let mut desk = Desk::new(1.0, Granularity::Transaction);
+    let context = |number: u64| TraceContext { trace_id: u128::from(number), span_id: number, is_sampled: false };
+    let spans = |desk: &mut Desk, seq: u64, contexts: &[u64]| {
+        let mut batch = batch(seq, &[(seq, 0, 1, true)]);
+        batch.contexts = contexts.iter().map(|number| (0, context(*number))).collect();
+        desk.hand_in(&batch);
+        desk.deliver(&batch);
+        maker(Granularity::Transaction).spans(&desk.kept()[0])
+    };
+    let one = spans(&mut desk, 0, &[5]);
+    assert!(one.iter().all(|span| span.trace_id == 5) && one[0].parent == 5 && one[0].links.is_empty());
+    assert_eq!(one[0].id, trace_id("shop", "0-1-0").span("Transaction", 0, 1));
+    let two = spans(&mut desk, 1, &[5, 6]);
+    assert_eq!((two[0].parent, two[0].links.len(), two[0].trace_id), (0, 2, trace_id("shop", "0-1-1").0));
+}
+
+fn maker(granularity: Granularity) -> SpanMaker {
+    SpanMaker { pipeline: "shop".into(), granularity, base: BaseRate::new(1.0), is_kafka: true }
+}
+
+#[test]
+fn a_large_transaction_has_64_spans_at_most_and_counts_the_rest() {
+    let mut desk = Desk::new(1.0, Granularity::Transaction);
+    let batches: Vec<Batch> = (0..100).map(|seq| batch(seq, &[(1, seq * 3, 3, seq == 99)])).collect();
+    batches.iter().for_each(|batch| desk.hand_in(batch));
+    batches.iter().for_each(|batch| desk.deliver(batch));
+    let kept = desk.kept();
+    assert_eq!((kept.len(), kept[0].rows(), kept[0].more), (1, 300, (86, 258)));
+    let spans = maker(Granularity::Transaction).spans(&kept[0]);
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).count();
+    assert!(spans.len() <= 64 && named("Input") == 14 && named("Output") == 14, "{}", spans.len());
+    let ids: std::collections::HashSet<u64> = spans.iter().map(|span| span.id.0).collect();
+    assert_eq!(ids.len(), spans.len());
+    assert!(spans[1..].iter().all(|span: &Span| span.parent == spans[0].id.0 && span.start >= spans[0].start));
+}
+
+#[test]
+fn each_change_has_a_trace_where_changes_have() {
+    let mut desk = Desk::new(1.0, Granularity::Change);
+    let batch = batch(0, &[(1, 0, 3, true)]);
+    desk.hand_in(&batch);
+    desk.deliver(&batch);
+    let kept = desk.kept();
+    let spans = maker(Granularity::Change).spans(&kept[0]);
+    let traces: Vec<u128> = spans.chunks(5).map(|spans| spans[0].trace_id).collect();
+    let expected: Vec<u128> = (0..3).map(|ordinal| trace_id("shop", &format!("0-1-1#{ordinal}")).0).collect();
+    assert_eq!((spans.len(), traces), (15, expected));
+}
+
+#[test]
+fn ids_are_made_as_the_lookup_makes_them() {
+    let mut names = Names::new("shop");
+    let tag: Arc<str> = "blue".into();
+    let sid = [7; 16];
+    for (id, tag) in [
+        (TxnId::Domain { domain: 0, server: 1, seq: 57 }, None),
+        (TxnId::Domain { domain: 0, server: 10, seq: u64::MAX }, None),
+        (TxnId::Uuid { sid, gno: 100, tag: 0 }, None),
+        (TxnId::Uuid { sid, gno: 100, tag: 1 }, Some(&tag)),
+        (TxnId::Uuid { sid, gno: 101, tag: 0 }, None),
+    ] {
+        let text = txn_text(id, tag.map(|tag| &**tag)).unwrap();
+        assert_eq!(names.id(id, tag), trace_id("shop", &text).0, "{text}");
+    }
+    assert_eq!(names.id(TxnId::Anonymous, None), 0);
+}
+
+#[test]
+fn what_finds_no_room_is_counted_and_is_nobodys_exemplar() {
+    let mut desk = Desk::new(1.0, Granularity::Transaction);
+    let mut told = 0;
+    for seq in 0..60_000 {
+        let batch = batch(seq, &[(seq, 0, 1, true)]);
+        desk.hand_in(&batch);
+        told += desk.tracer.durable(&batch, &[], |_| 9_000_000_000, NOW).len();
+    }
+    let kept = desk.kept().len();
+    let page = desk.registry.render(crate::exposition::Format::Text, NOW);
+    let dropped = format!("limpid_traces_dropped_total{{pipeline=\"shop\",reason=\"queue_full\"}} {}", 60_000 - kept);
+    assert!(kept == told && (1000..60_000).contains(&kept) && page.contains(&dropped), "{kept} {told}");
+}

@@ -1,0 +1,345 @@
+//! Which transactions are kept as traces, decided once they are delivered.
+//!
+//! Owns: the rules, the tables' own tails, what is watched. Does not own: gathering a transaction (`gather`), spans.
+//!
+//! Invariant: pure: the same transactions at the same times give the same answers. The base rate looks at the trace's id
+//! alone, so that every process decides alike; it takes no part in any bound.
+
+use std::collections::{HashMap, HashSet};
+
+/// Of those that are kept for an error or for being slow, so many a second: an outage makes thousands, and tells the same.
+const KEPT_A_SECOND: u32 = 100;
+
+/// Tables whose own tail is known, at 520 bytes each.
+const TAILS_MAX: usize = 4096;
+
+/// Keys that are watched at a time.
+const WATCHED_MAX: usize = 1024;
+
+/// Why a transaction is kept. Ordered by what explains most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A row of it is kept, or an attempt to deliver it failed.
+    Error,
+    /// A key in it is watched.
+    Watched,
+    /// The first of a table since the process began.
+    First,
+    /// It took longer than the file's bound, or than nearly all of its table.
+    Slow,
+    /// The application keeps its own trace of it.
+    Asked,
+    /// By the base rate.
+    Sampled,
+}
+
+impl Why {
+    pub const ALL: [Why; 6] = [Why::Error, Why::Watched, Why::First, Why::Slow, Why::Asked, Why::Sampled];
+
+    /// The word in metrics and spans.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Why::Error => "error",
+            Why::Watched => "watched",
+            Why::First => "first",
+            Why::Slow => "slow",
+            Why::Asked => "parent",
+            Why::Sampled => "sampled",
+        }
+    }
+}
+
+/// The part of all trace ids that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BaseRate {
+    /// Of the id's last 56 bits: the first that is kept.
+    threshold: u64,
+}
+
+/// As many as the last 56 bits of an id can be.
+const WHOLE: u64 = 1 << 56;
+
+impl BaseRate {
+    /// A part from 0 to 1.
+    pub fn new(part: f64) -> Self {
+        // Exact for 1 and 0; in between an error below one in 2^53.
+        let rejected = ((1.0 - part.clamp(0.0, 1.0)) * WHOLE as f64).round() as u64;
+        Self { threshold: rejected.min(WHOLE) }
+    }
+
+    /// OpenTelemetry's consistent sampling: the last 56 bits are the id's randomness.
+    #[inline]
+    pub fn keeps(self, trace_id: u128) -> bool {
+        (trace_id as u64 & (WHOLE - 1)) >= self.threshold
+    }
+
+    /// The threshold as `tracestate` has it: `ot=th:` and hexadecimal digits without the zeros at their end.
+    pub fn trace_state(self) -> String {
+        let digits = format!("{:014x}", self.threshold.min(WHOLE - 1));
+        let short = digits.trim_end_matches('0');
+        format!("ot=th:{}", if short.is_empty() { "0" } else { short })
+    }
+}
+
+/// What is known of a transaction that was delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivered {
+    pub trace_id: u128,
+    /// The seed of the table of its first row.
+    pub table: u64,
+    /// From its commit until it was acknowledged, at the least.
+    pub nanos: u64,
+    /// What else speaks for it.
+    pub why: Option<Why>,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Keep(Why),
+    Pass,
+    /// It would be kept, but so many were this second already.
+    Spared(Why),
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Keep {
+    base: BaseRate,
+    slow_nanos: u64,
+    tails: HashMap<u64, Tail>,
+    seen: HashSet<u64>,
+    watched: HashSet<u64>,
+    second: u64,
+    kept: u32,
+}
+
+impl Keep {
+    pub fn new(base: BaseRate, slow_nanos: u64) -> Self {
+        let (tails, seen, watched) = (HashMap::new(), HashSet::new(), HashSet::new());
+        Self { base, slow_nanos, tails, seen, watched, second: 0, kept: 0 }
+    }
+
+    /// From now on transactions with this key are kept. False where too many are watched.
+    pub fn watch(&mut self, key_hash: u64) -> bool {
+        self.watched.contains(&key_hash) || (self.watched.len() < WATCHED_MAX && self.watched.insert(key_hash))
+    }
+
+    /// Nobody watches this key any more.
+    pub fn unwatch(&mut self, key_hash: u64) {
+        self.watched.remove(&key_hash);
+    }
+
+    /// Whether rows have to be looked at at all.
+    pub fn watches(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    pub fn is_watched(&self, key_hash: u64) -> bool {
+        self.watched.contains(&key_hash)
+    }
+
+    /// True the first time a table is named. Beyond the bound no table is new any more.
+    pub fn is_first(&mut self, table: u64) -> bool {
+        self.seen.len() < TAILS_MAX && self.seen.insert(table)
+    }
+
+    /// `now_nanos` only bounds how many are kept a second.
+    pub fn decide(&mut self, txn: Delivered, now_nanos: u64) -> Verdict {
+        let is_slow = self.is_slow(txn.table, txn.nanos);
+        let slow = is_slow.then_some(Why::Slow);
+        let sampled = self.base.keeps(txn.trace_id).then_some(Why::Sampled);
+        let Some(why) = [txn.why, slow, sampled].into_iter().flatten().min() else { return Verdict::Pass };
+        let is_bound = matches!(why, Why::Error | Why::Slow | Why::Asked);
+        if !is_bound || self.has_room(now_nanos) {
+            return Verdict::Keep(why);
+        }
+        match sampled {
+            Some(why) => Verdict::Keep(why),
+            None => Verdict::Spared(why),
+        }
+    }
+
+    /// Every transaction counts for its table's tail, whatever becomes of it.
+    fn is_slow(&mut self, table: u64, nanos: u64) -> bool {
+        let has_room = self.tails.len() < TAILS_MAX;
+        let is_odd = match self.tails.get_mut(&table) {
+            Some(tail) => tail.is_beyond(nanos),
+            None if has_room => self.tails.entry(table).or_default().is_beyond(nanos),
+            None => false,
+        };
+        is_odd || nanos > self.slow_nanos
+    }
+
+    fn has_room(&mut self, now_nanos: u64) -> bool {
+        let second = now_nanos / 1_000_000_000;
+        if second != self.second {
+            (self.second, self.kept) = (second, 0);
+        }
+        self.kept += 1;
+        self.kept <= KEPT_A_SECOND
+    }
+}
+
+/// Four buckets an octave, from a microsecond to half an hour.
+const BUCKETS: usize = 128;
+
+/// As many as a p99 needs to mean something.
+const ENOUGH: u32 = 1000;
+
+/// The counts are halved then, so that a table that became slower is not slow for ever.
+const MANY: u32 = 1 << 16;
+
+/// How long one table's transactions take.
+#[derive(Debug)]
+struct Tail {
+    counts: [u32; BUCKETS],
+    total: u32,
+    /// The bucket in which the p99 lies, found anew now and then.
+    p99: usize,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { counts: [0; BUCKETS], total: 0, p99: BUCKETS }
+    }
+}
+
+impl Tail {
+    /// Counts it; true where it lies two buckets (a factor of 1.4) or more beyond the p99 of those before.
+    fn is_beyond(&mut self, nanos: u64) -> bool {
+        let bucket = bucket_of(nanos);
+        self.counts[bucket] += 1;
+        self.total += 1;
+        if self.total.is_multiple_of(256) && self.total >= ENOUGH {
+            self.find();
+        }
+        if self.total >= MANY {
+            self.counts.iter_mut().for_each(|count| *count /= 2);
+            self.total = self.counts.iter().sum();
+        }
+        bucket > self.p99.saturating_add(1)
+    }
+
+    fn find(&mut self) {
+        let (mut above, hundredth) = (0, self.total / 100);
+        for (bucket, count) in self.counts.iter().enumerate().rev() {
+            above += count;
+            if above > hundredth {
+                self.p99 = bucket;
+                return;
+            }
+        }
+    }
+}
+
+fn bucket_of(nanos: u64) -> usize {
+    let units = nanos / 250;
+    if units < 4 {
+        return units as usize;
+    }
+    let octave = units.ilog2();
+    let quarter = (units >> (octave - 2)) & 3;
+    (((octave - 1) * 4) as usize + quarter as usize).min(BUCKETS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn txn(trace_id: u128, nanos: u64) -> Delivered {
+        Delivered { trace_id, table: 1, nanos, why: None }
+    }
+
+    #[test]
+    fn the_base_rate_looks_at_the_last_56_bits_alone() {
+        let half = BaseRate::new(0.5);
+        let (low, high) = (0x7f_ffff_ffff_ffff_u128, 0x80_0000_0000_0000_u128);
+        assert!(!half.keeps(low) && half.keeps(high));
+        assert!(!half.keeps(low | u128::MAX << 56) && half.keeps(high | 1 << 100));
+        assert_eq!((half.trace_state().as_str(), BaseRate::new(1.0).trace_state().as_str()), ("ot=th:8", "ot=th:0"));
+        for id in [0, 1, u128::MAX] {
+            assert!(BaseRate::new(1.0).keeps(id) && !BaseRate::new(0.0).keeps(id));
+        }
+    }
+
+    #[test]
+    fn the_base_rate_is_the_part_that_was_asked_for() {
+        let rate = BaseRate::new(0.01);
+        let ids = (0..100_000_u64).map(|n| u128::from(xxhash_rust::xxh3::xxh3_64(&n.to_be_bytes())));
+        let kept = ids.filter(|id| rate.keeps(*id)).count();
+        assert!((880..1120).contains(&kept), "{kept} of 100,000");
+    }
+
+    #[test]
+    fn what_explains_most_is_why() {
+        let mut keep = Keep::new(BaseRate::new(1.0), SECOND);
+        let with = |why, nanos| Delivered { why, ..txn(7, nanos) };
+        assert_eq!(keep.decide(with(None, 5), 0), Verdict::Keep(Why::Sampled));
+        assert_eq!(keep.decide(with(None, SECOND + 1), 0), Verdict::Keep(Why::Slow));
+        assert_eq!(keep.decide(with(Some(Why::Error), SECOND + 1), 0), Verdict::Keep(Why::Error));
+        assert_eq!(keep.decide(with(Some(Why::Asked), 5), 0), Verdict::Keep(Why::Asked));
+    }
+
+    #[test]
+    fn at_a_rate_of_nothing_only_reasons_keep() {
+        let mut keep = Keep::new(BaseRate::new(0.0), SECOND);
+        assert_eq!(keep.decide(txn(u128::MAX, SECOND), 0), Verdict::Pass);
+        assert_eq!(keep.decide(txn(u128::MAX, SECOND + 1), 0), Verdict::Keep(Why::Slow));
+    }
+
+    #[test]
+    fn a_table_has_a_tail_of_its_own_once_there_are_enough() {
+        let mut keep = Keep::new(BaseRate::new(0.0), 100 * SECOND);
+        let mut kept = 0;
+        for number in 0..3000_u64 {
+            let nanos = 1_000_000 + number % 100 * 1000;
+            kept += u32::from(keep.decide(txn(1, nanos), number * SECOND) != Verdict::Pass);
+        }
+        assert_eq!(kept, 0, "transactions like the others are not slow");
+        assert_eq!(keep.decide(txn(1, 3_000_000), 0), Verdict::Keep(Why::Slow));
+        let other = Delivered { table: 2, ..txn(1, 3_000_000) };
+        assert_eq!(keep.decide(other, 0), Verdict::Pass, "nothing is known of another table");
+    }
+
+    #[test]
+    fn a_table_that_became_slower_is_not_slow_for_ever() {
+        let mut keep = Keep::new(BaseRate::new(0.0), 100 * SECOND);
+        let slower = (0..5000).filter(|_| keep.decide(txn(1, 1_000_000), 0) != Verdict::Pass).count();
+        assert_eq!(slower, 0);
+        assert_ne!(keep.decide(txn(1, 9_000_000), 0), Verdict::Pass);
+        let slower = (0..2000).filter(|_| keep.decide(txn(1, 9_000_000), 0) != Verdict::Pass).count();
+        assert!(slower < 600, "{slower}");
+        assert_eq!(keep.decide(txn(1, 9_000_000), 0), Verdict::Pass);
+    }
+
+    #[test]
+    fn an_outage_keeps_so_many_a_second_and_the_base_rate_goes_on() {
+        let mut keep = Keep::new(BaseRate::new(0.5), 1);
+        let low = txn(0, SECOND);
+        let of_second = |keep: &mut Keep, second: u64| {
+            (0..1000).filter(|_| matches!(keep.decide(low, second * SECOND), Verdict::Keep(_))).count()
+        };
+        assert_eq!((of_second(&mut keep, 1), of_second(&mut keep, 2)), (100, 100));
+        assert_eq!(keep.decide(low, 2 * SECOND), Verdict::Spared(Why::Slow));
+        assert_eq!(keep.decide(txn(u128::MAX, SECOND), 2 * SECOND), Verdict::Keep(Why::Sampled));
+    }
+
+    #[test]
+    fn a_key_is_watched_until_nobody_does() {
+        let mut keep = Keep::new(BaseRate::new(0.0), SECOND);
+        assert!(!keep.watches() && keep.watch(5) && keep.watch(5) && keep.watches() && keep.is_watched(5));
+        keep.unwatch(5);
+        assert!(!keep.watches());
+        assert!((0..1024).all(|key| keep.watch(key)) && !keep.watch(5000), "bounded");
+    }
+
+    #[test]
+    fn buckets_grow_with_what_they_count() {
+        let all = [0, 249, 250, 999, 1000, 1249, 1250, 2000, 1_000_000, 10_000_000_000, u64::MAX].map(bucket_of);
+        assert!(all.is_sorted() && all[10] == BUCKETS - 1 && all[9] < BUCKETS - 1, "{all:?}");
+        assert!((0..10_000).all(|units| bucket_of(units * 250) <= bucket_of((units + 1) * 250)));
+    }
+}

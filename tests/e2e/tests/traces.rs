@@ -1,0 +1,219 @@
+//! Kept transactions arrive at a real OpenTelemetry Collector.
+//!
+//! Owns: what is kept and how it arrives, by gRPC and by HTTP; what a collector that is away costs. Does not own: unit facts
+//! of the rules and the spans.
+//!
+//! Invariant: the oracles are the collector, which says what it received, the server's own GTIDs, and Apache's consumer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use limpid_e2e::servers::{broker, maria};
+use limpid_e2e::{Case, Limpid, Pipeline, page, wait_until};
+use limpid_stack::kafka::Isolation;
+use limpid_stack::{TempDir, otelcol, ports, require};
+use serde_json::Value;
+use twox_hash::{XxHash3_64, XxHash3_128};
+
+const WAIT: Duration = Duration::from_secs(30);
+const SECRET: &str = "no-row-value-leaves";
+
+/// A span as it was received.
+#[derive(Clone, Debug)]
+struct Span {
+    trace: String,
+    id: String,
+    parent: String,
+    name: String,
+    start: u64,
+    end: u64,
+    attributes: BTreeMap<String, String>,
+    links: usize,
+}
+
+fn received(collector: &otelcol::Server) -> Result<Vec<Span>> {
+    let mut all = Vec::new();
+    for message in collector.received() {
+        let message: Value = serde_json::from_str(&message)?;
+        let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+        for resource in list(&message, "resourceSpans") {
+            for scope in list(&resource, "scopeSpans") {
+                for span in list(&scope, "spans") {
+                    let text = |name: &str| span[name].as_str().unwrap_or_default().to_owned();
+                    let value = |value: &Value| {
+                        ["stringValue", "intValue"].into_iter().find_map(|kind| value[kind].as_str().map(str::to_owned))
+                    };
+                    let attributes = list(&span, "attributes");
+                    let attributes = attributes
+                        .iter()
+                        .filter_map(|pair| Some((pair["key"].as_str()?.to_owned(), value(&pair["value"])?)))
+                        .collect();
+                    all.push(Span {
+                        trace: text("traceId"),
+                        id: text("spanId"),
+                        parent: text("parentSpanId"),
+                        name: text("name"),
+                        start: text("startTimeUnixNano").parse()?,
+                        end: text("endTimeUnixNano").parse()?,
+                        attributes,
+                        links: list(&span, "links").len(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The spans of one transaction, by its GTID, once its root is there.
+fn of_txn(collector: &otelcol::Server, gtid: &str) -> Result<Vec<Span>> {
+    let find = || -> Option<Vec<Span>> {
+        let all = received(collector).ok()?;
+        let root = all.iter().find(|span| span.attributes.get("limpid.txn.id").is_some_and(|txn| txn == gtid))?;
+        let trace = root.trace.clone();
+        Some(all.into_iter().filter(|span| span.trace == trace).collect())
+    };
+    wait_until(&format!("the trace of {gtid}"), WAIT, || find().is_some())?;
+    find().context("it is there")
+}
+
+/// Parents, times and the stages of a trace that was received.
+fn check_tree(spans: &[Span]) -> Result<()> {
+    let root = spans.iter().find(|span| span.parent.is_empty()).context("a root")?;
+    for span in spans.iter().filter(|span| span.id != root.id) {
+        ensure!(span.parent == root.id && span.trace == root.trace, "{span:#?} in {root:#?}");
+        ensure!(root.start <= span.start && span.start <= span.end && span.end <= root.end, "{span:#?} in {root:#?}");
+    }
+    for stage in ["Input", "Filter", "Scheduler", "Output"] {
+        ensure!(spans.iter().any(|span| span.name == stage), "{stage} is missing: {spans:#?}");
+    }
+    let mut ids: Vec<&str> = spans.iter().map(|span| &*span.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ensure!(ids.len() == spans.len() && spans.len() <= 64, "ids are unique, and bounded: {spans:#?}");
+    Ok(())
+}
+
+/// The GTID that the server gave last.
+fn last_gtid(case: &Case) -> Result<String> {
+    Ok(case.db.gtids()?.trim_start_matches("gtid:").to_owned())
+}
+
+/// The case with traces; one state for all, as the topics' records demand.
+fn pipeline(case: &Case, dir: &TempDir, word: &str, traces: &str) -> Result<Pipeline> {
+    let yaml = std::fs::read_to_string(&case.pipeline.file)?;
+    let text = format!("{yaml}telemetry:\n  traces: {{ {traces} }}\n");
+    Ok(Pipeline::write(dir.path(), word, &text)?.with_data_dir("kept-data"))
+}
+
+fn running(pipeline: &Pipeline) -> Result<Limpid> {
+    let limpid = pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", WAIT)?;
+    Ok(limpid)
+}
+
+/// The ids of the root, by another implementation of XXH3 than the product's.
+fn independent_ids(pipeline: &str, gtid: &str) -> (String, String) {
+    let trace = XxHash3_128::oneshot(format!("{pipeline}\0{gtid}").as_bytes());
+    let numbers = [0_u64.to_be_bytes(), 1_u64.to_be_bytes()].concat();
+    let span = XxHash3_64::oneshot(&[&trace.to_be_bytes()[..], b"Transaction\0", &numbers].concat());
+    (format!("{trace:032x}"), format!("{span:016x}"))
+}
+
+fn counter(limpid: &Limpid, start: &str) -> Result<f64> {
+    let page = page(&limpid.address()?, "/metrics")?;
+    let values = page
+        .lines()
+        .filter(|line| line.starts_with(start))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(values.sum())
+}
+
+#[test]
+fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result<()> {
+    let (Some(broker), Some(db)) = (broker(), maria()) else { return Ok(()) };
+    let Some(collector) = require(otelcol::start(&Default::default())) else { return Ok(()) };
+    let tables = "create table t (id bigint primary key, v varchar(100)); create table u (id int primary key)";
+    let bootstrap = broker.bootstrap();
+    let case = Case::unstarted(db, "kept", tables, |spec| spec.to_kafka(&bootstrap).source("start: head"))?;
+    let dir = TempDir::new("kept")?;
+    // By gRPC, everything.
+    let all = pipeline(&case, &dir, "all", &format!("otlp: \"{}\", sample: 1", collector.grpc()))?;
+    let mut limpid = running(&all)?;
+    case.sql(&format!("insert into t values (1, '{SECRET}')"))?;
+    let first = last_gtid(&case)?;
+    case.sql(&format!("begin; insert into t values (2, '{SECRET}'), (3, 'x'); insert into u values (5); commit"))?;
+    let second = last_gtid(&case)?;
+    let spans = of_txn(&collector, &first)?;
+    check_tree(&spans)?;
+    let root = spans.iter().find(|span| span.parent.is_empty()).context("a root")?;
+    ensure!(root.name == format!("process {}.t", case.name) && root.attributes["limpid.kept"] == "first", "{root:#?}");
+    ensure!(root.attributes["db.system.name"] == "mariadb" && root.attributes["limpid.rows"] == "1", "{root:#?}");
+    ensure!((root.trace.clone(), root.id.clone()) == independent_ids(&case.name, &first), "{root:#?}");
+    // The output is where Apache's consumer finds the record.
+    let output = spans.iter().find(|span| span.name == "Output").context("an output")?;
+    let records = broker.consume(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted)?;
+    let record = records.first().context("a record")?;
+    let place = |name: &str| output.attributes.get(name).cloned().unwrap_or_default();
+    ensure!(
+        place("messaging.system") == "kafka" && place("messaging.destination.name") == format!("{0}.{0}.t", case.name),
+        "{output:#?}"
+    );
+    ensure!(place("messaging.destination.partition.id") == record.partition.to_string(), "{output:#?} {record:?}");
+    ensure!(place("messaging.kafka.offset") == record.offset.to_string(), "{output:#?} {record:?}");
+    let spans = of_txn(&collector, &second)?;
+    check_tree(&spans)?;
+    ensure!(spans.iter().filter(|span| span.name == "Output").count() >= 2, "one a table: {spans:#?}");
+    exemplars_are_traces(&limpid, &collector)?;
+    limpid.signal(libc::SIGTERM);
+    limpid.wait(WAIT)?;
+    // By HTTP and at a rate of nothing, only what has a reason: the first of a table, and what an application keeps.
+    let none = pipeline(&case, &dir, "none", &format!("otlp: \"{}\", protocol: http, sample: 0", collector.http()))?;
+    let mut limpid = running(&none)?;
+    case.sql("insert into t values (10, 'a')")?;
+    let new = last_gtid(&case)?;
+    case.sql("insert into t values (11, 'b')")?;
+    let passed = last_gtid(&case)?;
+    case.sql("insert into u values (12)")?;
+    let last = last_gtid(&case)?;
+    check_tree(&of_txn(&collector, &new)?)?;
+    check_tree(&of_txn(&collector, &last)?)?;
+    let all = received(&collector)?;
+    ensure!(all.iter().all(|span| span.attributes.get("limpid.txn.id") != Some(&passed)), "{passed} had no reason");
+    ensure!(all.iter().all(|span| span.links == 0), "nobody named a context");
+    limpid.signal(libc::SIGTERM);
+    limpid.wait(WAIT)?;
+    ensure!(collector.received().iter().all(|message| !message.contains(SECRET)), "a row's value was sent");
+    nobody_waits_for_a_collector_that_is_away(&case, &dir)
+}
+
+/// Each exemplar of the exposition is a trace that the collector has.
+fn exemplars_are_traces(limpid: &Limpid, collector: &otelcol::Server) -> Result<()> {
+    let text = std::process::Command::new("curl")
+        .args(["-sf", "-H", "Accept: application/openmetrics-text; version=1.0.0"])
+        .arg(format!("http://{}/metrics", limpid.address()?))
+        .output()?;
+    let page = String::from_utf8(text.stdout)?;
+    let ids: Vec<&str> = page.lines().filter_map(|line| line.split("trace_id=\"").nth(1)?.split('"').next()).collect();
+    ensure!(!ids.is_empty(), "there are exemplars: {page}");
+    wait_until("the exemplars' traces", WAIT, || {
+        received(collector).is_ok_and(|all| ids.iter().all(|id| all.iter().any(|span| span.trace == *id)))
+    })
+}
+
+/// Rows flow, the loss is counted and told once.
+fn nobody_waits_for_a_collector_that_is_away(case: &Case, dir: &TempDir) -> Result<()> {
+    let nobody = ports::lease()?;
+    let away = pipeline(case, dir, "away", &format!("otlp: \"http://127.0.0.1:{}\", sample: 1", nobody.port()))?;
+    let mut limpid = running(&away)?;
+    case.sql("insert into t values (20, 'a'), (21, 'b')")?;
+    let delivered = format!("gravity_output_counter{{pipeline=\"{}\"", case.name);
+    wait_until("rows to flow", WAIT, || counter(&limpid, &delivered).is_ok_and(|rows| rows >= 2.0))?;
+    let dropped = format!("limpid_traces_dropped_total{{pipeline=\"{}\",reason=\"unreachable\"}}", case.name);
+    wait_until("the loss to be counted", WAIT, || counter(&limpid, &dropped).is_ok_and(|traces| traces >= 1.0))?;
+    ensure!(limpid.stderr().matches("TRACE_SEND_FAILED").count() == 1, "{}", limpid.stderr());
+    limpid.signal(libc::SIGTERM);
+    limpid.wait(WAIT)?;
+    Ok(())
+}
