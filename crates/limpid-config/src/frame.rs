@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use limpid_model::PipelineName;
 
+use crate::faults::Complaint;
 use crate::key::{Choice, Choices, Key};
 use crate::node::Place;
 use crate::reader::{Reader, Section};
@@ -59,7 +60,15 @@ pub(crate) const SOURCE: &[Key] = &[
     Key::text("start")
         .default("head")
         .doc("Where the stream begins when nothing is stored and no snapshot sets it: head, earliest, or a position."),
-    Key::later_block("heartbeat", &["every", "table"]).doc("A row of our own, written to measure the way through."),
+    Key::section("heartbeat", HEARTBEAT).optional().doc("A row of our own, written to measure the way through."),
+];
+
+const HEARTBEAT: &[Key] = &[
+    Key::bool("enabled").default("true").doc("Off: none is written, as without the block."),
+    Key::duration("every", Duration::from_millis(10), Duration::from_secs(3600)).default("1s").doc("How often."),
+    Key::text("table")
+        .default("limpid.heartbeat")
+        .doc("The schema.table that it is written to; made where it is missing."),
 ];
 
 /// In every transform, beside its kind's own keys.
@@ -139,8 +148,30 @@ pub struct SourceSpec {
     pub start: Start,
     /// Where `start` is written, for the connector that finds it to be no position.
     pub start_place: Place,
+    pub heartbeat: Option<HeartbeatSpec>,
     /// What the connector reads.
     pub section: Section,
+}
+
+/// A row of our own that is written to the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatSpec {
+    pub every: Duration,
+    pub schema: String,
+    pub table: String,
+}
+
+impl HeartbeatSpec {
+    /// `None` where it is left out, is off, or its table is no name, which is complained of.
+    pub(crate) fn read(keys: &Reader<'_>) -> Option<Self> {
+        let keys = keys.optional_section("heartbeat")?;
+        let (is_on, text) = (keys.bool("enabled"), keys.text("table"));
+        let name = text.split_once('.').filter(|(schema, table)| !schema.is_empty() && !table.is_empty());
+        let Some((schema, table)) = name else {
+            return keys.refuse("table", Complaint::bad_value("is no schema.table"));
+        };
+        is_on.then(|| Self { every: keys.duration("every"), schema: schema.to_owned(), table: table.to_owned() })
+    }
 }
 
 #[derive(Clone)]

@@ -103,9 +103,10 @@ mod tls;
 
 pub use faults::{Complaint, ConfigFault};
 pub use frame::{
-    BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, Granularity, LogFormat,
-    LogLevel, LogsSpec, MetricsSpec, OnRowError, OtlpProtocol, PipelineSpec, SinkSpec, SkippedOperations, SnapshotMode,
-    SnapshotSpec, SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1, TracesSpec, TransformSpec,
+    BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, Granularity,
+    HeartbeatSpec, LogFormat, LogLevel, LogsSpec, MetricsSpec, OnRowError, OtlpProtocol, PipelineSpec, SinkSpec,
+    SkippedOperations, SnapshotMode, SnapshotSpec, SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1,
+    TracesSpec, TransformSpec,
 };
 pub use glob::{glob, listed};
 pub use interpolate::{Fixed, Outside, Process};

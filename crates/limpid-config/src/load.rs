@@ -17,8 +17,8 @@ use limpid_model::{FaultCode, PipelineName};
 use crate::check::{Checker, Known};
 use crate::faults::{Complaint, ConfigFault, nearest};
 use crate::frame::{
-    Delivery, FORMAT, FRAME, FormatName, FormatSpec, PipelineSpec, SINK, SOURCE, SinkSpec, SnapshotSpec, SourceSpec,
-    Start, TelemetrySpec,
+    Delivery, FORMAT, FRAME, FormatName, FormatSpec, HeartbeatSpec, PipelineSpec, SINK, SOURCE, SinkSpec, SnapshotSpec,
+    SourceSpec, Start, TelemetrySpec,
 };
 use crate::interpolate::{Outside, resolve};
 use crate::key::{Key, list};
@@ -251,6 +251,7 @@ fn source_spec(mut section: Section, kinds: &'static [SourceKind]) -> Result<Sou
         Some(SourceSpec {
             kind: kind.name,
             snapshot: SnapshotSpec::read(keys)?,
+            heartbeat: HeartbeatSpec::read(keys),
             start: Start::read(keys),
             start_place: keys.place("start").clone(),
             section: whole,

@@ -20,7 +20,7 @@ pub use finding::{Finding, Outcome};
 pub use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
 pub use sink::{Accepted, Delivered, Fenced, Keeping, Sink, SinkEvent};
 pub use source::{
-    ChangeStream, ClockSample, Decode, DecodeTally, Head, HeadSeen, Next, Retention, Saved, Source, StartPoint,
+    ChangeStream, ClockSample, Decode, DecodeTally, Head, HeadSeen, Heart, Next, Retention, Saved, Source, StartPoint,
     StreamEvent, Until,
 };
 pub use stop::Stop;

@@ -53,6 +53,8 @@ pub enum StreamEvent {
     TableFault { table: TableName, fault: Fault },
     /// Something odd that needs no action but must be counted and told.
     Doubt { code: FaultCode, object: String },
+    /// A heartbeat of this pipeline came through the log, as [`Heart::beat`] wrote it.
+    Heartbeat { instance: u64, number: u64 },
     /// The schema history grew; it must be durable before a position beyond the batch being built is saved.
     History { version: u32, snapshot: Vec<u8> },
 }
@@ -92,6 +94,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// As [`Source::open`].
     fn head(&self) -> Result<Box<dyn Head>, Fault>;
+
+    /// What writes heartbeats to the server in use; `None` where none are wanted. Connects to nothing yet.
+    fn heart(&self) -> Option<Box<dyn Heart>> {
+        None
+    }
 
     /// Another connection that reads whole tables.
     ///
@@ -169,6 +176,18 @@ pub trait Decode: Send + Sync {
     /// # Errors
     /// A broken log, which is never one row's fault. What concerns one table only is in the tally.
     fn decode(&self, batch: &mut Batch, tally: &mut DecodeTally) -> Result<(), Fault>;
+}
+
+/// Writes heartbeats into a source's log, by an ordinary row that is never delivered on its own account.
+pub trait Heart: Send {
+    /// How often.
+    fn every(&self) -> Duration;
+
+    /// Writes one and waits until it is committed.
+    ///
+    /// # Errors
+    /// It could not be written, or nobody knows; the next one is tried all the same.
+    fn beat(&mut self, instance: u64, number: u64) -> Result<(), Fault>;
 }
 
 /// Watches the end of a source's log.

@@ -13,6 +13,7 @@ mod commit;
 mod copy;
 pub mod failpoint;
 mod flow;
+mod heart;
 mod marks;
 mod observe;
 mod parking;
@@ -31,7 +32,7 @@ pub use copy::{CHUNK_ROWS, CopyCost, CopyMode, CopyOptions, CopyProgress, CopyRe
 pub use flow::EncoderFactory;
 /// A row that is kept, as the state has it.
 pub use limpid_state::ParkedRow;
-pub use observe::{Fill, HeadLooked, Observer, Unobserved};
+pub use observe::{Beat, Fill, HeadLooked, Observer, Unobserved};
 pub use parking::{
     Body, BodyCell, BodyRecord, OnRowError, ParkedAction, ParkedAsk, ParkedOutcome, ParkedSeen, ParkedSelection,
     RowFate, RowKept,

@@ -41,6 +41,23 @@ pub struct HeadLooked<'a> {
     pub asked_micros: i64,
 }
 
+/// What becomes of heartbeats.
+#[derive(Clone, Copy, Debug)]
+pub enum Beat<'a> {
+    /// One is about to be written; the oldest that is not delivered was written then, by our monotonic clock.
+    Sent { oldest_nanos: u64 },
+    /// One came through the log, so long after.
+    Seen { took_nanos: u64 },
+    /// Everything up to one is durable at the sink, so long after. The oldest that is left was written then.
+    Delivered { took_nanos: u64, oldest_nanos: Option<u64> },
+    /// One could not be written; `is_first` after one that could.
+    Failed { fault: &'a Fault, is_first: bool },
+    /// One could be written again.
+    Again,
+    /// None is written, and none is under way.
+    Paused,
+}
+
 /// How full the queues are, sampled a few times a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fill {
@@ -77,6 +94,8 @@ pub trait Observer: Send + Sync {
     fn head(&self, _look: HeadLooked<'_>) {}
     /// Between two looks: every commit before this time, by our monotonic clock, is at the sink.
     fn fresh(&self, _upto_nanos: u64) {}
+    /// Something became of a heartbeat.
+    fn beat(&self, _beat: Beat<'_>) {}
     /// How full the queues are.
     fn fill(&self, _fill: Fill) {}
     /// A peer was found, or lost for the reason given.
@@ -172,6 +191,10 @@ impl Observer for Boarded {
 
     fn fresh(&self, upto_nanos: u64) {
         self.inner.fresh(upto_nanos);
+    }
+
+    fn beat(&self, beat: Beat<'_>) {
+        self.inner.beat(beat);
     }
 
     fn fill(&self, fill: Fill) {

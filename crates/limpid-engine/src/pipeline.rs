@@ -25,7 +25,7 @@ use crate::parking::{OnRowError, Parking};
 use crate::saver::Saver;
 use crate::standing::Standing;
 use crate::status::{Handle, Phase};
-use crate::watch;
+use crate::{heart, watch};
 
 /// SIGTERM is answered within 25 s; the rest is for joining threads and closing.
 pub const DRAIN_MAX: Duration = Duration::from_secs(24);
@@ -83,13 +83,19 @@ pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
     let inner = Arc::clone(&parts.observer);
     parts.observer = Arc::new(Boarded { board: Arc::clone(handle.board()), inner: Arc::clone(&inner) });
     handle.asks().begin(&parts.store, &parts.name, parts.clock.wall_micros());
-    let standing = Arc::new(Standing::default());
+    // Two runs that begin in one microsecond are two machines', which have pipelines of their own names.
+    let standing = Arc::new(Standing::new(parts.clock.wall_micros() as u64));
     let outcome = std::thread::scope(|scope| {
         let (observer, clock) = (Arc::clone(&parts.observer), parts.clock.clone());
         let watched = Arc::clone(&standing);
         // Should it break, the verdict is that nobody sees the head, which is true.
         let look = move || watch::head(&watched, handle, &*observer, &clock);
         scope.spawn(move || catch_unwind(AssertUnwindSafe(look)));
+        let (observer, clock) = (Arc::clone(&parts.observer), parts.clock.clone());
+        let watched = Arc::clone(&standing);
+        // Without it no heartbeat comes any more, which is told by their age.
+        let beat = move || heart::run(&watched, handle, &*observer, &clock);
+        scope.spawn(move || catch_unwind(AssertUnwindSafe(beat)));
         let _ends = EndsWith(&standing);
         supervise(parts, handle, &standing)
     });
@@ -240,6 +246,7 @@ fn attempt(
         Keeping::Nowhere | Keeping::Beside => Duration::ZERO,
     };
     standing.begin(head, opened_at.clone(), settles_every);
+    standing.beat_by(parts.source.heart());
     handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
     let ended = flow::run(Attempt {
@@ -342,8 +349,8 @@ fn open_source(
             match event {
                 StreamEvent::History { version, snapshot } => history = Some((version, snapshot)),
                 StreamEvent::Doubt { code, object } => parts.observer.doubt(code, &object),
-                // Before the first event there is no row that a table could halt at.
-                StreamEvent::TableFault { .. } => {}
+                // Before the first event there is no row that a table could halt at, and no heartbeat.
+                StreamEvent::TableFault { .. } | StreamEvent::Heartbeat { .. } => {}
             }
         }
         let at = stream.opened_at();

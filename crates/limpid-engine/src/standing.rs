@@ -8,9 +8,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use limpid_connector::{Head, Stop};
+use limpid_connector::{Head, Heart, Stop};
 use limpid_model::Position;
 
+use crate::heart::Beats;
 use crate::observe::Fill;
 use crate::verdict::Keeper;
 
@@ -21,6 +22,11 @@ pub(crate) struct Standing {
     place: Mutex<Place>,
     /// A connection that the watch has not taken yet.
     head: Mutex<Option<Box<dyn Head>>>,
+    /// What writes heartbeats, until it is taken.
+    heart: Mutex<Option<Box<dyn Heart>>>,
+    pub(crate) beats: Beats,
+    /// Tells this run's heartbeats from those of others.
+    pub(crate) instance: u64,
     /// The pipeline ends.
     pub(crate) ends: Stop,
 }
@@ -44,6 +50,19 @@ pub(crate) struct Place {
 }
 
 impl Standing {
+    pub(crate) fn new(instance: u64) -> Self {
+        Self { instance, ..Self::default() }
+    }
+
+    /// Heartbeats are written by this from here on.
+    pub(crate) fn beat_by(&self, heart: Option<Box<dyn Heart>>) {
+        *self.heart.lock().expect("never held across a panic") = heart;
+    }
+
+    pub(crate) fn take_heart(&self) -> Option<Box<dyn Heart>> {
+        self.heart.lock().expect("never held across a panic").take()
+    }
+
     /// An attempt begins: from here on this is asked after the head, and goes on from here.
     pub(crate) fn begin(&self, head: Box<dyn Head>, opened_at: Position, settles_every: Duration) {
         self.change(|place| {

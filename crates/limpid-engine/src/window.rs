@@ -54,6 +54,11 @@ impl<P> Window<P> {
         self.flight.back_mut().and_then(|slot| slot.end.as_mut())
     }
 
+    /// The number before which everything is durable.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Batches in flight.
     pub fn len(&self) -> usize {
         self.flight.len()

@@ -24,6 +24,7 @@ use limpid_model::{
 use crate::events::{self, EventHead, GroupStart, Statement, number};
 use crate::group::{Ending, Fate, Group, Marks};
 use crate::gtid::GtidSet;
+use crate::heart::Listener;
 use crate::held::{Held, RowsHead};
 use crate::lookahead::mark_fault;
 use crate::position::{Flavor, LogPosition, NamedTxn};
@@ -112,6 +113,8 @@ pub struct Assembler {
     replay: Option<xa::Replay>,
     /// Whether comments of statements are looked through.
     reads_contexts: bool,
+    /// Tells heartbeats of ours.
+    listener: Option<Listener>,
 }
 
 impl Assembler {
@@ -137,6 +140,7 @@ impl Assembler {
             held: Held::default(),
             replay: None,
             reads_contexts: false,
+            listener: None,
         }
     }
 
@@ -251,6 +255,9 @@ impl Assembler {
 
     #[inline]
     fn table_map(&mut self, body: &[u8], at: u64) -> Result<Fed, Fault> {
+        if let Some(listener) = &mut self.listener {
+            listener.map(body);
+        }
         match self.tables.map(body, &mut self.schemas) {
             Some(()) if self.is_xa() => self.gather_map(body),
             Some(()) => Ok(Fed::More),
@@ -261,6 +268,9 @@ impl Assembler {
     #[inline]
     fn rows(&mut self, head: &EventHead, place: Place, body: &[u8], at: u64) -> Result<Fed, Fault> {
         let Some(id) = crate::tablemap::table_id(body) else { return Err(self.malformed("rows", at)) };
+        if let Some(listener) = &mut self.listener {
+            listener.rows(id, head.kind, body);
+        }
         let table = match self.tables.target(id, &mut self.batch) {
             Some(Target::Captured(table)) => table,
             Some(Target::Skipped) => return self.pass_over(id),

@@ -81,7 +81,7 @@ fn examine_one(options: &MySqlOptions, clock: &Clock) -> Examined {
 
 /// The least that the account needs on a server that could not be asked which of the two it is.
 pub fn either(options: &MySqlOptions) -> String {
-    let of = |flavor| needed(flavor, &options.connect.user, &options.selection);
+    let of = |flavor| needed(flavor, &options.connect.user, &options.selection, heart_of(options));
     format!("-- MariaDB\n{}\n-- MySQL\n{}", of(Flavor::MariaDb), of(Flavor::MySql))
 }
 
@@ -210,14 +210,15 @@ impl Asked<'_> {
         let name = "source.grants";
         let account = self.rows("read the account", "SELECT CURRENT_USER()");
         let account = account.ok().and_then(|rows| rows.first().map(|row| text(row, 0))).unwrap_or_default();
-        let sql = needed(self.facts.flavor, &account, &self.options.selection);
+        let sql = needed(self.facts.flavor, &account, &self.options.selection, heart_of(self.options));
         let shown = self.grants();
         self.out.grants = Some(sql);
         let rights = match shown {
             Ok(rights) => rights,
             Err(fault) => return self.out.findings.push(Finding::of_fault(name, &fault)),
         };
-        let missing = rights.missing(self.facts.flavor, &self.options.selection, &self.out.tables);
+        let missing =
+            rights.missing(self.facts.flavor, &self.options.selection, heart_of(self.options), &self.out.tables);
         if missing.is_empty() {
             return self.pass(name, "the account has what is needed");
         }
@@ -321,4 +322,9 @@ impl Asked<'_> {
 
 fn text(row: &[Option<Vec<u8>>], index: usize) -> String {
     row.get(index).and_then(Option::as_deref).map_or(String::new(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The table that heartbeats are written to.
+fn heart_of(options: &MySqlOptions) -> Option<&TableName> {
+    options.heart.as_ref().map(|heart| &heart.table)
 }

@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod group;
 mod gtid;
 mod head;
+mod heart;
 mod held;
 pub mod history;
 mod intake;
@@ -48,6 +49,7 @@ mod tables;
 mod values;
 
 pub use client::{Asked, ConnectOptions, TlsMode, TlsOptions};
+pub use heart::HeartOptions;
 pub use position::{Flavor, LogPosition};
 pub use replay::LogFile;
 pub use rows::RowsDecoder;

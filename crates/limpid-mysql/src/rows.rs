@@ -286,15 +286,15 @@ fn is_whole(present: &[u8], width: usize) -> bool {
 }
 
 /// What stands before the rows of a rows event.
-struct Frame<'a> {
-    op: Op,
-    partial: bool,
-    width: usize,
+pub(crate) struct Frame<'a> {
+    pub(crate) op: Op,
+    pub(crate) partial: bool,
+    pub(crate) width: usize,
     /// Columns present in the only image, or the before image.
-    first: &'a [u8],
+    pub(crate) first: &'a [u8],
     /// Columns present in the after image of an update.
-    second: &'a [u8],
-    rows_at: usize,
+    pub(crate) second: &'a [u8],
+    pub(crate) rows_at: usize,
     /// What the image after an update lacks is to be taken from the one before it: it did not change.
     fills: bool,
 }
@@ -309,7 +309,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Source: `Rows_log_event` of both servers.
-    fn parse(event_kind: u8, body: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(event_kind: u8, body: &'a [u8]) -> Option<Self> {
         let mut cur = Cursor::new(body);
         cur.take(8)?;
         if event_kind >= kind::WRITE_V2 {

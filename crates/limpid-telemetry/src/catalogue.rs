@@ -7,6 +7,7 @@
 
 mod buckets;
 mod copy;
+mod heart;
 mod lag;
 mod page;
 mod parked;
@@ -16,6 +17,7 @@ mod spine;
 mod traces;
 
 pub use copy::*;
+pub use heart::*;
 pub use lag::*;
 pub use page::markdown;
 pub use parked::*;
@@ -139,6 +141,7 @@ pub static ALL: &[&Metric] = &[
     &INPUT_COUNTER,
     &INPUT_EMITTER_COUNTER,
     &INPUT_LATENCY,
+    &INPUT_PROBE_LATENCY,
     &INPUT_AFTER_COMMIT_LATENCY,
     &EMITTER_SCHEDULER_COUNTER,
     &EMITTER_LATENCY,
@@ -175,6 +178,9 @@ pub static ALL: &[&Metric] = &[
     &DISBELIEVED_COMMITS_TOTAL,
     &RETENTION_RUNWAY_SECONDS,
     &CATCHUP_SECONDS,
+    &HEARTBEAT_DELIVERY,
+    &HEARTBEAT_LAG,
+    &HEARTBEAT_FAILURES_TOTAL,
     &METRIC_PUSHES_TOTAL,
     &TRACES_KEPT_TOTAL,
     &TRACES_SENT_TOTAL,

@@ -6,6 +6,7 @@
 //! Invariant: [`Event::emit`] is the only code that writes a log line. A line is made of our own words, codes and
 //! objects: no row value, no secret. ERROR: a person must act. WARN: unexpected, recovered. INFO: a change of state.
 
+mod heart;
 mod parked;
 mod pushed;
 mod server;
@@ -18,6 +19,7 @@ use limpid_model::{Component, Fault, FaultCode, Response, TableName};
 
 use crate::log::{Level, Line, Log, Value};
 use crate::meter::{PipelineMeter, Totals};
+pub use heart::{HeartbeatAgain, HeartbeatFailed};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
 pub use pushed::{MetricsPushed, MetricsRefused};
 pub use server::{AnswerFailed, CallJudged, FilesKept, FilesTaken, Listening};

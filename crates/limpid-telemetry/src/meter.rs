@@ -16,6 +16,7 @@ mod clock;
 mod filtered;
 mod freshness;
 mod head;
+mod heart;
 mod input;
 mod known;
 mod names;
@@ -37,6 +38,7 @@ use clock::SourceClock;
 use filtered::Filtered;
 use freshness::Freshness;
 use head::AtHead;
+use heart::Heart;
 use input::Input;
 use known::Known;
 use output::Output;
@@ -118,6 +120,7 @@ pub struct PipelineMeter {
     at_head: AtHead,
     ring: Arc<Ring>,
     known: Arc<Known>,
+    heart: Heart,
     /// Locked once a batch by the workers.
     input: Mutex<Input>,
     /// Locked by the workers once a batch that something was rejected of.
@@ -147,6 +150,7 @@ impl PipelineMeter {
             at_head: AtHead::new(registry, name),
             ring,
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
+            heart: Heart::new(registry, name),
             filtered: Mutex::default(),
             output: Mutex::new(Output::new(registry, name, tables, writer, (clock, Arc::clone(&known)))),
             known,
@@ -328,6 +332,31 @@ impl PipelineMeter {
     /// Every commit before this time of our monotonic clock is at the sink.
     pub fn fresh(&self, upto_nanos: u64) {
         self.freshness.proved(upto_nanos as i64);
+    }
+
+    /// A heartbeat is about to be written; the oldest that is not delivered was written then.
+    pub fn beat_sent(&self, oldest_nanos: u64) {
+        self.heart.sent(oldest_nanos);
+    }
+
+    /// A heartbeat came through the log.
+    pub fn beat_seen(&self, took_nanos: u64) {
+        self.heart.seen(took_nanos);
+    }
+
+    /// Everything up to a heartbeat is durable at the sink; the oldest that is left was written then.
+    pub fn beat_delivered(&self, took_nanos: u64, oldest_nanos: Option<u64>) {
+        self.heart.delivered(took_nanos, oldest_nanos);
+    }
+
+    /// A heartbeat could not be written.
+    pub(crate) fn beat_failed(&self) {
+        self.heart.failed();
+    }
+
+    /// None is written for now, and none is under way.
+    pub fn beats_paused(&self) {
+        self.heart.paused();
     }
 
     /// A peer was lost or found. Should credentials ever stand in `endpoint`, they end here.

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
 use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
-use limpid_engine::{CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowFate, RowKept};
+use limpid_engine::{Beat, CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowFate, RowKept};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, Fate, FaultHalted,
-    FaultRetried, FileOptions, HeadLook, Level, Log, LogOptions, Moment, MoveRefused, NotFenced, PassedOver, PeerFound,
-    PeerLost, PipelineStarted, PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted,
-    Style, TableHalted, TablesCopied, Words,
+    FaultRetried, FileOptions, HeadLook, HeartbeatAgain, HeartbeatFailed, Level, Log, LogOptions, Moment, MoveRefused,
+    NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, PositionMoved, RowPutAside,
+    RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -132,6 +132,18 @@ impl Observer for Told {
 
     fn fresh(&self, upto_nanos: u64) {
         self.telemetry.meter.fresh(upto_nanos);
+    }
+
+    fn beat(&self, beat: Beat<'_>) {
+        let meter = &self.telemetry.meter;
+        match beat {
+            Beat::Sent { oldest_nanos } => meter.beat_sent(oldest_nanos),
+            Beat::Seen { took_nanos } => meter.beat_seen(took_nanos),
+            Beat::Delivered { took_nanos, oldest_nanos } => meter.beat_delivered(took_nanos, oldest_nanos),
+            Beat::Failed { fault, is_first } => HeartbeatFailed { fault, is_first }.emit(&self.telemetry),
+            Beat::Again => HeartbeatAgain.emit(&self.telemetry),
+            Beat::Paused => meter.beats_paused(),
+        }
     }
 
     fn fill(&self, fill: Fill) {

@@ -17,7 +17,7 @@ use limpid_engine::EncoderFactory;
 use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
 use limpid_model::{Fault, TableName, Target};
-use limpid_mysql::MySqlSource;
+use limpid_mysql::{HeartOptions, MySqlSource};
 use limpid_telemetry::trace::Positions;
 use limpid_transform::Stage;
 
@@ -110,6 +110,11 @@ pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Resu
     let json_text = if spec.sink.format.is_some() { JsonText::Debezium } else { JsonText::Server };
     let mut source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
     source.held = data_dir.map(|dir| dir.join("held").join(spec.name.as_str()));
+    source.heart = spec.source.heartbeat.as_ref().map(|heart| HeartOptions {
+        every: heart.every,
+        table: TableName { schema: heart.schema.as_str().into(), table: heart.table.as_str().into() },
+        pipeline: spec.name.as_str().into(),
+    });
     let selection = source.selection.fingerprint();
     let (sink, topic): (Box<dyn Sink>, String) = match spec.sink.kind {
         "kafka" => {

@@ -145,6 +145,28 @@ impl FileReader {
     }
 }
 
+/// Counts the records of a topic that has one a row.
+pub struct TopicReader(Worker);
+
+impl TopicReader {
+    pub fn start(count: impl Fn() -> Result<u64> + Send + 'static, ledger: &Arc<Ledger>) -> Self {
+        let ledger = Arc::clone(ledger);
+        ledger.is_read.store(true, Ordering::SeqCst);
+        Self(Worker::start(move || {
+            // A broker that stands still has no more than before.
+            if let Ok(count) = count() {
+                ledger.delivered.store(count, Ordering::SeqCst);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            Ok(())
+        }))
+    }
+
+    pub fn end(self) -> Result<()> {
+        self.0.end()
+    }
+}
+
 fn number_after(line: &str, mark: &str) -> Option<u64> {
     let rest = line.split_once(mark)?.1;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -164,9 +186,11 @@ pub struct Said {
     pub clock_uncertainty: Option<f64>,
     /// How old what the sink had was, at least and at most, where the sink is read.
     pub true_freshness: Option<(f64, f64)>,
+    /// The lag by heartbeats, and by how much that is off what was so then.
+    pub heartbeat: Option<(f64, f64)>,
 }
 
-/// Looks at a running instance four times a second.
+/// Looks at a running instance, four times a second where nothing else is said.
 pub struct Sampler {
     worker: Worker,
     said: Arc<Mutex<Vec<Said>>>,
@@ -174,12 +198,16 @@ pub struct Sampler {
 
 impl Sampler {
     pub fn start(address: String, ledger: &Arc<Ledger>) -> Self {
+        Self::every(Duration::from_millis(250), address, ledger)
+    }
+
+    pub fn every(rest: Duration, address: String, ledger: &Arc<Ledger>) -> Self {
         let said: Arc<Mutex<Vec<Said>>> = Arc::default();
         let (list, ledger) = (Arc::clone(&said), Arc::clone(ledger));
         let worker = Worker::start(move || {
             let one = look(&address, &ledger)?;
             list.lock().expect("never held across a panic").push(one);
-            std::thread::sleep(Duration::from_millis(250));
+            std::thread::sleep(rest);
             Ok(())
         });
         Self { worker, said }
@@ -202,11 +230,16 @@ fn look(address: &str, ledger: &Ledger) -> Result<Said> {
     let at = Instant::now();
     let after = ledger.freshness(at);
     let metrics = page(address, "/metrics")?;
+    let heartbeat = sample(&metrics, "limpid_heartbeat_lag_seconds{").zip(after.zip(ledger.freshness(Instant::now())));
     let pipeline = &document["pipelines"][0];
     let is_one = |line: &&str| line.starts_with("limpid_stream_verdict{") && line.ends_with(" 1");
     let word = |line: &str| line.split("verdict=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
     let text = |key: &str| pipeline[key].as_str().unwrap_or_default().to_owned();
     Ok(Said {
+        heartbeat: heartbeat.map(|(lag, (before, after))| {
+            let (least, most) = (before.0.min(after.0).as_secs_f64(), before.1.max(after.1).as_secs_f64());
+            (lag, (least - lag).max(lag - most).max(0.0))
+        }),
         at,
         verdict: text("verdict"),
         reason: text("reason"),
@@ -275,6 +308,13 @@ pub fn compare(said: &[Said], stretches: &[Stretch]) -> Result<()> {
         ensure!(stretch.upto - stretch.from < stretch.after + SOON || last == then, "{name}: {last}");
     }
     Ok(())
+}
+
+/// Of all samples with a heartbeat, by how much 99 of 100 were off at most, and how many there are.
+pub fn heartbeat_error(said: &[Said]) -> Option<(f64, usize)> {
+    let mut errors: Vec<f64> = said.iter().filter_map(|said| said.heartbeat).map(|(_, error)| error).collect();
+    errors.sort_by(f64::total_cmp);
+    Some((*errors.get((errors.len() * 99).div_ceil(100).checked_sub(1)?)?, errors.len()))
 }
 
 /// The clock of the source was so many seconds ahead of this machine's.

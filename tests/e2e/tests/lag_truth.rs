@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::maria;
-use limpid_e2e::truth::{FileReader, Ledger, Said, Sampler, SteadyWriter, Stretch, compare, offset_is, sample};
+use limpid_e2e::truth::{
+    FileReader, Ledger, Said, Sampler, SteadyWriter, Stretch, TopicReader, compare, heartbeat_error, offset_is, sample,
+};
 use limpid_e2e::{Case, Db, Ended, Limpid, Proxy, Skew, call, page, wait_until};
+use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, mariadb, require};
 
 const TABLES: &str = "create table t (id bigint primary key, pad varchar(20)); \
@@ -70,13 +73,13 @@ impl<'a> Scene<'a> {
         self.sampler.last().context("somebody looked")
     }
 
-    fn finish(self) -> Result<()> {
+    fn finish(self) -> Result<Vec<Said>> {
         self.writer.end()?;
         let said = self.sampler.end()?;
         compare(&said, &self.stretches).with_context(|| self.limpid.stderr())?;
         let said_aloud = self.limpid.stderr();
         ensure!(!said_aloud.contains("\"level\":\"ERROR\""), "{said_aloud}");
-        Ok(())
+        Ok(said)
     }
 }
 
@@ -182,7 +185,36 @@ fn a_stream_without_work_a_broker_that_stands_still_and_a_large_transaction_are_
     scene.stretch("a large transaction", seconds(3.0, 20.0), WELL, (Duration::ZERO, "ok"));
     let is_caught_up = || scene.said().is_ok_and(|said| said.lag_transactions.is_some_and(|count| count < 50));
     wait_until("the transaction to be over", WAIT, is_caught_up)?;
-    scene.finish()
+    scene.finish()?;
+    lag_by_heartbeat(db, &Arc::new(broker))
+}
+
+/// What heartbeats tell against what the rows beside them show, while a broker stands still and after.
+fn lag_by_heartbeat(db: Db<'_>, broker: &Arc<kafka::Server>) -> Result<()> {
+    // So often that the time between two of them is no part of the error.
+    let heartbeat = "heartbeat: { every: 20ms, table: truth_beat.heartbeat }";
+    let case = Case::unstarted(db, "truth_heart", TABLES, |spec| spec.to_kafka(&broker.bootstrap()).source(heartbeat))?;
+    let mut scene = Scene::begin(case)?;
+    let (counted, topic) = (Arc::clone(broker), format!("{0}.{0}.t", scene.case.name));
+    let count = move || counted.count(&topic, Isolation::ReadCommitted);
+    wait_until("rows at the broker", WAIT, || count().is_ok_and(|count| count > 0))?;
+    let reader = TopicReader::start(count, &scene.ledger);
+    let sampler = Sampler::every(Duration::from_millis(40), scene.limpid.address()?, &scene.ledger);
+    scene.stretch("writers at work", seconds(5.0, 60.0), WELL, (Duration::ZERO, "ok"));
+    broker.pause()?;
+    scene.stretch("the broker stands still", seconds(4.0, 60.0), WELL, (Duration::from_secs(3), "stall"));
+    broker.resume()?;
+    scene.stretch("it goes on", seconds(4.0, 20.0), &["stall", "ok"], (Duration::ZERO, "ok"));
+    let said = sampler.end()?;
+    scene.finish()?;
+    reader.end()?;
+    let (error, looks) = heartbeat_error(&said).context("heartbeats were told")?;
+    println!("lag by heartbeat: off by {error:.3} s at most in 99 of 100 of {looks} looks");
+    ensure!(looks > 100, "{looks} looks");
+    let told = said.iter().filter_map(|said| said.heartbeat).map(|(lag, _)| lag).fold(0.0, f64::max);
+    ensure!(told > 3.0, "the broker stood still for four seconds, and {told:.1} s are told");
+    ensure!(error <= 0.05, "{error:.3} s: {:?}", said.iter().filter_map(|said| said.heartbeat).collect::<Vec<_>>());
+    Ok(())
 }
 
 /// A stream that stands, on a server whose oldest file somebody purges at a steady pace: the deadline is known.

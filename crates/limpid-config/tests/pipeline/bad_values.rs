@@ -382,10 +382,8 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "start: head",
-            "start: head\n  heartbeat: { every: 1s }",
-            &[
-                "12:3 NOT_IN_THIS_VERSION `source.heartbeat` is not in this version | remove it, or write `enabled: false` into it",
-            ],
+            "start: head\n  heartbeat: { table: heartbeat }",
+            &["12:23 CONFIG_BAD_VALUE `source.heartbeat.table` is no schema.table"],
         ),
         (
             "start: head",

@@ -8,8 +8,6 @@ const EXAMPLE: &str = include_str!("contract.yaml");
 fn the_contracts_example_is_refused_for_what_this_version_lacks_and_for_nothing_else() {
     let faults = faults_of("contract.yaml", EXAMPLE);
     let expected = [
-        "14:3 NOT_IN_THIS_VERSION `source.heartbeat` is not in this version | remove it, or write `enabled: false` into \
-         it",
         "34:1 NOT_IN_THIS_VERSION `verify` is not in this version | remove it, or write `enabled: false` into it",
         "35:1 NOT_IN_THIS_VERSION `alerts` is not in this version | remove it, or write `enabled: false` into it",
         "47:1 NOT_IN_THIS_VERSION `heal` is not in this version | remove it, or write `enabled: false` into it",

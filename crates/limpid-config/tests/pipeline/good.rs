@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use limpid_config::{
-    BigintUnsigned, BinaryHandling, Compat, Complaint, DecimalHandling, Delivery, FormatName, LogFormat, LogLevel,
-    OnRowError, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode, SnapshotSpec, Start,
+    BigintUnsigned, BinaryHandling, Compat, Complaint, DecimalHandling, Delivery, FormatName, HeartbeatSpec, LogFormat,
+    LogLevel, OnRowError, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode, SnapshotSpec, Start,
     TimePrecision, Tinyint1, TlsMode,
 };
 
@@ -311,4 +311,19 @@ fn a_snapshot_is_a_word_or_a_table_and_is_made_where_nothing_is_said() {
         duty_percent: 50,
     };
     assert_eq!(all, expected);
+}
+
+#[test]
+fn a_heartbeat_has_its_defaults_and_is_off_where_nothing_is_said() {
+    let heartbeat = |block: &str| {
+        let text = LEAST.replace("snapshot: never }", &format!("snapshot: never{block} }}"));
+        good("a.yaml", &text).source.heartbeat
+    };
+    let (every, schema, table) = (Duration::from_secs(1), "limpid".to_owned(), "heartbeat".to_owned());
+    let usual = HeartbeatSpec { every, schema, table };
+    assert_eq!(heartbeat(""), None);
+    assert_eq!(heartbeat(", heartbeat: { enabled: false }"), None);
+    assert_eq!(heartbeat(", heartbeat: {}"), Some(usual.clone()));
+    let often = HeartbeatSpec { every: Duration::from_millis(100), table: "b.c".into(), ..usual };
+    assert_eq!(heartbeat(", heartbeat: { every: 100ms, table: limpid.b.c }"), Some(often));
 }

@@ -51,7 +51,7 @@ fn the_schema_and_the_reader_agree() {
         ("\"server-id\": 5", "\"server-id\": \"5\""),
         ("\"1MiB\"", "\"1MB\""),
         ("\"preferred\"", "\"sometimes\""),
-        ("\"heartbeat\": {\"enabled\": false}", "\"heartbeat\": {}"),
+        ("\"heartbeat\": {\"enabled\": false}", "\"heartbeat\": {\"every\": 1}"),
         ("\"brokers\": [\"k:9092\"], ", ""),
         ("\"config\": {\"a\": 1", "\"config\": {\"a\": [1]"),
         ("\"sasl\": null", "\"sasl\": {\"mechanism\": \"plain\"}"),

@@ -20,6 +20,7 @@ use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName, TxnI
 use super::{Made, Shared};
 use crate::copy::Mark;
 use crate::failpoint::{Point, pass};
+use crate::heart::BeatsOut;
 use crate::parking::Parking;
 use crate::saver::{Covered, Saver};
 use crate::window::Window;
@@ -83,6 +84,7 @@ pub(super) struct Delivery<'a> {
     /// When the operator's stop was seen first.
     stopping_since: Option<u64>,
     sink_events: Vec<SinkEvent>,
+    beats: BeatsOut,
 }
 
 impl<'a> Delivery<'a> {
@@ -120,6 +122,7 @@ impl<'a> Delivery<'a> {
             drain_max,
             stopping_since: None,
             sink_events: Vec::new(),
+            beats: BeatsOut::default(),
         }
     }
 
@@ -336,6 +339,10 @@ impl<'a> Delivery<'a> {
                 self.shared.observer.doubt(code, &object);
                 Ok(())
             }
+            StreamEvent::Heartbeat { instance, number } => {
+                self.beats.came(self.order, instance, number, &self.shared.standing);
+                Ok(())
+            }
             StreamEvent::History { version, snapshot } => {
                 self.version = version;
                 self.saver.save_history(version, &snapshot, end)
@@ -432,6 +439,7 @@ impl<'a> Delivery<'a> {
                     pass(Point::AfterWindow);
                     self.shared.standing.cover(&covered.position, committed);
                     self.saver.covered(covered);
+                    self.beats.pass(self.window.first(), self.shared);
                 }
                 Ok(())
             }

@@ -9,12 +9,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use limpid_connector::{ChangeStream, Next};
+use limpid_connector::{ChangeStream, Next, StreamEvent};
 use limpid_model::{Batch, DdlKind, Fault, TableName};
 
 use super::{Ended, Raw, Shared};
 use crate::copy::{Copying, Passing};
 use crate::failpoint::{Point, pass};
+use crate::observe::Beat;
 
 /// A stop is noticed at least this often.
 const LOOK_UP: Duration = Duration::from_millis(100);
@@ -84,11 +85,25 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         }
         shared.observer.read(&encoded.batch);
         let events = stream.take_events();
+        tell_beats(&events, shared);
         let full = std::mem::replace(&mut encoded, shared.take_spare());
         if !lane.send(Raw { encoded: full, events, taken: 0, mark: None }) {
             return Ok(Ended::Stopped);
         }
         pass(Point::AfterQueue);
+    }
+}
+
+/// Heartbeats that came with the batch.
+fn tell_beats(events: &[StreamEvent], shared: &Shared) {
+    for event in events {
+        if let StreamEvent::Heartbeat { instance, number } = event
+            && *instance == shared.standing.instance
+            && let Some(sent) = shared.standing.beats.seen(*number)
+        {
+            let took_nanos = shared.clock.nanos().saturating_sub(sent);
+            shared.observer.beat(Beat::Seen { took_nanos });
+        }
     }
 }
 

@@ -190,6 +190,14 @@ impl Assembler {
 
     /// What happened besides rows since the last call.
     pub fn take_events(&mut self) -> Vec<StreamEvent> {
-        self.schemas.take_events()
+        let mut events = self.schemas.take_events();
+        let heard = self.listener.iter_mut().flat_map(Listener::take);
+        events.extend(heard.map(|(instance, number)| StreamEvent::Heartbeat { instance, number }));
+        events
+    }
+
+    /// Listens for heartbeats from here on.
+    pub fn listen(&mut self, listener: Listener) {
+        self.listener = Some(listener);
     }
 }

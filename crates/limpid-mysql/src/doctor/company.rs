@@ -61,7 +61,7 @@ fn ask(options: &MySqlOptions, tables: &[TableName], first: &mut Option<GtidSet>
     let holds = Holds::read(&mut client, &facts)?;
     let replication = Replication::read(&mut client, &facts)?;
     let mut asked = Asked { client, facts, options, out: Examined::default() };
-    let missing = asked.grants()?.missing(asked.facts.flavor, &options.selection, tables);
+    let missing = asked.grants()?.missing(asked.facts.flavor, &options.selection, None, tables);
     let mut found = Vec::new();
     if missing.is_empty() {
         let sentence =

@@ -55,10 +55,17 @@ fn of_log(flavor: Flavor) -> [(&'static str, &'static [&'static str]); 2] {
 }
 
 /// The least that is needed, as SQL.
-pub fn needed(flavor: Flavor, account: &str, selection: &Selection) -> String {
+pub fn needed(flavor: Flavor, account: &str, selection: &Selection, heart: Option<&TableName>) -> String {
     let mut needs: BTreeSet<Need> = of_log(flavor).map(|(right, _)| Need { right, scope: Scope::Global }).into();
     needs.extend(selects(selection));
+    needs.extend(heart.into_iter().flat_map(|table| of_heart(table, &["CREATE", "INSERT", "SELECT", "UPDATE"])));
     grants(&needs.into_iter().collect::<Vec<_>>(), account)
+}
+
+/// What writing heartbeats takes.
+fn of_heart(table: &TableName, rights: &[&'static str]) -> impl Iterator<Item = Need> {
+    let scope = Scope::Table(table.schema.to_string(), table.table.to_string());
+    rights.iter().map(move |right| Need { right, scope: scope.clone() })
 }
 
 /// What the patterns of a selection name, as far as a grant can say it.
@@ -103,7 +110,13 @@ impl Rights {
     }
 
     /// What is needed and not there. `tables` are those that the account sees.
-    pub(super) fn missing(&self, flavor: Flavor, selection: &Selection, tables: &[TableName]) -> Vec<Need> {
+    pub(super) fn missing(
+        &self,
+        flavor: Flavor,
+        selection: &Selection,
+        heart: Option<&TableName>,
+        tables: &[TableName],
+    ) -> Vec<Need> {
         let log = of_log(flavor).into_iter().filter(|(_, names)| !self.has(&Scope::Global, names));
         let mut missing: BTreeSet<Need> = log.map(|(right, _)| Need { right, scope: Scope::Global }).collect();
         for need in selects(selection) {
@@ -114,6 +127,9 @@ impl Rights {
                 missing.insert(need);
             }
         }
+        // Its table may be there already, so that the right to make it is not demanded.
+        let heart = heart.into_iter().flat_map(|table| of_heart(table, &["INSERT", "SELECT", "UPDATE"]));
+        missing.extend(heart.filter(|need| !self.has(&need.scope, &[need.right])));
         missing.into_iter().collect()
     }
 
@@ -204,7 +220,7 @@ mod tests {
     fn missing(flavor: Flavor, lines: &[&str], patterns: &[&str], tables: &[(&str, &str)]) -> Vec<String> {
         let rights = Rights::parse(lines.iter().map(|line| (*line).to_owned()));
         let tables: Vec<TableName> = tables.iter().map(|(schema, table)| TableName::new(schema, table)).collect();
-        rights.missing(flavor, &selection(patterns), &tables).iter().map(Need::to_string).collect()
+        rights.missing(flavor, &selection(patterns), None, &tables).iter().map(Need::to_string).collect()
     }
 
     const LOG: &str = "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO `limpid`@`%`";
@@ -247,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_least_is_granted_to_the_account_as_it_is() {
-        let sql = needed(Flavor::MySql, "o'neill@10.0.%", &selection(&["my_shop.*", "x.y", "!x.z"]));
+        let sql = needed(Flavor::MySql, "o'neill@10.0.%", &selection(&["my_shop.*", "x.y", "!x.z"]), None);
         let to = "'o''neill'@'10.0.%'";
         assert_eq!(
             sql,
@@ -256,7 +272,20 @@ mod tests {
                  GRANT SELECT ON `my\\_shop`.* TO {to};\nGRANT SELECT ON `x`.`y` TO {to};"
             )
         );
-        let all = needed(Flavor::MariaDb, "l@%", &selection(&[]));
+        let all = needed(Flavor::MariaDb, "l@%", &selection(&[]), None);
         assert_eq!(all, "GRANT BINLOG MONITOR, REPLICATION SLAVE, SELECT ON *.* TO 'l'@'%';");
+    }
+
+    #[test]
+    fn heartbeats_take_rights_of_their_own() {
+        let heart = TableName { schema: "limpid".into(), table: "heartbeat".into() };
+        let sql = needed(Flavor::MySql, "l@%", &selection(&["shop.*"]), Some(&heart));
+        for right in ["CREATE", "INSERT", "UPDATE"] {
+            assert!(sql.contains(&format!("GRANT {right} ON `limpid`.`heartbeat` TO 'l'@'%';")), "{sql}");
+        }
+        let lines = [LOG, "GRANT SELECT ON `shop`.* TO `l`@`%`", "GRANT INSERT, SELECT ON `limpid`.* TO `l`@`%`"];
+        let rights = Rights::parse(lines.map(str::to_owned));
+        let missing = rights.missing(Flavor::MySql, &selection(&["shop.*"]), Some(&heart), &[]);
+        assert_eq!(missing.iter().map(Need::to_string).collect::<Vec<_>>(), ["UPDATE ON `limpid`.`heartbeat`"]);
     }
 }

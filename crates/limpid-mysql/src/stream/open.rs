@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{ChangeStream, Clock, Head, Saved, Source, StartPoint, TableFound, TableReader, Until};
+use limpid_connector::{ChangeStream, Clock, Head, Heart, Saved, Source, StartPoint, TableFound, TableReader, Until};
 use limpid_model::{Component, Fault, FaultCode, Position};
 
 use super::prepared::Prepared;
@@ -22,6 +22,7 @@ use crate::company::{self, Holds};
 use crate::copy::{ElsewhereReader, MySqlTableReader, ServerMark};
 use crate::dump::{self, DumpOptions};
 use crate::head::LogHead;
+use crate::heart::{Listener, Writer};
 use crate::held::{Held, Looks};
 use crate::history::History;
 use crate::intake::{Filled, Frame, Intake};
@@ -131,6 +132,9 @@ impl MySqlSource {
         let mut assembler = Assembler::new(facts.flavor, schemas, &position).with_held(held);
         if self.options.contexts {
             assembler.read_contexts();
+        }
+        if let Some(heart) = &self.options.heart {
+            assembler.listen(Listener::new(heart.clone(), facts.flavor));
         }
         let mut stream = MySqlStream {
             assembler,
@@ -274,6 +278,11 @@ impl Source for MySqlSource {
 
     fn head(&self) -> Result<Box<dyn Head>, Fault> {
         Ok(Box::new(LogHead::open(self.servers.in_use(), Arc::clone(&self.looks))?))
+    }
+
+    fn heart(&self) -> Option<Box<dyn Heart>> {
+        let options = self.options.heart.clone()?;
+        Some(Box::new(Writer::new(options, self.servers.in_use().clone())))
     }
 
     fn table_reader(&self) -> Result<Box<dyn TableReader>, Fault> {

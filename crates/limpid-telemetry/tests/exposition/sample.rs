@@ -79,6 +79,9 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     meter.health(Component::Output, "127.0.0.1:9092", true);
     meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
     meter.pushed("remote-write", true);
+    meter.beat_sent(1);
+    meter.beat_seen(1_000);
+    meter.beat_delivered(2_000, None);
     meter.doubt(FaultCode::TableSchemaMismatch);
     meter.queue("decoded", "", 3);
     meter.window("stream", 1, 3);
