@@ -25,6 +25,7 @@ use crate::copy::{self, Control, CopierParts, CopyOptions, Copying, Mark};
 use crate::observe::Observer;
 use crate::parking::Parking;
 use crate::saver::Saver;
+use crate::stages::{Stages, State};
 use crate::standing::Standing;
 use crate::watch;
 
@@ -83,6 +84,7 @@ pub(crate) struct Shared {
     sink_held: (AtomicU64, AtomicU64),
     /// Batches that wait for a worker and for the delivery, as each side last saw them.
     waiting: (AtomicUsize, AtomicUsize),
+    pub(crate) stages: Stages,
     control: Arc<Control>,
     /// What is copied beside the stream; `None` when nothing is.
     pub(crate) copying: Option<Copying>,
@@ -130,6 +132,10 @@ impl Shared {
     }
 
     fn hold(&self, (bytes, max): (u64, u64)) {
+        let is_out = bytes > 0;
+        if is_out != (self.sink_held.0.load(Ordering::Relaxed) > 0) {
+            self.stages.output.enter(if is_out { State::Busy } else { State::Idle }, self.clock.nanos());
+        }
         self.sink_held.0.store(bytes, Ordering::Relaxed);
         self.sink_held.1.store(max, Ordering::Relaxed);
     }
@@ -220,6 +226,7 @@ fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
     });
     let (copying, copiers) = copy.transpose()?.map_or((None, 0), |(copying, copiers)| (Some(copying), copiers));
     let shared = Shared {
+        stages: Stages::new(attempt.workers.max(1), attempt.clock.nanos()),
         clock: attempt.clock.clone(),
         budget: Budget::new(FLIGHT_BYTES_MAX),
         control: Arc::clone(&attempt.copy_control),
@@ -258,7 +265,7 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
                 Ok(reader::run(stream, &raw_out, &shared_reader).map_err(|fault| shared_reader.keep(fault)).ok())
             })
         });
-        for _ in 0..attempt.workers.max(1) {
+        for number in 0..attempt.workers.max(1) {
             let shared = Arc::clone(&shared);
             let (raw_in, made_out) = (raw_in.clone(), made_out.clone());
             let (decoder, encoders) = (Arc::clone(&decoder), attempt.encoders.clone());
@@ -266,7 +273,8 @@ pub(crate) fn run(attempt: Attempt<'_>) -> Result<Ended, Fault> {
             scope.spawn(move || {
                 guarded(&shared, Component::Filter, || {
                     let transform = transforms.map(|transforms| transforms.worker());
-                    worker::run(&raw_in, &made_out, &*decoder, transform, encoders.map(|make| make(connector)), &shared)
+                    let encoder = encoders.map(|make| make(connector));
+                    worker::run((&raw_in, &made_out), number, &*decoder, transform, encoder, &shared)
                 })
             });
         }

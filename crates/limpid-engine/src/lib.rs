@@ -21,6 +21,7 @@ mod pipeline;
 mod runway;
 mod saver;
 mod source_clock;
+mod stages;
 mod standing;
 mod status;
 mod verdict;
@@ -40,5 +41,6 @@ pub use parking::{
 pub use pipeline::{DRAIN_MAX, Misfit, Outcome, Parts, run};
 pub use runway::Ends;
 pub use source_clock::ClockSeen;
+pub use stages::{Bottleneck, Ratios, STAGES, bottleneck};
 pub use status::{FaultSeen, HaltedSeen, Handle, HeadSeenAt, Peer, Phase, Status};
 pub use verdict::{Keeper, Look, Trail, Verdict};

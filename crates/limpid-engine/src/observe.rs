@@ -14,6 +14,7 @@ use crate::copy::CopyProgress;
 use crate::parking::{ParkedSeen, RowFate, RowKept};
 use crate::runway::Ends;
 use crate::source_clock::ClockSeen;
+use crate::stages::Ratios;
 use crate::status::Board;
 use crate::verdict::Look;
 
@@ -94,6 +95,8 @@ pub trait Observer: Send + Sync {
     fn head(&self, _look: HeadLooked<'_>) {}
     /// Between two looks: every commit before this time, by our monotonic clock, is at the sink.
     fn fresh(&self, _upto_nanos: u64) {}
+    /// What the stages did with their time lately.
+    fn stages(&self, _ratios: &Ratios) {}
     /// Something became of a heartbeat.
     fn beat(&self, _beat: Beat<'_>) {}
     /// How full the queues are.
@@ -191,6 +194,11 @@ impl Observer for Boarded {
 
     fn fresh(&self, upto_nanos: u64) {
         self.inner.fresh(upto_nanos);
+    }
+
+    fn stages(&self, ratios: &Ratios) {
+        self.board.stages(ratios);
+        self.inner.stages(ratios);
     }
 
     fn beat(&self, beat: Beat<'_>) {

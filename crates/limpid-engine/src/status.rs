@@ -17,6 +17,7 @@ use crate::copy::{Control, CopyProgress, CopyRequest};
 use crate::observe::HeadLooked;
 use crate::parking::{Asks, Body, ParkedAction, ParkedOutcome, ParkedSeen, ParkedSelection};
 use crate::runway::Ends;
+use crate::stages::Ratios;
 use crate::verdict::{Circumstances, Keeper, Trail, Verdict};
 
 /// Where a pipeline stands.
@@ -131,6 +132,8 @@ pub struct Status {
     pub peers: Vec<Peer>,
     /// How far tables are copied.
     pub copying: CopyProgress,
+    /// What the stages did with the last ten seconds; `None` unless an attempt runs.
+    pub stages: Option<Ratios>,
     /// Why the stream did not go where an operator last wanted it.
     pub move_refused: Option<FaultSeen>,
     /// Rows that could not be delivered, and those that wait behind them.
@@ -194,6 +197,7 @@ impl Handle {
             halted: Vec::new(),
             peers: Vec::new(),
             copying: CopyProgress::default(),
+            stages: None,
             move_refused: None,
             parked: ParkedSeen::default(),
         };
@@ -349,6 +353,7 @@ impl Board {
             if status.phase != phase {
                 (status.phase, status.since_micros) = (phase, now);
             }
+            status.stages = None;
             if phase == Phase::Running {
                 status.fault = None;
             }
@@ -390,6 +395,10 @@ impl Board {
 
     pub(crate) fn copying(&self, progress: &CopyProgress) {
         self.change(|status, _| status.copying.clone_from(progress));
+    }
+
+    pub(crate) fn stages(&self, ratios: &Ratios) {
+        self.change(|status, _| status.stages = Some(*ratios));
     }
 
     pub(crate) fn parked(&self, seen: ParkedSeen) {

@@ -18,6 +18,7 @@ use crate::marks::Marks;
 use crate::observe::{Fill, HeadLooked, Observer};
 use crate::runway::{Ends, Runway};
 use crate::source_clock::SourceClock;
+use crate::stages::Looks;
 use crate::standing::{Place, Standing};
 use crate::status::{Handle, Phase};
 use crate::verdict::Look;
@@ -44,7 +45,11 @@ const BEYOND_MAX: u32 = 50;
 
 /// Tells how full the queues of one attempt are, until it ends.
 pub(crate) fn fill(shared: &Shared) {
+    let mut looks = Looks::default();
     while !shared.abort.wait(PERIOD) {
+        if let Some(ratios) = looks.look(&shared.stages, shared.clock.nanos()) {
+            shared.observer.stages(&ratios);
+        }
         let (flight_bytes, flight_bytes_max) = shared.budget.used();
         let (sink_bytes, sink_bytes_max) = shared.sink_held();
         let (raw_batches, made_batches) = shared.waiting();

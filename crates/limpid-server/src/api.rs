@@ -58,10 +58,35 @@ pub struct PipelineStatus {
     pub rows_dead: u64,
     /// Delivered, over the last 10 whole seconds.
     pub rows_per_second: f64,
+    /// What the stages did with the last ten seconds; none unless it runs.
+    #[serde(default)]
+    pub stages: Vec<StageStatus>,
+    /// The stage that sets the pace, where one does.
+    #[serde(default)]
+    pub bottleneck: Option<BottleneckStatus>,
     /// Tables that rows were delivered of, and those that are halted, by name.
     pub tables: Vec<TableStatus>,
     /// What halted it, or what it tries again after.
     pub fault: Option<FaultStatus>,
+}
+
+/// Parts of a stage's time, which add up to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageStatus {
+    /// input, filter, scheduler or output.
+    pub component: String,
+    pub busy: f64,
+    /// Waiting for the next stage.
+    pub blocked: f64,
+    pub idle: f64,
+}
+
+/// Who sets the pace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BottleneckStatus {
+    pub component: String,
+    pub why: String,
+    pub help: String,
 }
 
 /// One table. Beyond the bound on tables, `__other__` stands for all further ones.

@@ -334,6 +334,13 @@ impl PipelineMeter {
         self.freshness.proved(upto_nanos as i64);
     }
 
+    /// What a stage did with the last ten seconds: busy, blocked, idle.
+    pub fn stage(&self, component: Component, [busy, blocked, idle]: [f64; 3]) {
+        for (state, ratio) in [("busy", busy), ("blocked", blocked), ("idle", idle)] {
+            self.gauge(&names_of::STAGE_TIME_RATIO, &[component.word(), state]).set(ratio);
+        }
+    }
+
     /// A heartbeat is about to be written; the oldest that is not delivered was written then.
     pub fn beat_sent(&self, oldest_nanos: u64) {
         self.heart.sent(oldest_nanos);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
 use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
-use limpid_engine::{Beat, CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, RowFate, RowKept};
+use limpid_engine::{Beat, CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, Ratios, RowFate, RowKept, STAGES};
 use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, Fate, FaultHalted,
@@ -132,6 +132,10 @@ impl Observer for Told {
 
     fn fresh(&self, upto_nanos: u64) {
         self.telemetry.meter.fresh(upto_nanos);
+    }
+
+    fn stages(&self, ratios: &Ratios) {
+        STAGES.into_iter().zip(ratios).for_each(|(component, ratio)| self.telemetry.meter.stage(component, *ratio));
     }
 
     fn beat(&self, beat: Beat<'_>) {

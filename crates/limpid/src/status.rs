@@ -82,6 +82,9 @@ fn one(out: &mut String, pipeline: &PipelineStatus) {
         let _ = writeln!(out, "  log kept   for {seconds:.0} s more ({ends}), caught up within {catchup} (p90)");
     }
     let _ = writeln!(out, "  rows       {} read, {} delivered", pipeline.rows_read, pipeline.rows_delivered);
+    if let Some(found) = &pipeline.bottleneck {
+        let _ = writeln!(out, "  pace       {}: {}; {}", found.component, found.why, found.help);
+    }
     if let Some(fault) = &pipeline.fault {
         let _ = writeln!(out, "  fault      {}: {} ({})", fault.code, fault.message, fault.page);
         let _ = writeln!(out, "  help       {}", fault.remedy);

@@ -153,8 +153,25 @@ fn counts_lag_and_freshness_are_what_the_servers_say_and_prometheus_stores() -> 
         until("later", &address, |pipeline| pipeline["freshness_seconds"].as_f64().is_some_and(|age| age > 4.0))?;
     ensure!(first["rows_delivered"] == 451 && later["rows_delivered"] == 451, "nothing was delivered: {later}");
     until("a stall", &address, |pipeline| pipeline["verdict"] == "stall")?;
+    // More than fits between the two: the reader is held up, and the sink is named.
+    db.sql("use spine; insert into t select seq, repeat('y', 40) from seq_10001_to_130000")?;
+    let held_up = |pipeline: &Value| {
+        let stage = |number: usize, state: &str| pipeline["stages"][number][state].as_f64().unwrap_or(-1.0);
+        pipeline["bottleneck"]["component"] == "output" && stage(0, "blocked") > 0.3 && stage(3, "busy") > 0.7
+    };
+    let named = until("the sink is named", &address, held_up)?;
+    for stage in named["stages"].as_array().context("stages")? {
+        let all: f64 = ["busy", "blocked", "idle"].iter().filter_map(|state| stage[*state].as_f64()).sum();
+        ensure!((all - 1.0).abs() < 1e-6, "the whole of its time: {stage}");
+    }
+    let (_, metrics) = get(&address, "/metrics")?;
+    ensure!(metrics.matches("limpid_stage_time_ratio{").count() == 12, "four stages in three states: {metrics}");
     broker.resume()?;
-    until("caught up again", &address, |pipeline| pipeline["lag_bytes"] == 0 && pipeline["rows_delivered"] == 951)?;
+    let all = 951 + 120_000;
+    until("caught up again", &address, |pipeline| pipeline["lag_bytes"] == 0 && pipeline["rows_delivered"] == all)?;
+    until("nobody is in the way", &address, |pipeline| {
+        pipeline["bottleneck"].is_null() && pipeline["stages"][0]["idle"].as_f64().is_some_and(|idle| idle > 0.5)
+    })?;
     let (code, page) = get(&address, "/metrics")?;
     ensure!(
         code == 200 && !page.contains(ACCOUNT_PASSWORD) && !page.contains("v-7"),

@@ -23,6 +23,7 @@ use crate::failpoint::{Point, pass};
 use crate::heart::BeatsOut;
 use crate::parking::Parking;
 use crate::saver::{Covered, Saver};
+use crate::stages::State;
 use crate::window::Window;
 
 /// While something is out at the sink: how long to listen to it before looking for new batches. It is the most that
@@ -188,6 +189,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn rest(&self, made: &Receiver<Made>) -> Result<Made, TryRecvError> {
+        let _idle = self.shared.stages.scheduler.during(State::Idle, &self.shared.clock);
         made.recv_timeout(REST).map_err(|error| match error {
             RecvTimeoutError::Timeout => TryRecvError::Empty,
             RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
@@ -412,6 +414,8 @@ impl<'a> Delivery<'a> {
     }
 
     fn listen(&mut self, wait: Duration) -> Result<(), Fault> {
+        let waits_for = if self.waiting.is_some() { State::Blocked } else { State::Idle };
+        let _waits = self.shared.stages.scheduler.during(waits_for, &self.shared.clock);
         let mut events = std::mem::take(&mut self.sink_events);
         self.sink.poll(wait, &mut events)?;
         for event in events.drain(..) {
@@ -465,7 +469,7 @@ impl<'a> Delivery<'a> {
     fn drain(&mut self) -> Result<(), Fault> {
         self.stopping_since.get_or_insert(self.shared.clock.nanos());
         loop {
-            let is_delivered = self.window.is_empty() || self.failed();
+            let is_delivered = self.window.is_empty() || self.shared.abort.is_raised();
             if is_delivered && self.saver.is_done() {
                 return Ok(());
             }
@@ -492,9 +496,5 @@ impl<'a> Delivery<'a> {
             return Err(Fault::new(FaultCode::DrainTimedOut, Component::Output, text));
         }
         Ok(())
-    }
-
-    fn failed(&self) -> bool {
-        self.shared.abort.is_raised()
     }
 }

@@ -16,6 +16,7 @@ use super::{Ended, Raw, Shared};
 use crate::copy::{Copying, Passing};
 use crate::failpoint::{Point, pass};
 use crate::observe::Beat;
+use crate::stages::State;
 
 /// A stop is noticed at least this often.
 const LOOK_UP: Duration = Duration::from_millis(100);
@@ -42,6 +43,7 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         }
         if shared.control.stand_if_paused() {
             // The server keeps its log; what it has sent already waits in the socket.
+            let _stands = shared.stages.input.during(State::Idle, &shared.clock);
             shared.stop.wait(LOOK_UP);
             continue;
         }
@@ -70,9 +72,11 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
             }
         }
         let started = shared.clock.nanos();
+        shared.stages.input.enter(State::Busy, started);
         match stream.next(&mut encoded.batch, wait)? {
-            Next::Batch => {}
+            Next::Batch => shared.stages.input.was(stream.waited().as_nanos() as u64, shared.clock.nanos()),
             Next::Idle => {
+                shared.stages.input.was(u64::MAX, shared.clock.nanos());
                 shared.observer.idle(started);
                 continue;
             }
@@ -135,6 +139,7 @@ impl Lane<'_> {
         batch.seq = self.seq;
         self.seq += 1;
         raw.taken = batch.raw_bytes() as u64;
+        let _held_up = shared.stages.input.during(State::Blocked, &shared.clock);
         if !shared.budget.take(raw.taken, &shared.abort) {
             return false;
         }

@@ -12,16 +12,19 @@ use limpid_model::Fault;
 
 use super::{Made, Raw, Shared};
 use crate::failpoint::{Point, pass};
+use crate::stages::State;
 
 pub(super) fn run(
-    raw: &Receiver<Raw>,
-    out: &Sender<Made>,
+    (raw, out): (&Receiver<Raw>, &Sender<Made>),
+    number: usize,
     decoder: &dyn Decode,
     mut transform: Option<Box<dyn Transform>>,
     mut encoder: Option<Box<dyn Encode>>,
     shared: &Shared,
 ) -> Result<(), Fault> {
+    let account = &shared.stages.filter[number];
     for Raw { mut encoded, events, taken, mark } in raw {
+        account.enter(State::Busy, shared.clock.nanos());
         if shared.abort.is_raised() {
             return Ok(());
         }
@@ -48,9 +51,11 @@ pub(super) fn run(
         pass(Point::AfterEncode);
         encoded.batch.times.encoded = shared.clock.nanos();
         shared.observer.made(&encoded, &transformed);
+        account.enter(State::Blocked, shared.clock.nanos());
         if out.send(Made { encoded, events, decoded, transformed, encoding, taken, mark }).is_err() {
             return Ok(());
         }
+        account.enter(State::Idle, shared.clock.nanos());
     }
     Ok(())
 }

@@ -17,6 +17,17 @@ pub(super) fn all() -> Value {
     json!({
         "Status": object(&[("pipelines", list("Pipeline"))]),
         "Pipeline": pipeline(),
+        "Stage": object(&[
+            ("component", reference("Component")),
+            ("busy", number("Part of the last ten seconds")),
+            ("blocked", number("The same, waiting for the next stage")),
+            ("idle", number("The same, with nothing to do")),
+        ]),
+        "Bottleneck": object(&[
+            ("component", reference("Component")),
+            ("why", text("What keeps the others waiting")),
+            ("help", text("What would help")),
+        ]),
         "Table": table(),
         "Fault": fault(),
         "FaultCode": fault_code(),
@@ -103,6 +114,8 @@ fn pipeline() -> Value {
         ("rows_parked", count("Kept now: rows that wait with parked keys")),
         ("rows_dead", count("Kept now: dead letters")),
         ("rows_per_second", number("Delivered, over the last 10 whole seconds")),
+        ("stages", list("Stage")),
+        ("bottleneck", maybe(reference("Bottleneck"))),
         ("tables", list("Table")),
         ("fault", maybe(reference("Fault"))),
     ])

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use hyper::StatusCode;
-use limpid_engine::{FaultSeen, Status};
+use limpid_engine::{FaultSeen, STAGES, Status};
 use limpid_telemetry::{Moment, TableTotals, rfc3339};
 
 use super::{Asked, shortened};
 use crate::answer::{Answer, fault_page};
-use crate::api::{FaultStatus, PipelineStatus, StatusDocument, TableStatus};
+use crate::api::{BottleneckStatus, FaultStatus, PipelineStatus, StageStatus, StatusDocument, TableStatus};
 use crate::site::{Shown, Site};
 
 pub(super) fn all(site: &Site, _: &Asked<'_>) -> Answer {
@@ -41,6 +41,15 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
     let measured = status.head.clone().filter(|_| status.trail.is_seen(now.nanos));
     let runway = measured.as_ref().and_then(|seen| seen.runway);
     let catchup = measured.as_ref().and_then(|seen| seen.catchup_seconds);
+    let bottleneck = status.stages.as_ref().and_then(limpid_engine::bottleneck);
+    let stages = status.stages.iter().flat_map(|ratios| STAGES.into_iter().zip(*ratios));
+    let stages = stages.map(|(component, [busy, blocked, idle])| StageStatus {
+        component: component.word().to_owned(),
+        busy,
+        blocked,
+        idle,
+    });
+    let stages = stages.collect();
     let seen = status.head;
     PipelineStatus {
         name: shown.view.name.clone(),
@@ -64,6 +73,12 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
         rows_parked: status.parked.rows,
         rows_dead: status.parked.dead_letters,
         rows_per_second: totals.rows_per_second,
+        stages,
+        bottleneck: bottleneck.map(|found| BottleneckStatus {
+            component: found.component.word().to_owned(),
+            why: found.why.to_owned(),
+            help: found.help.to_owned(),
+        }),
         tables,
         fault: status.fault.as_ref().map(fault),
     }

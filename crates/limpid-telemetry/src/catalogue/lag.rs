@@ -16,6 +16,12 @@ pub static STREAM_VERDICT: Metric = Metric::gauge("limpid_stream_verdict", "1 or
     .answers("Is the stream well, and if not, what is it?")
     .beside(&FRESHNESS);
 
+pub static STAGE_TIME_RATIO: Metric = Metric::gauge("limpid_stage_time_ratio", "ratio")
+    .labels(&["pipeline", "component", "state"])
+    .says("Part of the last ten seconds that a stage was busy, blocked by the next one, or idle; output is busy while records are out.")
+    .answers("Which stage sets the pace?")
+    .beside(&FRESHNESS);
+
 pub static POSITION_LAG_TRANSACTIONS: Metric = Metric::gauge("limpid_position_lag_transactions", "transactions")
     .says("Transactions between the position delivered and the head, at the last look; absent without GTIDs.")
     .answers("How many transactions are we behind?")

@@ -188,6 +188,7 @@ fn about<'a>(app: &'a App, pipeline: &'a PipelineStatus) -> Vec<Line<'a>> {
         Line::from(format!("head      {}", pipeline.head.as_deref().unwrap_or("-"))),
     ];
     lines.extend(runway(pipeline));
+    lines.extend(stages(pipeline));
     lines.extend(queues(app, &pipeline.name));
     lines.extend(copying(app, pipeline));
     lines.extend(errors(app, pipeline));
@@ -203,6 +204,27 @@ fn runway(pipeline: &PipelineStatus) -> Option<Line<'_>> {
         let (kept, p50, p90) = (seconds_text(kept), seconds_text(p50), seconds_text(p90));
         Line::from(format!("runway    the log is kept for {kept}{by}; caught up in {p50}, nine times of ten in {p90}"))
     })
+}
+
+/// What each stage did with the last ten seconds, and which of them sets the pace.
+fn stages(pipeline: &PipelineStatus) -> Vec<Line<'_>> {
+    let part = |ratio: f64| (ratio * 100.0).round();
+    let texts: Vec<String> = pipeline
+        .stages
+        .iter()
+        .map(|stage| {
+            let (busy, blocked, idle) = (part(stage.busy), part(stage.blocked), part(stage.idle));
+            format!("{} {busy}/{blocked}/{idle}", stage.component)
+        })
+        .collect();
+    let mut lines = Vec::new();
+    if !texts.is_empty() {
+        lines.push(Line::from(format!("stages    {}  (% busy/blocked/idle)", texts.join("   "))));
+    }
+    if let Some(found) = &pipeline.bottleneck {
+        lines.push(Line::from(format!("pace      {}: {}; {}", found.component, found.why, found.help)));
+    }
+    lines
 }
 
 fn queues<'a>(app: &'a App, pipeline: &str) -> Option<Line<'a>> {
