@@ -265,7 +265,7 @@ impl KafkaSink {
         if let Some(live) = self.live.as_mut() {
             live.producer = producer;
             live.batch_bytes_max = batch_bytes_max;
-            live.topics.forget_numbers();
+            live.topics.begin_anew(self.clock.nanos());
             live.planned = None;
             live.position = live.producer.add_topic(position_topic);
         }

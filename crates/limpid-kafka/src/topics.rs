@@ -203,9 +203,14 @@ impl Topics {
         self.entries[index].number = Some(number);
     }
 
-    /// The producer is a new one: numbers mean nothing any more.
-    pub fn forget_numbers(&mut self) {
-        self.entries.iter_mut().for_each(|entry| entry.number = None);
+    /// The producer is a new one: numbers mean nothing any more, and what the old one was asked it takes no answer to.
+    pub fn begin_anew(&mut self, now: u64) {
+        for entry in &mut self.entries {
+            entry.number = None;
+            if ask_of(entry.stage).is_some() {
+                entry.ask_at.get_or_insert(now);
+            }
+        }
     }
 
     /// Limits may have changed: every topic is looked up again before anything further is sent to it. It was there, so
@@ -283,6 +288,20 @@ mod tests {
         }
         let gone = topics.answered(Asker(0), &failed(Code::UNKNOWN_TOPIC_OR_PART), 1);
         assert_eq!(gone.unwrap_err().code(), FaultCode::TopicMissing);
+    }
+
+    #[test]
+    fn a_question_that_went_away_with_its_producer_is_put_again() {
+        let mut topics = Topics::new(true);
+        for name in ["ready", "asked"] {
+            assert_eq!(topics.place(&name.into(), 0).unwrap(), None);
+        }
+        assert_eq!(topics.due(0).len(), 2);
+        topics.entries[0].stage = Stage::Ready { record_bytes_max: Some(7) };
+        assert!(topics.due(1).is_empty(), "both wait for their answers");
+        topics.begin_anew(1);
+        let again: Vec<String> = topics.due(1).into_iter().map(|(_, _, name)| name.to_string()).collect();
+        assert_eq!(again, ["asked"]);
     }
 
     #[test]
