@@ -48,6 +48,9 @@ pub struct DebeziumEncoder {
     origin: Origin,
 }
 
+/// Every operation, at its own number.
+const OPS: [Op; Op::COUNT] = [Op::Insert, Op::Update, Op::Delete, Op::Truncate, Op::Read];
+
 #[derive(Clone, Copy)]
 struct Slot {
     plan: u32,
@@ -109,6 +112,7 @@ impl Encode for DebeziumEncoder {
             skipped: self.options.skipped_operations,
             names: None,
             coerced: 0,
+            more: &mut tally.more_records,
         };
         for (index, row) in batch.runs().flat_map(|run| run.clone().zip(&batch.rows[run])) {
             let slot = &self.slots[row.table as usize];
@@ -122,7 +126,7 @@ impl Encode for DebeziumEncoder {
             if result.is_ok() && !too_large {
                 continue;
             }
-            pen.rewind(mark);
+            pen.rewind(mark, row.table);
             let fault = match result {
                 Err(misfit) => unencodable(&plan.schema, misfit),
                 Ok(()) => Fault::new(
@@ -137,6 +141,7 @@ impl Encode for DebeziumEncoder {
             pen.records.push(RecordSpan { key, value, headers: (0, 0), table: row.table, row: index as u32 });
         }
         tally.coerced += pen.coerced;
+        tally.skipped = OPS.map(|op| self.options.skipped_operations.contains(op));
     }
 
     fn json_text(&self) -> JsonText {
@@ -162,6 +167,8 @@ struct Pen<'a> {
     /// The two header names, once they stand in `bytes`.
     names: Option<[Span; 2]>,
     coerced: u64,
+    /// See [`EncodeTally::more_records`].
+    more: &'a mut Vec<u32>,
 }
 
 struct Mark {
@@ -185,7 +192,10 @@ impl Pen<'_> {
     }
 
     /// Takes back what a row wrote before it failed.
-    fn rewind(&mut self, mark: Mark) {
+    fn rewind(&mut self, mark: Mark, table: u16) {
+        if let Some(more) = self.more.get_mut(usize::from(table)) {
+            *more -= (self.records.len() - mark.records).saturating_sub(1) as u32;
+        }
         self.bytes.truncate(mark.bytes);
         self.records.truncate(mark.records);
         self.headers.truncate(mark.headers);
@@ -241,7 +251,18 @@ impl Pen<'_> {
         self.headers.push((old_name, old_key));
         self.record(plan, index, row, old_key, (before, &[]), b'd', (first, 1))?;
         self.tombstone(index, row, old_key, (first, 1));
-        self.record(plan, index, row, new_key, (&[], after), b'c', (first + 1, 1))
+        self.record(plan, index, row, new_key, (&[], after), b'c', (first + 1, 1))?;
+        self.one_more(row.table);
+        Ok(())
+    }
+
+    /// The row has a further record.
+    fn one_more(&mut self, table: u16) {
+        let table = usize::from(table);
+        if self.more.len() <= table {
+            self.more.resize(table + 1, 0);
+        }
+        self.more[table] += 1;
     }
 
     fn header_names(&mut self) -> [Span; 2] {
@@ -339,6 +360,7 @@ impl Pen<'_> {
     fn tombstone(&mut self, index: u32, row: &RowHeader, key: Span, headers: (u32, u16)) {
         if self.tombstones {
             self.records.push(RecordSpan { key, value: Span::NULL, headers, table: row.table, row: index });
+            self.one_more(row.table);
         }
     }
 

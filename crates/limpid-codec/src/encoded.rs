@@ -188,6 +188,10 @@ pub struct EncodeTally {
     pub row_faults: Vec<(u32, Fault)>,
     /// Values that lost something on the way (an impossible date told as null, text repaired).
     pub coerced: u64,
+    /// Records beyond the first of their row, by index into the batch's tables; shorter where there are none.
+    pub more_records: Vec<u32>,
+    /// Operations of which no record is made.
+    pub skipped: [bool; Op::COUNT],
 }
 
 /// Makes records of a decoded batch. One a worker: it keeps what it compiled per table version.

@@ -60,6 +60,9 @@ pub fn encode(record: &PositionRecord) -> Vec<u8> {
         // As text: tools that read it take numbers for doubles.
         text(&mut out, "selection", &format!("{selection:016x}"));
     }
+    if !record.flow.is_empty() {
+        list(&mut out, "flow", &record.flow);
+    }
     out.push(b'}');
     out
 }
@@ -125,6 +128,7 @@ pub fn decode(bytes: &[u8]) -> Result<PositionRecord, RecordError> {
         cursors: take_list(&fields, "cursors")?,
         schema_version: schema_version.try_into().map_err(|_| RecordError::Field("schema_version"))?,
         selection: take_selection(&fields)?,
+        flow: if fields.contains_key("flow") { take_list(&fields, "flow")? } else { Vec::new() },
     })
 }
 
@@ -165,6 +169,7 @@ mod tests {
             cursors: vec!["shop.orders:\"a\"".to_owned()],
             schema_version: 9,
             selection: Some(u64::MAX - 1),
+            flow: vec!["4 5".to_owned(), "1,0,0,0,1,0,0,0,0 4 shoporders".to_owned()],
         }
     }
 
@@ -213,11 +218,12 @@ mod tests {
         check("schema_version", Some(Value::from(1u64 << 32)), Err(RecordError::Field("schema_version")));
         check("pipeline", Some(Value::from("a b")), Err(RecordError::Field("pipeline")));
         check("cursors", Some(Value::from(vec![1])), Err(RecordError::Field("cursors")));
+        check("flow", Some(Value::from(7)), Err(RecordError::Field("flow")));
     }
 
     #[test]
-    fn a_record_of_the_first_release_has_no_selection() {
-        let record = PositionRecord { selection: None, ..sample() };
+    fn a_record_of_an_earlier_release_has_neither_selection_nor_flow() {
+        let record = PositionRecord { selection: None, flow: Vec::new(), ..sample() };
         assert_eq!(decode(&encode(&record)), Ok(record));
     }
 

@@ -435,7 +435,10 @@ impl Copying {
     }
 
     /// For the delivery: a batch of a chunk whose turn has come. Drops what must not follow what the stream said.
-    pub(crate) fn deliver(&self, mark: &Mark, encoded: &mut EncodedBatch) {
+    ///
+    /// Returns how many of its rows the stream has overtaken; `None` where the whole batch is of no use.
+    pub(crate) fn deliver(&self, mark: &Mark, encoded: &mut EncodedBatch) -> Option<usize> {
+        let mut overtaken = Some(0);
         match mark {
             Mark::Piece => {}
             Mark::Whole { id, rows } => {
@@ -445,8 +448,12 @@ impl Copying {
             Mark::Chunk { id, window, ends } => {
                 let rows = encoded.batch.rows.len() as u64;
                 match self.touched.drop_touched(*window, encoded) {
-                    Ok(_) => self.plan().delivered(id, rows, *ends),
+                    Ok(dropped) => {
+                        overtaken = Some(dropped);
+                        self.plan().delivered(id, rows, *ends);
+                    }
                     Err(why) => {
+                        overtaken = None;
                         encoded.records.clear();
                         if *ends {
                             self.observer.chunk_stale(&id.table, why);
@@ -460,6 +467,7 @@ impl Copying {
                 }
             }
         }
+        overtaken
     }
 }
 
@@ -473,4 +481,19 @@ fn pass_chunk(batches: Vec<Batch>, id: &ChunkId, window: WindowId, passing: &mut
             .enumerate()
             .map(|(index, batch)| Passing { batch, mark: Mark::Chunk { id: id.clone(), window, ends: index == last } }),
     );
+}
+
+/// Marks for the tests of others.
+#[cfg(test)]
+pub(crate) mod tests_ids {
+    use super::*;
+
+    pub(crate) fn chunk(table: &str, lane: u64, ends: bool) -> Mark {
+        let id = ChunkId { table: TableName::new("s", table), lane };
+        Mark::Chunk { id, window: touched::Touched::default().open(&TableName::new("s", table)), ends }
+    }
+
+    pub(crate) fn whole(table: &str, rows: u64) -> Mark {
+        Mark::Whole { id: ChunkId { table: TableName::new("s", table), lane: 1 }, rows }
+    }
 }

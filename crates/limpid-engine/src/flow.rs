@@ -22,6 +22,7 @@ use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use crate::budget::Budget;
 use crate::copy::{self, Control, CopierParts, CopyOptions, Copying, Mark};
+use crate::ledger::Book;
 use crate::observe::Observer;
 use crate::parking::Parking;
 use crate::saver::Saver;
@@ -61,6 +62,8 @@ pub(crate) struct Made {
     encoding: EncodeTally,
     taken: u64,
     mark: Option<Mark>,
+    /// Rows of each table once they were decoded.
+    read: Vec<u32>,
 }
 
 /// What the threads of one attempt share.
@@ -72,6 +75,7 @@ pub(crate) struct Shared {
     /// Raised by the operator: the reader leaves, the rest drains.
     pub(crate) stop: Stop,
     pub(crate) observer: Arc<dyn Observer>,
+    book: Arc<Book>,
     fault: Mutex<Option<Fault>>,
     /// Tables that delivery halted, for the reader to skip.
     halted: Mutex<Vec<TableName>>,
@@ -235,6 +239,7 @@ fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
         abort,
         stop: attempt.stop.clone(),
         observer: Arc::clone(&attempt.observer),
+        book: Arc::clone(attempt.saver.book()),
         fault: Mutex::new(None),
         halted: Mutex::new(attempt.halted.clone()),
         any_halted: AtomicBool::new(!attempt.halted.is_empty()),

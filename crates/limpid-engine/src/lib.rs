@@ -14,6 +14,7 @@ mod copy;
 pub mod failpoint;
 mod flow;
 mod heart;
+mod ledger;
 mod marks;
 mod observe;
 mod parking;
@@ -31,6 +32,9 @@ mod window;
 pub use commit::foretell;
 pub use copy::{CHUNK_ROWS, CopyCost, CopyMode, CopyOptions, CopyProgress, CopyRequest, TableProgress, Throttle};
 pub use flow::EncoderFactory;
+pub use ledger::FlowSeen;
+/// A window of the ledger, as the state has it.
+pub use limpid_state::FlowWindow;
 /// A row that is kept, as the state has it.
 pub use limpid_state::ParkedRow;
 pub use observe::{Beat, Fill, HeadLooked, Observer, Unobserved};

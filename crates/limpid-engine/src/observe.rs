@@ -4,11 +4,13 @@
 //!
 //! Invariant: an observer never blocks and never fails; the data path does not wait for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_connector::{DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
-use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
+use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, TableName};
+use limpid_state::FlowWindow;
 
 use crate::copy::CopyProgress;
 use crate::parking::{ParkedSeen, RowFate, RowKept};
@@ -89,6 +91,8 @@ pub trait Observer: Send + Sync {
     fn durable(&self, _batch: &EncodedBatch, _delivered: &[Delivered]) {}
     /// A position was saved.
     fn saved(&self, _position: &str, _took_nanos: u64) {}
+    /// The state has a window of the ledger of flow, and the totals with it.
+    fn flow(&self, _window: &FlowWindow, _totals: &BTreeMap<TableName, FlowCounts>) {}
     /// A batch is handed to the sink.
     fn submitted(&self, _batch: &EncodedBatch) {}
     /// The end of the source's log was looked at.
@@ -181,6 +185,10 @@ impl Observer for Boarded {
     fn saved(&self, position: &str, took_nanos: u64) {
         self.board.position(position);
         self.inner.saved(position, took_nanos);
+    }
+
+    fn flow(&self, window: &FlowWindow, totals: &BTreeMap<TableName, FlowCounts>) {
+        self.inner.flow(window, totals);
     }
 
     fn submitted(&self, batch: &EncodedBatch) {

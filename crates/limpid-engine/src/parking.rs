@@ -99,6 +99,10 @@ pub(crate) struct Diverted {
     pub(crate) halts: Vec<(TableName, Fault)>,
     /// What records that pass the batch carry.
     pub(crate) change: Option<ChangeNumber>,
+    /// For each row that goes no further, its index and why.
+    pub(crate) fates: Vec<(u32, RowFate)>,
+    /// Records that went with them, by table.
+    pub(crate) records: Vec<i64>,
 }
 
 impl Parking {
@@ -141,7 +145,8 @@ impl Parking {
         if !fates.is_empty() {
             observer.diverted(&fates);
         }
-        let mut diverted = Diverted { halts, change: None };
+        let records = vec![0; encoded.batch.tables.len()];
+        let mut diverted = Diverted { halts, change: None, fates, records };
         if !rows.is_empty() {
             let (change, ids) = self.store.park(&self.name, &rows)?;
             diverted.change = Some(change);
@@ -157,8 +162,11 @@ impl Parking {
             self.tell(observer);
         }
         let mut number = 0;
-        encoded.records.retain(|_| {
+        encoded.records.retain(|record| {
             number += 1;
+            if !keep[number - 1] {
+                diverted.records[usize::from(record.table)] += 1;
+            }
             keep[number - 1]
         });
         Ok(diverted)

@@ -20,6 +20,7 @@ use crate::backoff::Backoff;
 use crate::commit::{self, Asked, Life};
 use crate::copy::{CopyMode, CopyOptions};
 use crate::flow::{self, Attempt, EncoderFactory, Ended, Resume};
+use crate::ledger::{Book, Keeper};
 use crate::observe::{Boarded, Observer};
 use crate::parking::{OnRowError, Parking};
 use crate::saver::Saver;
@@ -233,7 +234,7 @@ fn attempt(
     // Each attempt anew: whether the last commit of a failed one went through, only the sink knows.
     let life = if begun.is_some() { Life::Again } else { Life::First };
     let carried = begun.as_ref().map_or((false, false), |earlier| (earlier.copied, earlier.is_forgotten));
-    let started = begun.insert(begin(parts, life, carried)?);
+    let started = begun.insert(begin(parts, life, carried, Arc::clone(handle.book()))?);
     let course = Course::of(parts, started, handle.copy_control().target());
     let Some((stream, head)) = open_source(parts, handle, started, &course)? else { return Ok(Ended::Moving) };
     let opened_at = stream.opened_at();
@@ -377,7 +378,12 @@ fn resume_of(position: &Position) -> Option<Resume> {
 }
 
 /// Weighs what is stored, shuts others out and raises the epoch, before any row.
-fn begin(parts: &mut Parts, life: Life, (copied, is_forgotten): (bool, bool)) -> Result<Started, Fault> {
+fn begin(
+    parts: &mut Parts,
+    life: Life,
+    (copied, is_forgotten): (bool, bool),
+    book: Arc<Book>,
+) -> Result<Started, Fault> {
     let asked = match (life, parts.misfit) {
         (Life::First, Misfit::Accept) => Asked::Accept,
         (Life::First, Misfit::Refuse) | (Life::Again, _) => Asked::Refuse,
@@ -386,7 +392,9 @@ fn begin(parts: &mut Parts, life: Life, (copied, is_forgotten): (bool, bool)) ->
     let halted: Vec<TableName> = begun.halted.into_iter().map(|halted| halted.table).collect();
     let selection = halted.iter().fold(parts.selection, |sum, table| sum ^ limpid_model::key_seed(table));
     let counted_under = begun.record.selection;
-    let saver = Saver::new(Arc::clone(&parts.store), parts.sink.keeping(), begun.record, selection);
+    let seen = (book, Arc::clone(&parts.observer));
+    let flow = Keeper::begin(&parts.store, &parts.name, &begun.record, seen, parts.clock.clone())?;
+    let saver = Saver::new(Arc::clone(&parts.store), parts.sink.keeping(), begun.record, selection, flow);
     let mut started = Started { saver, counted_under, halted, copied, is_forgotten };
     if is_forgotten {
         started.forget_position();

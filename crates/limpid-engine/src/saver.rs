@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use limpid_codec::record;
 use limpid_connector::{Keeping, Sink};
-use limpid_model::{ChangeNumber, Fault, Position, PositionRecord, TableName};
+use limpid_model::{ChangeNumber, Fault, FlowSums, Position, PositionRecord, TableName};
 use limpid_state::{HaltedTable, Store};
 
 use crate::commit;
 use crate::failpoint::{Point, pass};
 use crate::flow::Shared;
+use crate::ledger::Keeper;
 use crate::observe::Observer;
 
 /// A position is saved this often while it moves: what a crash repeats is a second of rows. Where rows and record are
@@ -60,9 +61,10 @@ pub struct Saver {
     begun_at: u64,
     /// No commit begins before it: the last one took long.
     rested_at: u64,
-    /// When the state last followed, and whether it has the record as last saved.
+    /// When the state last followed, and the position of the record as last saved, where the state lacks it.
     stored_at: u64,
-    is_stored: bool,
+    unstored: Option<Position>,
+    flow: Keeper,
 }
 
 /// A record that the sink is saving.
@@ -70,11 +72,19 @@ struct UnderWay {
     record: PositionRecord,
     position: Position,
     started: u64,
+    /// Rows that it passes and the one before did not.
+    flow: FlowSums,
 }
 
 impl Saver {
     /// `record` is what the pipeline starts from; `selection` the fingerprint of what is captured.
-    pub fn new(store: Arc<Store>, keeping: Keeping, record: PositionRecord, selection: u64) -> Self {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        keeping: Keeping,
+        record: PositionRecord,
+        selection: u64,
+        flow: Keeper,
+    ) -> Self {
         Self {
             store,
             keeping,
@@ -88,7 +98,8 @@ impl Saver {
             begun_at: 0,
             rested_at: 0,
             stored_at: 0,
-            is_stored: true,
+            unstored: None,
+            flow,
         }
     }
 
@@ -221,6 +232,17 @@ impl Saver {
         self.change = self.change.max(change);
     }
 
+    /// What became of rows: those of what is covered or handed in next; or, once a record has those, of what the sink
+    /// said of them since.
+    pub(crate) fn count(&mut self, sums: &FlowSums, is_amended: bool) {
+        if is_amended { self.flow.amended(sums) } else { self.flow.covered(sums) }
+    }
+
+    /// What others see of the flow.
+    pub(crate) fn book(&self) -> &Arc<crate::ledger::Book> {
+        self.flow.book()
+    }
+
     /// Everything at or below the position is durable at the sink.
     pub(crate) fn covered(&mut self, covered: Covered) {
         if !self.is_together() {
@@ -271,8 +293,13 @@ impl Saver {
         shared: &Shared,
         is_pressed: bool,
     ) -> Result<(), Fault> {
-        if self.next.is_none() || self.under_way.is_some() {
+        if self.under_way.is_some() {
             return Ok(());
+        }
+        if self.next.is_none() {
+            // No later record takes the state along.
+            let is_due = self.unstored.is_some() && shared.clock.nanos() >= self.stored_at + SAVE_EVERY_NANOS;
+            return if is_due { self.follow(shared) } else { Ok(()) };
         }
         let every = match self.keeping {
             // Positions alone are no reason to hurry.
@@ -292,7 +319,9 @@ impl Saver {
         }
         let Some(Covered { position, version, cursors, undecided, change }) = self.next.take() else { return Ok(()) };
         let started = shared.clock.nanos();
+        let (flow, texts) = self.flow.take();
         let record = PositionRecord {
+            flow: texts,
             undecided,
             delivered: position.text(),
             read_from: position.read_from().text(),
@@ -306,42 +335,60 @@ impl Saver {
         (self.begun_at, self.has_rows) = (started, false);
         pass(Point::BeforeRecord);
         if self.keeping == Keeping::Nowhere {
-            self.under_way = Some(UnderWay { record, position, started });
+            self.under_way = Some(UnderWay { record, position, started, flow });
             return self.saved(shared);
         }
         sink.save_record(&record::encode(&record))?;
-        self.under_way = Some(UnderWay { record, position, started });
+        self.under_way = Some(UnderWay { record, position, started, flow });
         pass(Point::RecordUnderWay);
         Ok(())
     }
 
     /// The record under way is durable.
     pub(crate) fn saved(&mut self, shared: &Shared) -> Result<(), Fault> {
-        let UnderWay { record, position, started } = self.under_way.take().expect("only what was begun is saved");
+        let UnderWay { record, position, started, flow } = self.under_way.take().expect("only what was begun is saved");
         pass(Point::AfterRecord);
         self.record = record;
-        self.is_stored = false;
+        self.flow.recorded(&flow);
+        self.unstored = Some(position);
         let now = shared.clock.nanos();
         if self.is_together() {
             // While rows are committed none is sent: that is to be a small part of the time, whatever a commit takes.
             self.rested_at = now + ((now - started) * PAUSES_A_COMMIT).min(SAVE_EVERY_NANOS);
         }
         if !self.is_together() || now >= self.stored_at + SAVE_EVERY_NANOS {
-            self.store_now()?;
-            self.stored_at = now;
-            shared.tell_saved(position);
+            self.follow(shared)?;
         }
         shared.observer.saved(&self.record.delivered, shared.clock.nanos() - started);
         Ok(())
     }
 
+    /// The state follows the record.
+    fn follow(&mut self, shared: &Shared) -> Result<(), Fault> {
+        let position = self.unstored.clone();
+        self.store_now()?;
+        self.stored_at = shared.clock.nanos();
+        if let Some(position) = position {
+            shared.tell_saved(position);
+        }
+        Ok(())
+    }
+
     /// The end of an attempt: the state has what the sink has.
     pub(crate) fn store_now(&mut self) -> Result<(), Fault> {
-        if !self.is_stored {
+        if self.unstored.is_some() {
             pass(Point::BeforeState);
-            self.store.save_checkpoint(&self.record.pipeline, &self.record, self.selection)?;
+            let (record, selection) = (&self.record, self.selection);
+            let window = self.flow.window(&record.delivered);
+            match &window {
+                Some(window) => {
+                    self.store.save_window(&record.pipeline, (record, selection), window, self.flow.totals())?;
+                }
+                None => self.store.save_checkpoint(&record.pipeline, record, selection)?,
+            }
             pass(Point::AfterState);
-            self.is_stored = true;
+            self.flow.stored(&record.delivered, window);
+            self.unstored = None;
         }
         Ok(())
     }

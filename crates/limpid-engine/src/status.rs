@@ -14,6 +14,7 @@ use limpid_model::{Component, Fault, FaultCode, TableName};
 use limpid_state::ParkedRow;
 
 use crate::copy::{Control, CopyProgress, CopyRequest};
+use crate::ledger::{Book, FlowSeen};
 use crate::observe::HeadLooked;
 use crate::parking::{Asks, Body, ParkedAction, ParkedOutcome, ParkedSeen, ParkedSelection};
 use crate::runway::Ends;
@@ -181,6 +182,7 @@ pub struct Handle {
     stop: Stop,
     copies: Arc<Control>,
     asks: Arc<Asks>,
+    book: Arc<Book>,
 }
 
 impl Handle {
@@ -202,7 +204,7 @@ impl Handle {
             parked: ParkedSeen::default(),
         };
         let board = Arc::new(Board { status: Mutex::new(status), clock });
-        Self { board, stop, copies: Arc::default(), asks: Arc::default() }
+        Self { board, stop, copies: Arc::default(), asks: Arc::default(), book: Arc::default() }
     }
 
     /// The verdict alone, see [`Status::verdict`].
@@ -316,6 +318,20 @@ impl Handle {
     /// `HTTP_NOT_FOUND` where it is not there, else what the state says.
     pub fn parked_body(&self, id: u64) -> Result<Body, Fault> {
         self.asks.body(id)
+    }
+
+    /// What became of the rows, by table.
+    pub fn flow(&self) -> FlowSeen {
+        self.book.seen()
+    }
+
+    /// Rows in flight, and windows known whose rows do not add up.
+    pub fn flow_brief(&self) -> (u64, u64) {
+        self.book.brief()
+    }
+
+    pub(crate) fn book(&self) -> &Arc<Book> {
+        &self.book
     }
 
     pub(crate) fn asks(&self) -> &Arc<Asks> {

@@ -66,7 +66,7 @@ fn by_table(batch: &EncodedBatch) -> Vec<Delivered> {
             *count += 1;
         }
     };
-    if batch.records.is_empty() {
+    if batch.topics.is_empty() {
         batch.batch.runs().flat_map(|run| &batch.batch.rows[run]).map(|row| row.table).for_each(count);
     } else {
         batch.records.iter().map(|record| record.table).for_each(count);

@@ -104,6 +104,7 @@ codes! {
     StateForeign = "STATE_FOREIGN",
     StateEmpty = "STATE_EMPTY",
     RecordLost = "RECORD_LOST",
+    FlowDifference = "FLOW_DIFFERENCE",
     ListenInsecure = "LISTEN_INSECURE",
     ListenFailed = "LISTEN_FAILED",
     ListenTlsInvalid = "LISTEN_TLS_INVALID",
@@ -171,6 +172,9 @@ const ROW_IMAGE: &str = "SET GLOBAL binlog_row_image=FULL, or set source.row-ima
 
 /// What can be done about a log that is damaged where it lies.
 const LOG: &str = "check the log on the server; read from another server";
+
+/// What can be done about rows that do not add up.
+const FLOW: &str = "compare the table with its topic between the two positions, copy it anew, and report it";
 
 /// What can be done about a rule that does not fit a table.
 const RULE: &str = "mend the rule named, or exclude the table from it, and begin the table anew as the page shows";
@@ -242,15 +246,14 @@ pub fn response_to(code: FaultCode) -> (Response, &'static str) {
         C::StateDiskFull => (retry, "make room; saving goes on by itself"),
         C::StateUnwritable => (Response::HaltPipeline, "check the owner and permissions of --data-dir"),
         C::StateOlder | C::StateForeign | C::StateEmpty | C::RecordLost => (Response::HaltPipeline, MISFIT),
+        C::FlowDifference => (Response::Answer, FLOW),
         C::ListenInsecure => (Response::Refuse, "give --auth-token-file, or add --insecure knowingly"),
         C::ListenFailed => (Response::Refuse, "choose another --listen address"),
         C::ListenTlsInvalid => (Response::Refuse, "give --tls-cert the chain and --tls-key its key, as PEM"),
         C::AuthFileInvalid => (Response::Refuse, "mend the file as the page shows"),
         C::AuthTokenInvalid => (Response::Answer, "send a token of the instance's file: --token-file"),
         C::AuthForbidden => (Response::Answer, "use a token with the role operator"),
-        C::CrossSiteRefused => {
-            (Response::Answer, "send the call from the command line or from the instance's own page")
-        }
+        C::CrossSiteRefused => (Response::Answer, "send the call from the command line or the instance's own page"),
         C::HttpBadRequest | C::HttpNotFound => (Response::Answer, "see /api/v1/openapi.json"),
         C::HttpAnswerFailed => (Response::Answer, "report it with the log; ask again"),
         C::ServerUnreachable => (Response::Answer, "check --server; is the instance running?"),

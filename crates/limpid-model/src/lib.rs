@@ -9,6 +9,7 @@
 mod batch;
 mod cell;
 mod fault;
+mod flow;
 mod ids;
 mod keyhash;
 mod position;
@@ -21,6 +22,7 @@ pub use batch::{
 };
 pub use cell::{Cell, CellKind, Place, unpack_impossible};
 pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, response_to};
+pub use flow::{Flow, FlowCounts, FlowSums};
 pub use ids::{ChangeNumber, Epoch, PipelineId, PipelineName, TraceContext};
 pub use keyhash::{bytes_digest, key_digest, key_hash, key_seed};
 pub use position::{Position, PositionValue};

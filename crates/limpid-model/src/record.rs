@@ -30,4 +30,7 @@ pub struct PositionRecord {
     /// Fingerprint of the tables and columns whose rows were counted: a count means something only while the same are
     /// captured. `None` in a record of a release that did not tell.
     pub selection: Option<u64>,
+    /// Rows up to there that the state may not have counted yet, opaque to all but the ledger of flow. Empty in a
+    /// record of a release that had none; never in the state, which has the sums themselves.
+    pub flow: Vec<String>,
 }

@@ -56,6 +56,12 @@ pub struct PipelineStatus {
     pub rows_parked: u64,
     /// Kept now: dead letters.
     pub rows_dead: u64,
+    /// Read, and not behind a saved position yet.
+    #[serde(default)]
+    pub rows_in_flight: u64,
+    /// Windows of the ledger of flow, of those remembered, whose rows do not add up: there should never be one.
+    #[serde(default)]
+    pub flow_findings: u64,
     /// Delivered, over the last 10 whole seconds.
     pub rows_per_second: f64,
     /// What the stages did with the last ten seconds; none unless it runs.
@@ -132,6 +138,56 @@ pub struct MoveDocument {
     /// To be sent back as `confirm`, once.
     pub confirm: String,
     pub stands_seconds: u64,
+}
+
+/// `/api/v1/pipelines/{name}/flow`: what became of the rows up to the saved position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowDocument {
+    /// Every row since the pipeline's first is counted. No: its state was restored or rebuilt in between.
+    pub whole: bool,
+    /// By name.
+    pub tables: Vec<FlowTable>,
+    /// The last windows, the oldest first.
+    pub windows: Vec<FlowWindowDocument>,
+    /// The last of those whose rows do not add up.
+    pub findings: Vec<FlowWindowDocument>,
+}
+
+/// Rows of one table. read + copied + replayed = filtered + delivered + parked + dead_lettered + overtaken + withheld +
+/// difference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowTable {
+    pub schema: String,
+    pub table: String,
+    /// From the log.
+    pub read: i64,
+    /// From the table itself.
+    pub copied: i64,
+    /// Were kept, and went to the sink after all.
+    pub replayed: i64,
+    pub filtered: i64,
+    pub delivered: i64,
+    pub parked: i64,
+    pub dead_lettered: i64,
+    /// Copied, and left out since the stream had told of their key meanwhile.
+    pub overtaken: i64,
+    /// Their table was halted at them or before them.
+    pub withheld: i64,
+    /// Read or copied, and not behind a saved position yet: in none of the numbers before. 0 in a window.
+    pub in_flight: i64,
+    /// Lost; below 0: delivered twice.
+    pub difference: i64,
+}
+
+/// Rows between two saved positions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowWindowDocument {
+    pub number: u64,
+    pub from: String,
+    pub to: String,
+    /// When it was saved, RFC 3339.
+    pub at: String,
+    pub tables: Vec<FlowTable>,
 }
 
 /// `/api/v1/pipelines/{name}/dlq`: rows that could not be delivered, and those that wait behind them.

@@ -75,7 +75,7 @@ fn parameters(operation: &str) -> Vec<Value> {
     let name = json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"});
     match operation {
         "getPipeline" => vec![json!({"name": "name", "in": "path", "required": true, "schema": name})],
-        "pausePipeline" | "resumePipeline" | "getPosition" => {
+        "pausePipeline" | "resumePipeline" | "getPosition" | "getFlow" => {
             vec![json!({"name": "name", "in": "path", "required": true, "schema": name})]
         }
         "setPosition" => vec![
@@ -196,6 +196,11 @@ fn responses(route: &Route) -> Value {
             "404": document("No pipeline has this name", "Error"),
         }),
         "listParked" | "showParked" | "rawParked" | "replayParked" | "dropParked" => parked_responses(route.operation),
+        "getFlow" => json!({
+            "200": document("The ledger of flow", "Flow"),
+            "400": document("The name is none that a pipeline can have", "Error"),
+            "404": document("No pipeline has this name", "Error"),
+        }),
         "traceRows" => json!({
             "200": document("What is known of the changes; one that is evicted where nothing is", "Trace"),
             "400": document("The parameters cannot be understood, or the key is none of the table", "Error"),

@@ -8,6 +8,7 @@
 
 mod about;
 mod dlq;
+mod flow;
 mod gravity;
 mod health;
 mod metrics;
@@ -132,6 +133,13 @@ pub(crate) static ROUTES: &[Route] = &[
         "Where a row is: by table and key, position, or trace id",
         Access::Viewer,
         trace::trace,
+    ),
+    route(
+        "/api/v1/pipelines/{name}/flow",
+        "getFlow",
+        "What became of the rows, by table and window",
+        Access::Viewer,
+        flow::show,
     ),
     route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
     route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),

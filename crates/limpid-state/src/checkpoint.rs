@@ -120,6 +120,7 @@ pub(crate) fn load(
                 cursors,
                 schema_version: row.get(5)?,
                 selection: Some(unsigned(row, 6)?),
+                flow: Vec::new(),
             };
             Ok((Checkpoint { record, selection: unsigned(row, 6)? }, row.get::<_, i64>(7)?))
         },

@@ -102,6 +102,35 @@ CREATE TABLE IF NOT EXISTS parked_row (
   superseded_change INTEGER,
   seal INTEGER NOT NULL
 ) STRICT;
+
+-- The ledger of flow: the number of its last window, sums by table since the first, the last windows themselves.
+CREATE TABLE IF NOT EXISTS flow (
+  pipeline TEXT PRIMARY KEY NOT NULL REFERENCES pipeline (name) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  is_whole INTEGER NOT NULL,
+  seal INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS flow_total (
+  pipeline TEXT NOT NULL REFERENCES pipeline (name) ON DELETE CASCADE,
+  schema_name TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  counts TEXT NOT NULL,
+  seal INTEGER NOT NULL,
+  PRIMARY KEY (pipeline, schema_name, table_name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS flow_window (
+  pipeline TEXT NOT NULL REFERENCES pipeline (name) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  from_position TEXT NOT NULL,
+  to_position TEXT NOT NULL,
+  at_micros INTEGER NOT NULL,
+  sums TEXT NOT NULL,
+  differs INTEGER NOT NULL,
+  seal INTEGER NOT NULL,
+  PRIMARY KEY (pipeline, number)
+) STRICT;
 ";
 
 /// Makes what an older state lacks.

@@ -1,7 +1,7 @@
 //! Everything durable, in one SQLite file of the data directory.
 //!
-//! Owns: `limpid.db` (pipelines' identities, checkpoints, schema history, halted tables, parked rows), the files of
-//! large parked rows beside it, and `limpid.lock`.
+//! Owns: `limpid.db` (pipelines' identities, checkpoints, schema history, halted tables, parked rows, the ledger of
+//! flow), the files of large parked rows beside it, and `limpid.lock`.
 //! Does not own: what a position or a table definition means (the sources; here they are text and bytes), when a
 //! checkpoint is due and whether state and the sink's record fit together (`limpid-engine`), the record's wire form
 //! (`limpid-codec`).
@@ -11,6 +11,7 @@
 
 mod checkpoint;
 mod faults;
+mod flow;
 mod halted;
 mod history;
 mod layout;
@@ -23,6 +24,7 @@ mod store;
 mod verify;
 
 pub use checkpoint::Checkpoint;
+pub use flow::{FlowState, FlowWindow};
 pub use halted::HaltedTable;
 pub use history::SchemaHistory;
 pub use parked::{ParkedKind, ParkedRow, ToPark};

@@ -78,7 +78,9 @@ pub(crate) fn replace(
     }
     // Rows that are parked stay with their pipeline: what of them the position does not pass goes at the next start.
     if find(transaction, name, path)?.is_some_and(|before| before.id != state.id) {
-        transaction.execute("DELETE FROM parked_row WHERE pipeline = ?1", [name.as_str()])?;
+        for table in ["parked_row", "flow_window", "flow_total", "flow"] {
+            transaction.execute(&format!("DELETE FROM {table} WHERE pipeline = ?1"), [name.as_str()])?;
+        }
     }
     let identity = Identity { id: state.id, epoch: state.epoch, change: state.change };
     transaction.execute(

@@ -7,6 +7,7 @@
 //! a DDL, a halt, a batch with rows that are kept, a piece of a replay; a mutex around the connection is therefore
 //! enough. Whoever only looks (the server, for an operator) waits for that mutex, and for no commit of its own.
 
+mod flow;
 mod parking;
 
 use std::fs::DirBuilder;

@@ -12,7 +12,7 @@ use limpid_model::PipelineName;
 use rusqlite::{Connection, Transaction};
 
 use crate::store::StateError;
-use crate::{checkpoint, faults, halted, history, parked, pipeline};
+use crate::{checkpoint, faults, flow, halted, history, parked, pipeline};
 
 /// Finds damage that leaves the file well-formed.
 pub(crate) fn verify(connection: &mut Connection, path: &Path) -> Result<(), StateError> {
@@ -32,6 +32,7 @@ pub(crate) fn verify(connection: &mut Connection, path: &Path) -> Result<(), Sta
         history::verify(&transaction, &name, path)?;
         halted::verify(&transaction, &name, path)?;
         parked::verify(&transaction, &name, path)?;
+        flow::verify(&transaction, &name, path)?;
     }
     Ok(())
 }

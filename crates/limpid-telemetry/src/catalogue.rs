@@ -7,6 +7,7 @@
 
 mod buckets;
 mod copy;
+mod flow;
 mod heart;
 mod lag;
 mod page;
@@ -17,6 +18,7 @@ mod spine;
 mod traces;
 
 pub use copy::*;
+pub use flow::*;
 pub use heart::*;
 pub use lag::*;
 pub use page::markdown;
@@ -187,6 +189,8 @@ pub static ALL: &[&Metric] = &[
     &TRACES_SENT_TOTAL,
     &TRACES_DROPPED_TOTAL,
     &FILTERED_TOTAL,
+    &FLOW_ROWS_TOTAL,
+    &FLOW_DIFFERENCE_ROWS,
     &INPUT_BYTES_TOTAL,
     &INPUT_BLOCKED_SECONDS_TOTAL,
     &UNKNOWN_EVENTS_TOTAL,

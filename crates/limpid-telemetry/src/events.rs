@@ -6,6 +6,7 @@
 //! Invariant: [`Event::emit`] is the only code that writes a log line. A line is made of our own words, codes and
 //! objects: no row value, no secret. ERROR: a person must act. WARN: unexpected, recovered. INFO: a change of state.
 
+mod flow;
 mod heart;
 mod parked;
 mod pushed;
@@ -19,6 +20,7 @@ use limpid_model::{Component, Fault, FaultCode, Response, TableName};
 
 use crate::log::{Level, Line, Log, Value};
 use crate::meter::{PipelineMeter, Totals};
+pub use flow::FlowDiffers;
 pub use heart::{HeartbeatAgain, HeartbeatFailed};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
 pub use pushed::{MetricsPushed, MetricsRefused};

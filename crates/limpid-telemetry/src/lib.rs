@@ -21,10 +21,10 @@ pub mod trace;
 
 pub use events::{
     AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DoubtSeen, Event, FaultHalted,
-    FaultRetried, FilesKept, FilesTaken, HeartbeatAgain, HeartbeatFailed, Listening, MetricsPushed, MetricsRefused,
-    MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineEnded, PipelineStarted, PipelineTelemetry,
-    PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, TableHalted, TablesCopied,
-    TracesRefused, TracesTaken,
+    FaultRetried, FilesKept, FilesTaken, FlowDiffers, HeartbeatAgain, HeartbeatFailed, Listening, MetricsPushed,
+    MetricsRefused, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineEnded, PipelineStarted,
+    PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, TableHalted,
+    TablesCopied, TracesRefused, TracesTaken,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};

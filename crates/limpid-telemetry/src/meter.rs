@@ -14,6 +14,7 @@ mod age;
 mod bound;
 mod clock;
 mod filtered;
+mod flow;
 mod freshness;
 mod head;
 mod heart;
@@ -25,7 +26,7 @@ mod output;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use limpid_model::{Batch, Component, Fault, FaultCode, PipelineName};
+use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, PipelineName, TableName};
 
 use crate::catalogue as names_of;
 use crate::instruments::Gauge;
@@ -36,6 +37,7 @@ use crate::trace::{TraceOptions, TraceQueue, Tracer};
 use bound::{Bound, Nanos};
 use clock::SourceClock;
 use filtered::Filtered;
+use flow::FlowSeries;
 use freshness::Freshness;
 use head::AtHead;
 use heart::Heart;
@@ -125,6 +127,8 @@ pub struct PipelineMeter {
     input: Mutex<Input>,
     /// Locked by the workers once a batch that something was rejected of.
     filtered: Mutex<Filtered>,
+    /// Locked once a saved position.
+    flow: Mutex<FlowSeries>,
     /// Locked once a batch by the delivery.
     output: Mutex<Output>,
 }
@@ -152,6 +156,7 @@ impl PipelineMeter {
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
             heart: Heart::new(registry, name),
             filtered: Mutex::default(),
+            flow: Mutex::new(FlowSeries::new(registry, name, Arc::clone(&tables))),
             output: Mutex::new(Output::new(registry, name, tables, writer, (clock, Arc::clone(&known)))),
             known,
             registry: Arc::clone(registry),
@@ -398,6 +403,17 @@ impl PipelineMeter {
     /// Something odd that needs no action.
     pub fn doubt(&self, code: FaultCode) {
         self.registry.counter(&names_of::DOUBTS_TOTAL, &[&self.pipeline, code.as_str()]).add(1);
+    }
+
+    /// A table's rows between two saved positions, and since the pipeline began. Called by the delivery.
+    pub fn flow(&self, table: &TableName, counts: &FlowCounts, total: &FlowCounts) {
+        self.flow.lock().expect("never held across a panic").add(table, counts, total);
+    }
+
+    /// A table's rows do not add up.
+    pub fn flow_differs(&self) {
+        let labels = [&*self.pipeline, Component::Scheduler.word(), FaultCode::FlowDifference.as_str()];
+        self.registry.counter(&names_of::ERROR_TOTAL, &labels).add(1);
     }
 
     /// So many tables are halted now.

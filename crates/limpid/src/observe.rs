@@ -4,6 +4,7 @@
 //!
 //! Invariant: never waits, never fails; once per batch.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,13 +12,15 @@ use std::time::Duration;
 
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
 use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
-use limpid_engine::{Beat, CopyProgress, Fill, HeadLooked, Observer, ParkedSeen, Ratios, RowFate, RowKept, STAGES};
-use limpid_model::{Batch, Component, Fault, FaultCode, TableName};
+use limpid_engine::{
+    Beat, CopyProgress, Fill, FlowWindow, HeadLooked, Observer, ParkedSeen, Ratios, RowFate, RowKept, STAGES,
+};
+use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, Fate, FaultHalted,
-    FaultRetried, FileOptions, HeadLook, HeartbeatAgain, HeartbeatFailed, Level, Log, LogOptions, Moment, MoveRefused,
-    NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, PositionMoved, RowPutAside,
-    RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted, TablesCopied, Words,
+    FaultRetried, FileOptions, FlowDiffers, HeadLook, HeartbeatAgain, HeartbeatFailed, Level, Log, LogOptions, Moment,
+    MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, PositionMoved,
+    RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -106,6 +109,17 @@ impl Observer for Told {
     fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {
         let to: Vec<DeliveredTo<'_>> = delivered.iter().map(|to| delivered_to(batch, to)).collect();
         self.telemetry.meter.durable(&batch.batch, batch.encoded_bytes() as usize, &to, moment(&self.clock));
+    }
+
+    fn flow(&self, window: &FlowWindow, totals: &BTreeMap<TableName, FlowCounts>) {
+        for (table, counts) in &window.sums.0 {
+            let total = totals.get(table).unwrap_or(counts);
+            self.telemetry.meter.flow(table, counts, total);
+            let rows = counts.difference();
+            if rows != 0 {
+                FlowDiffers { table, rows, from: &window.from, to: &window.to }.emit(&self.telemetry);
+            }
+        }
     }
 
     fn saved(&self, position: &str, took_nanos: u64) {

@@ -85,6 +85,10 @@ fn one(out: &mut String, pipeline: &PipelineStatus) {
     if let Some(found) = &pipeline.bottleneck {
         let _ = writeln!(out, "  pace       {}: {}; {}", found.component, found.why, found.help);
     }
+    if pipeline.flow_findings > 0 {
+        let found = pipeline.flow_findings;
+        let _ = writeln!(out, "  flow       FLOW_DIFFERENCE: rows of {found} windows do not add up; ask /flow which");
+    }
     if let Some(fault) = &pipeline.fault {
         let _ = writeln!(out, "  fault      {}: {} ({})", fault.code, fault.message, fault.page);
         let _ = writeln!(out, "  help       {}", fault.remedy);

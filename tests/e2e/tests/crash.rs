@@ -5,11 +5,12 @@
 //!
 //! Invariant: the oracle is the table's own SELECT and Apache's console consumer.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use limpid_e2e::{Pipeline, Seeded, Writer, check_exactly_once, check_nothing_lost, seen_in, wait_until};
+use limpid_e2e::{Pipeline, Seeded, Writer, check_exactly_once, check_nothing_lost, page, seen_in, wait_until};
 use limpid_engine::failpoint::POINTS;
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, mariadb, mysql, require};
@@ -136,10 +137,29 @@ fn killed_everywhere(
     pipeline.run_to_end()?;
     let records = broker.consume(&format!("{name}.{name}.t"), Isolation::ReadCommitted)?;
     let seen = seen_in(&records)?;
+    check_flow(&pipeline, name, &records)?;
     match delivery {
         "exactly-once" => check_exactly_once(&seen, &table()?),
         _ => check_nothing_lost(&seen, &table()?, restarts),
     }
+}
+
+/// The ledger of flow has each row once: as many as there are different places in the log that a consumer sees.
+fn check_flow(pipeline: &Pipeline, name: &str, records: &[kafka::Record]) -> Result<()> {
+    let mut places = BTreeSet::new();
+    for value in records.iter().filter_map(|record| record.value.as_deref()) {
+        let source = &serde_json::from_slice::<serde_json::Value>(value)?["source"];
+        places.insert(format!("{} {} {}", source["file"], source["pos"], source["row"]));
+    }
+    let rows = places.len();
+    let mut limpid = pipeline.run(&[])?;
+    let flow = page(&limpid.address()?, &format!("/api/v1/pipelines/{name}/flow"));
+    limpid.kill()?;
+    let flow: serde_json::Value = serde_json::from_str(&flow?)?;
+    let table = &flow["tables"][0];
+    let adds_up = flow["whole"] == true && table["difference"] == 0 && table["read"] == table["delivered"];
+    ensure!(adds_up && table["read"] == rows, "a consumer sees rows of {rows} places, the ledger has {flow}");
+    Ok(())
 }
 
 const fn libc_sigterm() -> i32 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use limpid_e2e::servers::{both, maria, maria_minimal, mysqld_minimal};
-use limpid_e2e::{Case, Db, Ended, Spec, wait_until};
+use limpid_e2e::{Case, Db, Ended, Spec, page, wait_until};
 use limpid_stack::{mariadb, mysql, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint, pad longtext);";
@@ -184,6 +184,12 @@ fn killed_inside(db: Db, name: &str) -> Result<()> {
     ensure!((1..130).contains(&first), "{first} rows before the kill, not inside: {}", limpid.stderr());
     case.read()?;
     ensure!(case.seen.len() == 130, "{} rows with {first} before the kill, not 130", case.seen.len());
+    let mut limpid = case.pipeline.run(&[])?;
+    let flow = page(&limpid.address()?, &format!("/api/v1/pipelines/{}/flow", case.name));
+    limpid.kill()?;
+    let flow: serde_json::Value = serde_json::from_str(&flow?)?;
+    let table = &flow["tables"][0];
+    ensure!(table["read"] == 130 && table["delivered"] == 130, "rows read again count once: {flow}");
     case.check("t", "id, v")
 }
 

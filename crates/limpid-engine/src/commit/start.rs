@@ -62,6 +62,7 @@ pub(crate) enum Effect {
 
 /// What came of it.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a handful in the life of an attempt")]
 pub(crate) enum Happened {
     Record(Option<PositionRecord>),
     Fenced,
@@ -203,6 +204,7 @@ impl Start {
                 cursors: Vec::new(),
                 schema_version: 0,
                 selection: None,
+                flow: Vec::new(),
             },
         }
     }

@@ -7,6 +7,7 @@
 //! below it is durable, and after whatever the state must remember of it.
 
 mod kept;
+mod turn;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use limpid_connector::{Accepted, EncodedBatch, Sink, SinkEvent, StreamEvent};
-use limpid_model::{Batch, Component, Fault, FaultCode, Position, TableName, TxnId};
+use limpid_model::{Component, Fault, FaultCode, Position, TableName, TxnId};
 
 use super::{Made, Shared};
-use crate::copy::Mark;
 use crate::failpoint::{Point, pass};
 use crate::heart::BeatsOut;
+use crate::ledger::Ledger;
 use crate::parking::Parking;
 use crate::saver::{Covered, Saver};
 use crate::stages::State;
@@ -56,6 +57,7 @@ pub(super) struct Delivery<'a> {
     sink: &'a mut dyn Sink,
     saver: &'a mut Saver,
     parking: Parking,
+    ledger: Ledger,
     shared: &'a Shared,
     resume: Option<Resume>,
     halted: HashSet<TableName>,
@@ -100,8 +102,10 @@ impl<'a> Delivery<'a> {
     ) -> Self {
         let version = saver.record().schema_version;
         let cursors = Arc::new(saver.record().cursors.clone());
+        let ledger = Ledger::new(saver.is_together());
         Self {
             sink,
+            ledger,
             saver,
             parking,
             shared,
@@ -213,12 +217,13 @@ impl<'a> Delivery<'a> {
 
     /// A batch whose turn has come: what happened before it, its place in its transactions, halted tables.
     fn prepare(&mut self, made: Made) -> Result<(), Fault> {
-        let Made { mut encoded, events, decoded, transformed, encoding, taken, mark } = made;
+        let Made { mut encoded, events, decoded, transformed, encoding, taken, mark, read } = made;
         self.before = self.last_end.clone();
+        self.ledger.begin(&encoded, &read, &encoding, mark.as_ref());
         self.shared.observer.tallies(&encoded, &decoded, &encoding);
         let end = match &mark {
             Some(mark) => self.prepare_copied(mark, &mut encoded),
-            None => self.prepare_streamed(&mut encoded),
+            None => self.prepare_streamed(&mut encoded, &encoding.skipped),
         };
         for event in events {
             self.stream_event(event, &end)?;
@@ -240,98 +245,6 @@ impl<'a> Delivery<'a> {
         self.window.open(encoded.batch.seq, covered);
         self.taken.insert(encoded.batch.seq, taken);
         Ok(())
-    }
-
-    /// Rows of a table that was read: they stand behind the batch before them and complete no position of their own.
-    fn prepare_copied(&mut self, mark: &Mark, encoded: &mut EncodedBatch) -> Position {
-        if let Some(copying) = &self.shared.copying {
-            copying.deliver(mark, encoded);
-            if mark.ends() {
-                self.cursors = copying.cursors();
-            }
-            pass(Point::AfterCopied);
-        }
-        if !self.halted.is_empty() {
-            self.drop_halted(encoded);
-        }
-        self.last_end.clone()
-    }
-
-    /// Rows of the log: their place in their transactions, what a restart skips, what is halted.
-    fn prepare_streamed(&mut self, encoded: &mut EncodedBatch) -> Position {
-        if let Some(copying) = &self.shared.copying {
-            copying.touched.mark(encoded);
-        }
-        let rows_inside = self.place_in_transactions(&mut encoded.batch);
-        let end = encoded.batch.end.clone().expect("a stream gives each batch an end");
-        let end = match rows_inside {
-            Some(rows) if end.inside().is_some() => end.with_rows_done(rows),
-            _ => end,
-        };
-        if self.resume.is_some() {
-            self.skip_done_rows(encoded);
-        }
-        // A restart reads a transaction from its beginning: until the rows that were done are passed, a batch ends
-        // behind the position we come from, and a record of that would let them out again.
-        let end = if self.is_behind() { self.last_end.clone() } else { end };
-        if !self.is_behind() {
-            // Where the transaction ends with a batch, no later one says that it is over.
-            self.resume = None;
-        }
-        // Tables halted before this batch; what halts in it still delivers its rows up to there.
-        if !self.halted.is_empty() {
-            self.drop_halted(encoded);
-        }
-        end
-    }
-
-    /// Gives each transaction its count of earlier rows; returns the rows done of the one the batch ends inside.
-    fn place_in_transactions(&mut self, batch: &mut Batch) -> Option<u64> {
-        let mut rows = vec![0u64; batch.txns.len()];
-        for event in &batch.events {
-            rows[event.txn as usize] += event.rows as u64;
-        }
-        let mut inside = self.inside.take();
-        for (txn, rows) in batch.txns.iter_mut().zip(rows) {
-            let before = match inside {
-                Some((id, before)) if id.is_same(txn.id) => before,
-                _ => 0,
-            };
-            txn.rows_before = before;
-            inside = (!txn.ends).then_some((txn.id, before + rows));
-        }
-        self.inside = inside;
-        inside.map(|(_, rows)| rows)
-    }
-
-    /// After a restart inside a transaction: its first rows were delivered already.
-    fn skip_done_rows(&mut self, encoded: &mut EncodedBatch) {
-        let Some(resume) = self.resume else { return };
-        let EncodedBatch { batch, records, .. } = encoded;
-        let Some(index) = batch.txns.iter().position(|txn| txn.id.is_same(resume.txn)) else { return };
-        let txn = batch.txns[index];
-        let first = batch.rows.iter().position(|row| row.txn == index as u32).unwrap_or(0) as u64;
-        records.retain(|record| {
-            let row = &batch.rows[record.row as usize];
-            row.txn != index as u32 || txn.rows_before + (record.row as u64 - first) >= resume.rows
-        });
-        if txn.ends {
-            self.resume = None;
-        }
-    }
-
-    /// The rows that were done before the restart are not passed yet.
-    fn is_behind(&self) -> bool {
-        let Some(resume) = self.resume else { return false };
-        !self.inside.is_some_and(|(txn, rows)| txn.is_same(resume.txn) && rows >= resume.rows)
-    }
-
-    fn drop_halted(&self, encoded: &mut EncodedBatch) {
-        let EncodedBatch { batch, records, .. } = encoded;
-        let gone: Vec<bool> = batch.tables.iter().map(|table| self.halted.contains(&table.name)).collect();
-        if gone.contains(&true) {
-            records.retain(|record| !gone[record.table as usize]);
-        }
     }
 
     fn stream_event(&mut self, event: StreamEvent, end: &Position) -> Result<(), Fault> {
@@ -397,6 +310,8 @@ impl<'a> Delivery<'a> {
         if std::mem::take(&mut self.is_piece) {
             self.parking.handed_out(seq);
         }
+        let sums = self.ledger.handed_in(seq);
+        self.saver.count(&sums, false);
         let change = self.saver.change();
         // Batches are written in the order in which they are opened.
         let covered = self.window.newest_mut().expect("a batch is opened before it is written");
@@ -433,6 +348,8 @@ impl<'a> Delivery<'a> {
                 batch.batch.times.acked = self.shared.clock.nanos();
                 self.shared.observer.durable(&batch, &delivered);
                 let seq = batch.batch.seq;
+                let sums = self.ledger.durable(seq, &delivered, &self.halted);
+                self.saver.count(&sums, self.saver.is_together());
                 let committed = batch.batch.txns.last().map(|txn| txn.commit.micros);
                 // A receipt has no room worth keeping.
                 if let Some(taken) = self.taken.remove(&seq) {

@@ -12,6 +12,7 @@ use limpid_model::Fault;
 
 use super::{Made, Raw, Shared};
 use crate::failpoint::{Point, pass};
+use crate::ledger;
 use crate::stages::State;
 
 pub(super) fn run(
@@ -36,6 +37,9 @@ pub(super) fn run(
         }
         pass(Point::AfterDecode);
         encoded.batch.times.decoded = shared.clock.nanos();
+        // Before anybody else lays hands on them.
+        let read = ledger::rows_read(&encoded.batch);
+        shared.book.read(&encoded.batch, &read);
         let mut transformed = TransformTally::default();
         encoded.batch.times.transformed = match &mut transform {
             Some(transform) => {
@@ -52,7 +56,7 @@ pub(super) fn run(
         encoded.batch.times.encoded = shared.clock.nanos();
         shared.observer.made(&encoded, &transformed);
         account.enter(State::Blocked, shared.clock.nanos());
-        if out.send(Made { encoded, events, decoded, transformed, encoding, taken, mark }).is_err() {
+        if out.send(Made { encoded, events, decoded, transformed, encoding, taken, mark, read }).is_err() {
             return Ok(());
         }
         account.enter(State::Idle, shared.clock.nanos());

@@ -4,6 +4,7 @@
 //!
 //! Invariant: each schema lists every field, and requires every field: a number that nobody knows is null, not absent.
 
+mod flow;
 mod trace;
 
 use limpid_model::ALL_CODES;
@@ -78,6 +79,9 @@ pub(super) fn all() -> Value {
             ("value", maybe(text("Text, or digits behind 0x"))),
         ]),
         "ParkedColumn": parked_column(),
+        "Flow": flow::document(),
+        "FlowTable": flow::table(),
+        "FlowWindow": flow::window(),
         "Trace": trace::document(),
         "TraceChange": trace::change(),
         "TraceTarget": trace::target(),
@@ -113,6 +117,8 @@ fn pipeline() -> Value {
         ("rows_filtered", count("Since the process began")),
         ("rows_parked", count("Kept now: rows that wait with parked keys")),
         ("rows_dead", count("Kept now: dead letters")),
+        ("rows_in_flight", count("Read, and not behind a saved position yet")),
+        ("flow_findings", count("Windows of the ledger of flow whose rows do not add up; there should be none")),
         ("rows_per_second", number("Delivered, over the last 10 whole seconds")),
         ("stages", list("Stage")),
         ("bottleneck", maybe(reference("Bottleneck"))),

@@ -51,6 +51,7 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
     });
     let stages = stages.collect();
     let seen = status.head;
+    let (rows_in_flight, flow_findings) = shown.view.handle.flow_brief();
     PipelineStatus {
         name: shown.view.name.clone(),
         phase: status.phase.word().to_owned(),
@@ -72,6 +73,8 @@ fn pipeline(shown: &Shown, now: Moment) -> PipelineStatus {
         rows_filtered: totals.rows_filtered,
         rows_parked: status.parked.rows,
         rows_dead: status.parked.dead_letters,
+        rows_in_flight,
+        flow_findings,
         rows_per_second: totals.rows_per_second,
         stages,
         bottleneck: bottleneck.map(|found| BottleneckStatus {

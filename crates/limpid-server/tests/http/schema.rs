@@ -88,6 +88,7 @@ fn is(kind: &str, value: &Value) -> bool {
         "number" => value.is_number(),
         "integer" => value.is_u64() || value.is_i64(),
         "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
         _ => false,
     }
 }

@@ -1,11 +1,13 @@
 //! Tests of the store: what a restart finds, which histories are kept, what is refused, migration.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use limpid_model::{ChangeNumber, FaultCode, PipelineId};
+use limpid_model::{ChangeNumber, FaultCode, Flow, FlowCounts, FlowSums, PipelineId};
 use limpid_stack::TempDir;
 
 use super::*;
+use crate::{FlowState, FlowWindow};
 
 fn shop() -> PipelineName {
     PipelineName::parse("shop").unwrap()
@@ -24,6 +26,7 @@ fn record(id: PipelineId, epoch: Epoch, schema_version: u32) -> PositionRecord {
         cursors: vec!["shop.orders:\"a\"".to_owned()],
         schema_version,
         selection: Some(1 << 63),
+        flow: Vec::new(),
     }
 }
 
@@ -250,4 +253,59 @@ fn a_migration_that_fails_leaves_the_state_as_it_was() {
     drop(store);
     assert!(Store::open_as(dir.path(), &[LAYOUTS, &[NEXT, BROKEN]].concat()).is_err());
     assert_eq!(Store::open(dir.path()).unwrap().pipeline(&shop()).unwrap(), before);
+}
+
+#[test]
+fn a_window_is_kept_with_its_position_and_the_totals_for_ever() {
+    let (dir, store, id) = begun("state-flow");
+    assert_eq!(store.flow(&shop()).unwrap(), FlowState::default());
+    let (table, mut totals) = (TableName::new("a.b", "c d"), BTreeMap::new());
+    for number in 1..=200 {
+        let mut counts = FlowCounts::default();
+        counts.add(Flow::Read, 2);
+        // One window does not add up, and one is set right.
+        counts.add(Flow::Delivered, if number == 3 { 1 } else { 2 });
+        totals.entry(table.clone()).or_insert_with(FlowCounts::default).merge(&counts);
+        let mut sums = FlowSums::default();
+        sums.add(&table, &counts);
+        let (from, to) = (format!("gtid:{}", number - 1), format!("gtid:{number}"));
+        let window = FlowWindow { number, from, to: to.clone(), at_micros: -1, sums };
+        let saved = PositionRecord { delivered: to, ..record(id, Epoch(1), 1) };
+        store.save_window(&shop(), (&saved, 0), &window, (&totals, number < 200)).unwrap();
+    }
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    let flow = store.flow(&shop()).unwrap();
+    assert_eq!((flow.number, flow.is_whole, &flow.totals), (200, false, &totals));
+    assert_eq!(totals[&table].difference(), 1);
+    let numbers: Vec<u64> = flow.windows.iter().map(|window| window.number).collect();
+    assert_eq!(numbers, [3].into_iter().chain(137..=200).collect::<Vec<u64>>());
+    let state = store.pipeline(&shop()).unwrap();
+    assert_eq!(state.checkpoint.as_ref().unwrap().record.delivered, "gtid:200");
+    store.replace(&shop(), &state).unwrap();
+    assert_eq!(store.flow(&shop()).unwrap(), flow, "it is the same pipeline's");
+    store.replace(&shop(), &PipelineState { id: PipelineId(7), checkpoint: None, ..state }).unwrap();
+    assert_eq!(store.flow(&shop()).unwrap(), FlowState::default());
+}
+
+#[test]
+fn sums_that_were_altered_are_found() {
+    for alter in [
+        "UPDATE flow_total SET counts = '3,0,0,0,3,0,0,0,0'",
+        "UPDATE flow SET number = 9",
+        "UPDATE flow_window SET to_position = 'gtid:9'",
+    ] {
+        let (dir, store, id) = begun("state-flow-damage");
+        let mut counts = FlowCounts::default();
+        counts.add(Flow::Read, 2);
+        let mut sums = FlowSums::default();
+        sums.add(&TableName::new("s", "t"), &counts);
+        let window = FlowWindow { number: 1, from: String::new(), to: String::new(), at_micros: 1, sums };
+        let totals = window.sums.0.clone();
+        store.save_window(&shop(), (&record(id, Epoch(1), 1), 0), &window, (&totals, true)).unwrap();
+        store.connection.lock().unwrap().execute_batch(alter).unwrap();
+        assert_eq!(store.flow(&shop()).unwrap_err().code(), FaultCode::StateCorrupt, "{alter}");
+        drop(store);
+        assert_eq!(Store::open(dir.path()).unwrap_err().code(), FaultCode::StateCorrupt, "{alter}");
+    }
 }

@@ -20,6 +20,7 @@ pub fn record(id: PipelineId, epoch: Epoch, n: u64) -> PositionRecord {
         cursors: (0..n % 3).map(|i| format!("shop.t{i}:{n}")).collect(),
         schema_version: (n / 10) as u32,
         selection: Some(n),
+        flow: Vec::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use limpid_model::{
-    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, NONE, Op, PipelineName, RowHeader, TableName,
-    TableSchema, TxnHeader, TxnId,
+    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, Flow, FlowCounts, NONE, Op, PipelineName,
+    RowHeader, TableName, TableSchema, TxnHeader, TxnId,
 };
 use limpid_telemetry::{
     Build, ClockLook, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry, catalogue, trace,
@@ -93,6 +93,10 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     meter.row_kept(FaultCode::RecordTooLarge);
     meter.rows_replayed(4);
     meter.rows_given_up(1);
+    let mut counts = FlowCounts::default();
+    counts.add(Flow::Read, 3);
+    counts.add(Flow::Delivered, 2);
+    meter.flow(&TableName::new("s", "orders"), &counts, &counts);
 }
 
 fn batch(now: Moment) -> Batch {

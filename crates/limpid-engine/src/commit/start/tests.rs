@@ -23,6 +23,7 @@ fn record(id: u128, epoch: u64, change: u64, at: u64) -> PositionRecord {
         cursors: Vec::new(),
         schema_version: 0,
         selection: None,
+        flow: Vec::new(),
     }
 }
 

@@ -48,6 +48,7 @@ impl Delivery<'_> {
             if let Some(change) = self.parking.begin_piece(encoded, &refused)? {
                 self.saver.raised(change);
             }
+            self.ledger.replayed(encoded);
             return Ok(());
         }
         let Against { rows, tables } = against;
@@ -86,6 +87,7 @@ impl Delivery<'_> {
         if let Some(change) = diverted.change {
             self.saver.raised(change);
         }
+        self.ledger.diverted(&encoded.batch, &diverted.fates, &diverted.records);
         for (table, fault) in diverted.halts {
             self.halt(table, fault)?;
         }
