@@ -339,38 +339,6 @@ impl PipelineMeter {
         self.freshness.proved(upto_nanos as i64);
     }
 
-    /// What a stage did with the last ten seconds: busy, blocked, idle.
-    pub fn stage(&self, component: Component, [busy, blocked, idle]: [f64; 3]) {
-        for (state, ratio) in [("busy", busy), ("blocked", blocked), ("idle", idle)] {
-            self.gauge(&names_of::STAGE_TIME_RATIO, &[component.word(), state]).set(ratio);
-        }
-    }
-
-    /// A heartbeat is about to be written; the oldest that is not delivered was written then.
-    pub fn beat_sent(&self, oldest_nanos: u64) {
-        self.heart.sent(oldest_nanos);
-    }
-
-    /// A heartbeat came through the log.
-    pub fn beat_seen(&self, took_nanos: u64) {
-        self.heart.seen(took_nanos);
-    }
-
-    /// Everything up to a heartbeat is durable at the sink; the oldest that is left was written then.
-    pub fn beat_delivered(&self, took_nanos: u64, oldest_nanos: Option<u64>) {
-        self.heart.delivered(took_nanos, oldest_nanos);
-    }
-
-    /// A heartbeat could not be written.
-    pub(crate) fn beat_failed(&self) {
-        self.heart.failed();
-    }
-
-    /// None is written for now, and none is under way.
-    pub fn beats_paused(&self) {
-        self.heart.paused();
-    }
-
     /// A peer was lost or found. Should credentials ever stand in `endpoint`, they end here.
     pub fn health(&self, component: Component, endpoint: &str, healthy: bool) {
         let endpoint = without_credentials(endpoint);

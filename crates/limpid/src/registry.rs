@@ -110,6 +110,7 @@ pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Resu
     let json_text = if spec.sink.format.is_some() { JsonText::Debezium } else { JsonText::Server };
     let mut source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
     source.held = data_dir.map(|dir| dir.join("held").join(spec.name.as_str()));
+    source.contexts = spec.telemetry.traces.is_some();
     source.heart = spec.source.heartbeat.as_ref().map(|heart| HeartOptions {
         every: heart.every,
         table: TableName { schema: heart.schema.as_str().into(), table: heart.table.as_str().into() },

@@ -153,6 +153,7 @@ fn check_flow(pipeline: &Pipeline, name: &str, records: &[kafka::Record]) -> Res
     }
     let rows = places.len();
     let mut limpid = pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", Duration::from_secs(30))?;
     let flow = page(&limpid.address()?, &format!("/api/v1/pipelines/{name}/flow"));
     limpid.kill()?;
     let flow: serde_json::Value = serde_json::from_str(&flow?)?;

@@ -185,6 +185,7 @@ fn killed_inside(db: Db, name: &str) -> Result<()> {
     case.read()?;
     ensure!(case.seen.len() == 130, "{} rows with {first} before the kill, not 130", case.seen.len());
     let mut limpid = case.pipeline.run(&[])?;
+    limpid.wait_for("the pipeline is running", Duration::from_secs(30))?;
     let flow = page(&limpid.address()?, &format!("/api/v1/pipelines/{}/flow", case.name));
     limpid.kill()?;
     let flow: serde_json::Value = serde_json::from_str(&flow?)?;

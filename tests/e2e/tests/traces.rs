@@ -182,10 +182,36 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     let all = received(&collector)?;
     ensure!(all.iter().all(|span| span.attributes.get("limpid.txn.id") != Some(&passed)), "{passed} had no reason");
     ensure!(all.iter().all(|span| span.links == 0), "nobody named a context");
+    applications_name_their_traces(&case, &collector)?;
     limpid.signal(libc::SIGTERM);
     limpid.wait(WAIT)?;
     ensure!(collector.received().iter().all(|message| !message.contains(SECRET)), "a row's value was sent");
     nobody_waits_for_a_collector_that_is_away(&case, &dir)
+}
+
+/// At a rate of nothing: one context that its application keeps becomes the parent, several become links.
+fn applications_name_their_traces(case: &Case, collector: &otelcol::Server) -> Result<()> {
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let comment = |last: char| format!("/*traceparent='00-{trace}-{}{last}-01'*/", &span[..15]);
+    let mut session = case.db.session()?;
+    session.exec(&format!("use {}", case.name))?;
+    session.exec(&format!("insert into t values (13, 'c') {}", comment('7')))?;
+    let asked = last_gtid(case)?;
+    let spans = of_txn(collector, &asked)?;
+    let root = spans.iter().find(|span| span.attributes.contains_key("limpid.txn.id")).context("a root")?;
+    ensure!((&*root.trace, &*root.parent) == (trace, span), "the application's: {root:#?}");
+    ensure!(root.attributes["limpid.txn_trace_id"] == independent_ids(&case.name, &asked).0, "ours: {root:#?}");
+    ensure!(spans.iter().filter(|other| other.parent == root.id).count() >= 4, "the stages: {spans:#?}");
+    session.exec("begin")?;
+    session.exec(&format!("{} insert into t values (14, 'd')", comment('8')))?;
+    session.exec(&format!("insert into u values (15) {}", comment('9')))?;
+    session.exec("commit")?;
+    let both = last_gtid(case)?;
+    let spans = of_txn(collector, &both)?;
+    check_tree(&spans)?;
+    let root = spans.iter().find(|span| span.parent.is_empty()).context("a root")?;
+    ensure!(root.links == 2 && root.trace == independent_ids(&case.name, &both).0, "{root:#?}");
+    Ok(())
 }
 
 /// Each exemplar of the exposition is a trace that the collector has.

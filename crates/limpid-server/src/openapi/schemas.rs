@@ -18,17 +18,8 @@ pub(super) fn all() -> Value {
     json!({
         "Status": object(&[("pipelines", list("Pipeline"))]),
         "Pipeline": pipeline(),
-        "Stage": object(&[
-            ("component", reference("Component")),
-            ("busy", number("Part of the last ten seconds")),
-            ("blocked", number("The same, waiting for the next stage")),
-            ("idle", number("The same, with nothing to do")),
-        ]),
-        "Bottleneck": object(&[
-            ("component", reference("Component")),
-            ("why", text("What keeps the others waiting")),
-            ("help", text("What would help")),
-        ]),
+        "Stage": stage(),
+        "Bottleneck": bottleneck(),
         "Table": table(),
         "Fault": fault(),
         "FaultCode": fault_code(),
@@ -48,13 +39,7 @@ pub(super) fn all() -> Value {
             ("moving_to", maybe(text("Where an operator had it go, until it is there or cannot"))),
             ("refused", maybe(reference("Fault"))),
         ]),
-        "Move": object(&[
-            ("pipeline", text("Its name")),
-            ("from", maybe(text("The last position saved"))),
-            ("to", text("Where it would go on")),
-            ("confirm", text("To be sent back, once")),
-            ("stands_seconds", count("For how long")),
-        ]),
+        "Move": moved(),
         "Parked": object(&[("entries", list("ParkedEntry")), ("outcomes", list("ParkedOutcome"))]),
         "ParkedEntry": parked_entry(),
         "ParkedOutcome": object(&[
@@ -124,6 +109,33 @@ fn pipeline() -> Value {
         ("bottleneck", maybe(reference("Bottleneck"))),
         ("tables", list("Table")),
         ("fault", maybe(reference("Fault"))),
+    ])
+}
+
+fn stage() -> Value {
+    object(&[
+        ("component", reference("Component")),
+        ("busy", number("Part of the last ten seconds")),
+        ("blocked", number("The same, waiting for the next stage")),
+        ("idle", number("The same, with nothing to do")),
+    ])
+}
+
+fn bottleneck() -> Value {
+    object(&[
+        ("component", reference("Component")),
+        ("why", text("What keeps the others waiting")),
+        ("help", text("What would help")),
+    ])
+}
+
+fn moved() -> Value {
+    object(&[
+        ("pipeline", text("Its name")),
+        ("from", maybe(text("The last position saved"))),
+        ("to", text("Where it would go on")),
+        ("confirm", text("To be sent back, once")),
+        ("stands_seconds", count("For how long")),
     ])
 }
 

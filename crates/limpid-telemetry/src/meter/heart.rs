@@ -1,6 +1,7 @@
-//! Heartbeats through the source's log.
+//! Heartbeats through the source's log, and what stages do with their time.
 //!
-//! Owns: their histograms, the lag that follows from them. Does not own: when one is written and found (the engine).
+//! Owns: the histograms and the lag of heartbeats, the ratios of stages. Does not own: when a heartbeat is written and found, who
+//! waits for whom (the engine).
 //!
 //! Invariant: the lag is never below the age of the oldest heartbeat that is not delivered, so that a way that stands still
 //! is seen to grow old; without heartbeats there is none.
@@ -8,7 +9,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::catalogue::{HEARTBEAT_DELIVERY, HEARTBEAT_FAILURES_TOTAL, HEARTBEAT_LAG, INPUT_PROBE_LATENCY};
+use limpid_model::Component;
+
+use super::PipelineMeter;
+use crate::catalogue::{
+    HEARTBEAT_DELIVERY, HEARTBEAT_FAILURES_TOTAL, HEARTBEAT_LAG, INPUT_PROBE_LATENCY, STAGE_TIME_RATIO,
+};
 use crate::instruments::{Counter, Histogram};
 use crate::moment::Moment;
 use crate::registry::{Registry, Sampled};
@@ -53,6 +59,40 @@ impl Heart {
     pub(super) fn paused(&self) {
         self.lag.last.store(0, Relaxed);
         self.lag.oldest.store(0, Relaxed);
+    }
+}
+
+impl PipelineMeter {
+    /// What a stage did with the last ten seconds: busy, blocked, idle.
+    pub fn stage(&self, component: Component, [busy, blocked, idle]: [f64; 3]) {
+        for (state, ratio) in [("busy", busy), ("blocked", blocked), ("idle", idle)] {
+            self.gauge(&STAGE_TIME_RATIO, &[component.word(), state]).set(ratio);
+        }
+    }
+
+    /// A heartbeat is about to be written; the oldest that is not delivered was written then.
+    pub fn beat_sent(&self, oldest_nanos: u64) {
+        self.heart.sent(oldest_nanos);
+    }
+
+    /// A heartbeat came through the log.
+    pub fn beat_seen(&self, took_nanos: u64) {
+        self.heart.seen(took_nanos);
+    }
+
+    /// Everything up to a heartbeat is durable at the sink; the oldest that is left was written then.
+    pub fn beat_delivered(&self, took_nanos: u64, oldest_nanos: Option<u64>) {
+        self.heart.delivered(took_nanos, oldest_nanos);
+    }
+
+    /// A heartbeat could not be written.
+    pub(crate) fn beat_failed(&self) {
+        self.heart.failed();
+    }
+
+    /// None is written for now, and none is under way.
+    pub fn beats_paused(&self) {
+        self.heart.paused();
     }
 }
 
