@@ -26,7 +26,9 @@ pub use format::{
 use snapshot::SNAPSHOT;
 pub use snapshot::{SnapshotMode, SnapshotSpec};
 pub(crate) use telemetry::TELEMETRY;
-pub use telemetry::{Granularity, LogFormat, LogLevel, LogsSpec, MetricsSpec, OtlpProtocol, TelemetrySpec, TracesSpec};
+pub use telemetry::{
+    Granularity, LogFormat, LogLevel, LogsSpec, MetricsSpec, OtlpProtocol, TelemetrySpec, TraceHeaders, TracesSpec,
+};
 
 /// Below a second every pipeline would be late, above a month none ever.
 const LAG_LIMIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600));

@@ -106,7 +106,7 @@ pub use frame::{
     BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, Granularity,
     HeartbeatSpec, LogFormat, LogLevel, LogsSpec, MetricsSpec, OnRowError, OtlpProtocol, PipelineSpec, SinkSpec,
     SkippedOperations, SnapshotMode, SnapshotSpec, SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1,
-    TracesSpec, TransformSpec,
+    TraceHeaders, TracesSpec, TransformSpec,
 };
 pub use glob::{glob, listed};
 pub use interpolate::{Fixed, Outside, Process};

@@ -2,7 +2,8 @@
 //!
 //! Owns: trace ids and span ids (`ids`), the hash of a key that somebody types (`key`), which transactions are kept
 //! (`keep`), gathering them (`gather`, `kept`), their spans (`spans`, `names`) and the message that carries them (`otlp`),
-//! what waits to be sent (`queue`). Does not own: finding rows (`ring`), what is answered (the server), sending (the binary).
+//! what waits to be sent (`queue`), what
+//! records carry (`stamp`). Does not own: finding rows (`ring`), what is answered (the server), sending (the binary).
 //!
 //! Invariant: an id depends on the pipeline's name and the transaction's own alone, so that a replay, a restart and
 //! another process give the same.
@@ -16,6 +17,7 @@ mod names;
 mod otlp;
 mod queue;
 mod spans;
+mod stamp;
 
 pub(crate) use gather::Told;
 pub use gather::{Granularity, TraceOptions, Tracer};
@@ -26,3 +28,4 @@ pub use key::{KeyRefused, parts_of, typed_hash};
 pub use otlp::{SentBy, request};
 pub use queue::{Dropped, TraceQueue};
 pub use spans::{Span, SpanMaker};
+pub use stamp::{Stamp, TRACEPARENT_LEN};

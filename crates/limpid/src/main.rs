@@ -20,6 +20,7 @@ mod run;
 mod screen;
 mod serve;
 mod snapshot;
+mod stamped;
 mod state;
 mod status;
 mod top;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use limpid_codec as codec;
 use limpid_config::{
-    self as config, Complaint, ConfigFault, Connectors, Delivers, Encodes, FormatSpec, PipelineSpec, Section, SinkKind,
-    SourceKind, Start,
+    self as config, Complaint, ConfigFault, Connectors, Delivers, Encodes, FormatSpec, Granularity, PipelineSpec,
+    Section, SinkKind, SourceKind, Start, TraceHeaders,
 };
 use limpid_connector::{Clock, Finding, JsonText, Sink, Source, StartPoint, Transforms};
 use limpid_engine::EncoderFactory;
@@ -18,10 +18,11 @@ use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
 use limpid_model::{Fault, TableName, Target};
 use limpid_mysql::{HeartOptions, MySqlSource};
-use limpid_telemetry::trace::Positions;
+use limpid_telemetry::trace::{BaseRate, Positions, Stamp};
 use limpid_transform::Stage;
 
 use crate::disk;
+use crate::stamped::Stamped;
 
 /// What this binary has.
 pub const CONNECTORS: Connectors = Connectors {
@@ -255,11 +256,24 @@ fn encoders(spec: &PipelineSpec, format: &FormatSpec, topic: &str) -> Result<Enc
     let topics = Arc::new(codec::TopicRegistry::new(template));
     let options = debezium_options(spec, format)
         .map_err(|error| refused("message-key-columns", format!("is refused: {error}")))?;
+    let stamp = stamp(spec);
     Ok(Arc::new(move |connector| {
         let mut options = options.clone();
         options.connector = if connector == "mariadb" { codec::Connector::MariaDb } else { codec::Connector::MySql };
-        Box::new(codec::DebeziumEncoder::new(options, Arc::clone(&topics)))
+        let inner = Box::new(codec::DebeziumEncoder::new(options, Arc::clone(&topics)));
+        match stamp.clone() {
+            Some(stamp) => Box::new(Stamped { inner, stamp }),
+            None => inner,
+        }
     }))
+}
+
+/// Records have the id of their transaction's trace; of a change's own trace none is known before it is sent.
+fn stamp(spec: &PipelineSpec) -> Option<Stamp> {
+    let traces = spec.telemetry.traces.as_ref()?;
+    let is_wanted = traces.headers != TraceHeaders::Off && traces.granularity == Granularity::Transaction;
+    let base = BaseRate::new(traces.sample);
+    is_wanted.then(|| Stamp::new(spec.name.as_str(), base, traces.headers == TraceHeaders::All))
 }
 
 fn debezium_options(

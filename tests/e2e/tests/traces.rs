@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
 use limpid_e2e::{Case, Limpid, Pipeline, page, wait_until};
 use limpid_stack::kafka::Isolation;
-use limpid_stack::{TempDir, otelcol, ports, require};
+use limpid_stack::{TempDir, kafka, otelcol, ports, require};
 use serde_json::Value;
 use twox_hash::{XxHash3_64, XxHash3_128};
 
@@ -162,6 +162,7 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     );
     ensure!(place("messaging.destination.partition.id") == record.partition.to_string(), "{output:#?} {record:?}");
     ensure!(place("messaging.kafka.offset") == record.offset.to_string(), "{output:#?} {record:?}");
+    ensure!(stamped(record) == Some(format!("00-{}-{}-01", root.trace, root.id)), "{record:?} of {root:#?}");
     let spans = of_txn(&collector, &second)?;
     check_tree(&spans)?;
     ensure!(spans.iter().filter(|span| span.name == "Output").count() >= 2, "one a table: {spans:#?}");
@@ -189,6 +190,12 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     nobody_waits_for_a_collector_that_is_away(&case, &dir)
 }
 
+/// The `traceparent` of a record.
+fn stamped(record: &kafka::Record) -> Option<String> {
+    let (_, value) = record.headers.iter().find(|(name, _)| name == "traceparent")?;
+    String::from_utf8(value.clone()?).ok()
+}
+
 /// At a rate of nothing: one context that its application keeps becomes the parent, several become links.
 fn applications_name_their_traces(case: &Case, collector: &otelcol::Server) -> Result<()> {
     let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
@@ -211,6 +218,18 @@ fn applications_name_their_traces(case: &Case, collector: &otelcol::Server) -> R
     check_tree(&spans)?;
     let root = spans.iter().find(|span| span.parent.is_empty()).context("a root")?;
     ensure!(root.links == 2 && root.trace == independent_ids(&case.name, &both).0, "{root:#?}");
+    // What is not sampled carries nothing, what the application keeps carries its trace.
+    let records = broker().context("a broker")?.consume(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted)?;
+    let of = |id: u32| {
+        let key = format!("{{\"id\":{id}}}");
+        let record = records.iter().find(|record| record.key.as_deref() == Some(key.as_bytes()));
+        record.map(stamped).with_context(|| format!("row {id}"))
+    };
+    ensure!(of(11)?.is_none() && of(14)?.is_none(), "not sampled: {records:?}");
+    ensure!(
+        of(13)?.is_some_and(|text| text.starts_with(&format!("00-{trace}-")) && text.ends_with("-01")),
+        "{records:?}"
+    );
     Ok(())
 }
 

@@ -23,7 +23,9 @@ const TRACES: &[Key] = &[
         .default("1000")
         .doc("A transaction that takes longer from its commit until it is acknowledged is kept."),
     Key::choice::<Granularity>("granularity").default("transaction").doc("What has a trace."),
-    Key::later_value("headers").doc("Whether records carry the ids of their traces."),
+    Key::choice::<TraceHeaders>("headers")
+        .default("sampled")
+        .doc("Which records carry the id of their trace, as `traceparent`."),
 ];
 
 const METRICS: &[Key] = &[
@@ -59,6 +61,26 @@ pub(crate) const TELEMETRY: &[Key] = &[
     Key::section("metrics", METRICS).doc("Numbers."),
     Key::section("logs", LOGS).doc("Lines."),
 ];
+
+/// Which records carry a `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceHeaders {
+    Sampled,
+    All,
+    Off,
+}
+
+impl Choices for TraceHeaders {
+    const TABLE: &'static [Choice<Self>] = &[
+        Choice::new(
+            "sampled",
+            TraceHeaders::Sampled,
+            "Those of transactions that are kept by the base rate or by their application.",
+        ),
+        Choice::new("all", TraceHeaders::All, "All; it says whether the trace is sampled."),
+        Choice::new("off", TraceHeaders::Off, "None."),
+    ];
+}
 
 /// How spans are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +160,7 @@ pub struct TracesSpec {
     pub sample: f64,
     pub slow: Duration,
     pub granularity: Granularity,
+    pub headers: TraceHeaders,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +199,7 @@ impl TelemetrySpec {
                 sample: traces.ratio("sample"),
                 slow: Duration::from_millis(traces.uint("slow-ms")),
                 granularity: traces.choice("granularity"),
+                headers: traces.choice("headers"),
             }),
             metrics: MetricsSpec {
                 prometheus: metrics.bool("enabled") && metrics.bool("prometheus"),

@@ -450,8 +450,8 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "metrics: { prometheus: true }",
-            "traces: { headers: sampled }",
-            &["29:13 NOT_IN_THIS_VERSION `telemetry.traces.headers` is not in this version | remove it"],
+            "traces: { headers: some }",
+            &["29:22 CONFIG_BAD_VALUE `telemetry.traces.headers` is \"some\", which is none of sampled, all, off"],
         ),
         (
             "metrics: { prometheus: true }",

@@ -123,12 +123,19 @@ fn pairs(text: String) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use limpid_config::{Granularity, Secret};
+    use limpid_config::{Granularity, Secret, TraceHeaders};
 
     fn spec(otlp: Option<&str>, protocol: Option<OtlpProtocol>) -> TracesSpec {
         let otlp = otlp.map(|url| Secret::new(url.to_owned()));
         let slow = std::time::Duration::from_secs(1);
-        TracesSpec { otlp, protocol, sample: 0.0, slow, granularity: Granularity::Transaction }
+        TracesSpec {
+            otlp,
+            protocol,
+            sample: 0.0,
+            slow,
+            granularity: Granularity::Transaction,
+            headers: TraceHeaders::Off,
+        }
     }
 
     fn told(spec: &TracesSpec, variables: &[(&str, &str)]) -> Destination {

@@ -1,0 +1,137 @@
+//! The `traceparent` that records carry to whoever reads them.
+//!
+//! Owns: which transaction's records have one, and its text. Does not own: putting it into records (`limpid-codec`), which
+//! transactions are kept in the end (`keep`).
+//!
+//! Invariant: decided before anything is sent, from the transaction alone, so that a replay carries the same. What says that
+//! its trace is sampled is kept: by the base rate, or as the application's own. One decision serves all rows of a transaction
+//! in a batch.
+//!
+//! Source: W3C Trace Context, level 1, section 3.2.
+
+use std::io::Write;
+
+use limpid_model::{Batch, TraceContext};
+
+use super::ids::{trace_id, txn_text};
+use super::keep::BaseRate;
+use super::names;
+
+/// Length of a `traceparent`.
+pub const TRACEPARENT_LEN: usize = 55;
+
+/// Makes them for one worker.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    pipeline: String,
+    base: BaseRate,
+    /// Records of transactions that are not sampled carry theirs too, which says so.
+    all: bool,
+    /// The transaction that was decided over last.
+    last: Option<(u32, Option<[u8; TRACEPARENT_LEN]>)>,
+}
+
+impl Stamp {
+    pub fn new(pipeline: &str, base: BaseRate, all: bool) -> Self {
+        Self { pipeline: pipeline.to_owned(), base, all, last: None }
+    }
+
+    /// The transactions of another batch come.
+    pub fn begin_batch(&mut self) {
+        self.last = None;
+    }
+
+    /// Of a row of the batch, by its index.
+    #[inline]
+    pub fn of(&mut self, batch: &Batch, row: u32) -> Option<[u8; TRACEPARENT_LEN]> {
+        let txn = batch.rows.get(row as usize)?.txn;
+        match self.last {
+            Some((known, decided)) if known == txn => decided,
+            _ => {
+                let decided = self.decide(batch, txn);
+                self.last = Some((txn, decided));
+                decided
+            }
+        }
+    }
+
+    fn decide(&self, batch: &Batch, txn: u32) -> Option<[u8; TRACEPARENT_LEN]> {
+        // What is copied belongs to no transaction.
+        let header = batch.txns.get(txn as usize).filter(|_| !batch.is_copy())?;
+        let tag = match header.id {
+            limpid_model::TxnId::Uuid { tag, .. } => batch.tags.get(usize::from(tag).wrapping_sub(1)),
+            _ => None,
+        };
+        let own = trace_id(&self.pipeline, &txn_text(header.id, tag.map(|tag| &**tag))?);
+        let mut named = batch.contexts.iter().filter(|(of, _)| *of == txn).map(|(_, context)| *context);
+        let parent = named.next().filter(|_| named.next().is_none());
+        let is_sampled = self.base.keeps(own.0) || parent.is_some_and(|parent: TraceContext| parent.is_sampled);
+        if !is_sampled && !self.all {
+            return None;
+        }
+        let trace = parent.map_or(own.0, |parent| parent.trace_id);
+        let mut text = [0; TRACEPARENT_LEN];
+        let flags = u8::from(is_sampled);
+        // It fits exactly.
+        let _ = write!(&mut text[..], "00-{trace:032x}-{}-{flags:02x}", own.span(names::ROOT, 0, 1));
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use limpid_model::{CommitTime, NONE, Op, RowHeader, TxnHeader, TxnId};
+
+    use super::*;
+
+    fn batch(op: Op) -> Batch {
+        let mut batch = Batch::default();
+        for seq in [57, 58] {
+            let id = TxnId::Domain { domain: 0, server: 1, seq };
+            let commit = CommitTime { micros: 0, uncertainty_micros: 0 };
+            batch.txns.push(TxnHeader { id, commit, thread: 0, rows_before: 0, ends: true });
+        }
+        for txn in [0, 0, 1] {
+            let (key_hash, event, row_in_event, before, after, table) = (0, 0, 0, NONE, NONE, 0);
+            batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
+        }
+        batch
+    }
+
+    fn told(stamp: &mut Stamp, batch: &Batch, row: u32) -> Option<String> {
+        stamp.of(batch, row).map(|text| String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    /// The trace of `shop` and `0-1-57` from the C library of the algorithm's author, as in `ids`.
+    const TRACE: &str = "df794541a22dd353a271e871198d6233";
+
+    #[test]
+    fn rows_of_a_transaction_carry_the_id_that_the_lookup_knows() {
+        let (batch, mut stamp) = (batch(Op::Insert), Stamp::new("shop", BaseRate::new(1.0), false));
+        let first = told(&mut stamp, &batch, 0).unwrap();
+        assert!(first.starts_with(&format!("00-{TRACE}-")) && first.ends_with("-01") && first.len() == 55, "{first}");
+        assert_eq!(told(&mut stamp, &batch, 1).as_ref(), Some(&first));
+        assert_ne!(told(&mut stamp, &batch, 2).unwrap(), first);
+        assert_eq!(told(&mut stamp, &batch, 9), None);
+    }
+
+    #[test]
+    fn what_is_not_sampled_carries_none_or_says_so() {
+        let batch = batch(Op::Insert);
+        assert_eq!(told(&mut Stamp::new("shop", BaseRate::new(0.0), false), &batch, 0), None);
+        let all = told(&mut Stamp::new("shop", BaseRate::new(0.0), true), &batch, 0).unwrap();
+        assert!(all.starts_with(&format!("00-{TRACE}-")) && all.ends_with("-00"), "{all}");
+        let copied = self::batch(Op::Read);
+        assert_eq!(told(&mut Stamp::new("shop", BaseRate::new(1.0), true), &copied, 0), None);
+    }
+
+    #[test]
+    fn one_context_of_an_application_is_the_trace_and_several_are_not() {
+        let mut batch = batch(Op::Insert);
+        let context = |trace_id| TraceContext { trace_id, span_id: 7, is_sampled: true };
+        batch.contexts = vec![(0, context(0xabc)), (1, context(1)), (1, context(2))];
+        let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false);
+        assert!(told(&mut stamp, &batch, 0).unwrap().starts_with(&format!("00-{:032x}-", 0xabc)));
+        assert_eq!(told(&mut stamp, &batch, 2), None, "two parents are none");
+    }
+}

@@ -1,0 +1,28 @@
+//! An encoder whose records carry the ids of their traces.
+//!
+//! Owns: the header's name. Does not own: which records have one (`limpid-telemetry`), records (`limpid-codec`).
+//!
+//! Invariant: as the encoder within, and one more header on some records; a batch of which nothing is sampled pays one decision a
+//! transaction.
+
+use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText};
+use limpid_telemetry::trace::Stamp;
+
+const NAME: &[u8] = b"traceparent";
+
+pub struct Stamped {
+    pub inner: Box<dyn Encode>,
+    pub stamp: Stamp,
+}
+
+impl Encode for Stamped {
+    fn encode(&mut self, out: &mut EncodedBatch, now_micros: i64, tally: &mut EncodeTally) {
+        self.inner.encode(out, now_micros, tally);
+        self.stamp.begin_batch();
+        out.add_header(NAME, |batch, row| self.stamp.of(batch, row));
+    }
+
+    fn json_text(&self) -> JsonText {
+        self.inner.json_text()
+    }
+}
