@@ -23,6 +23,9 @@ const NOTE: &str = "1M rows to Apache Kafka, CPU of limpid's process from start 
      `--unobserved`: no metric, no line, no ring and no trace, while positions are saved and the end of the log is looked at as \
      ever. Ratios are taken within a round, and their mean is geometric.";
 
+/// To nobody.
+const TRACES: &str = "telemetry: { traces: { otlp: \"http://127.0.0.1:9\", sample: 0.01 } }\n";
+
 const RATIO_NOTE: &str = "Over all rounds: the mean and its 95 % interval (Student's t of the logarithms).";
 
 pub(crate) const KEY: &str = "cost of telling";
@@ -69,7 +72,11 @@ pub(crate) fn measure(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 2]> 
 
 fn run(bench: &Bench, load: &Load, word: &str, tells: bool) -> anyhow::Result<Figure> {
     let mut contender: Contender = contenders::limpid_to_kafka(bench, load, "limpid", word)?;
-    if !tells {
+    if tells {
+        let file = contender.arguments.get(1).context("a run names its file")?;
+        let yaml = std::fs::read_to_string(file)? + TRACES;
+        std::fs::write(file, yaml)?;
+    } else {
         contender.arguments.push("--unobserved".to_owned());
     }
     let figures = contender.run(bench)?;
