@@ -28,7 +28,8 @@ fn rows_read(db: Db) -> Result<u64> {
 
 fn from_replica(pair: &Pair, spec: Spec) -> Spec {
     let replica = format!("snapshot-from: mysql://127.0.0.1:{}", pair.second().port());
-    spec.source(&replica).snapshot("{ mode: initial, parallel: 2, chunk-rows: 200, rows-per-second: 3000 }")
+    spec.source(&replica)
+        .snapshot("{ mode: initial, parallel: 2, chunk-rows: 200, rows-per-second: 3000, slowdown: 100 }")
 }
 
 fn copied(pair: &Pair) -> Result<()> {
