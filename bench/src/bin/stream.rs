@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         json_text: Default::default(),
         held: None,
         contexts: false,
-        heart: None,
+        heartbeat: None,
     });
     let start = Instant::now();
     let mut stream = source

@@ -20,8 +20,8 @@ pub use finding::{Finding, Outcome};
 pub use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
 pub use sink::{Accepted, Delivered, Fenced, Keeping, Sink, SinkEvent};
 pub use source::{
-    ChangeStream, ClockSample, Decode, DecodeTally, Head, HeadSeen, Heart, Next, Retention, Saved, Source, StartPoint,
-    StreamEvent, Until,
+    ChangeStream, ClockSample, Decode, DecodeTally, Head, HeadSeen, Heartbeat, Next, Retention, Saved, Source,
+    StartPoint, StreamEvent, Until,
 };
 pub use stop::Stop;
 pub use transform::{Transform, TransformTally, Transforms};

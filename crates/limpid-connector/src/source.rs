@@ -53,7 +53,7 @@ pub enum StreamEvent {
     TableFault { table: TableName, fault: Fault },
     /// Something odd that needs no action but must be counted and told.
     Doubt { code: FaultCode, object: String },
-    /// A heartbeat of this pipeline came through the log, as [`Heart::beat`] wrote it.
+    /// A heartbeat of this pipeline came through the log, as [`Heartbeat::beat`] wrote it.
     Heartbeat { instance: u64, number: u64 },
     /// The schema history grew; it must be durable before a position beyond the batch being built is saved.
     History { version: u32, snapshot: Vec<u8> },
@@ -96,7 +96,7 @@ pub trait Source: Send + Sync {
     fn head(&self) -> Result<Box<dyn Head>, Fault>;
 
     /// What writes heartbeats to the server in use; `None` where none are wanted. Connects to nothing yet.
-    fn heart(&self) -> Option<Box<dyn Heart>> {
+    fn heartbeat(&self) -> Option<Box<dyn Heartbeat>> {
         None
     }
 
@@ -179,7 +179,7 @@ pub trait Decode: Send + Sync {
 }
 
 /// Writes heartbeats into a source's log, by an ordinary row that is never delivered on its own account.
-pub trait Heart: Send {
+pub trait Heartbeat: Send {
     /// How often.
     fn every(&self) -> Duration;
 

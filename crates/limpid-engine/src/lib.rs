@@ -13,7 +13,7 @@ mod commit;
 mod copy;
 pub mod failpoint;
 mod flow;
-mod heart;
+mod heartbeat;
 mod ledger;
 mod marks;
 mod observe;

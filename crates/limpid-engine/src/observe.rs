@@ -53,8 +53,8 @@ pub enum Beat<'a> {
     Seen { took_nanos: u64 },
     /// Everything up to one is durable at the sink, so long after. The oldest that is left was written then.
     Delivered { took_nanos: u64, oldest_nanos: Option<u64> },
-    /// One could not be written; `is_first` after one that could.
-    Failed { fault: &'a Fault, is_first: bool },
+    /// One could not be written; `is_first` after one that could. The oldest that is not delivered was written then.
+    Failed { fault: &'a Fault, is_first: bool, oldest_nanos: Option<u64> },
     /// One could be written again.
     Again,
     /// None is written, and none is under way.
@@ -99,8 +99,8 @@ pub trait Observer: Send + Sync {
     fn head(&self, _look: HeadLooked<'_>) {}
     /// Between two looks: every commit before this time, by our monotonic clock, is at the sink.
     fn fresh(&self, _upto_nanos: u64) {}
-    /// What the stages did with their time lately.
-    fn stages(&self, _ratios: &Ratios) {}
+    /// What the stages did with their time lately; `None` once an attempt is over.
+    fn stages(&self, _ratios: Option<&Ratios>) {}
     /// Something became of a heartbeat.
     fn beat(&self, _beat: Beat<'_>) {}
     /// How full the queues are.
@@ -204,7 +204,7 @@ impl Observer for Boarded {
         self.inner.fresh(upto_nanos);
     }
 
-    fn stages(&self, ratios: &Ratios) {
+    fn stages(&self, ratios: Option<&Ratios>) {
         self.board.stages(ratios);
         self.inner.stages(ratios);
     }

@@ -26,7 +26,7 @@ use crate::parking::{OnRowError, Parking};
 use crate::saver::Saver;
 use crate::standing::Standing;
 use crate::status::{Handle, Phase};
-use crate::{heart, watch};
+use crate::{heartbeat, watch};
 
 /// SIGTERM is answered within 25 s; the rest is for joining threads and closing.
 pub const DRAIN_MAX: Duration = Duration::from_secs(24);
@@ -95,7 +95,7 @@ pub fn run(parts: &mut Parts, handle: &Handle) -> Outcome {
         let (observer, clock) = (Arc::clone(&parts.observer), parts.clock.clone());
         let watched = Arc::clone(&standing);
         // Without it no heartbeat comes any more, which is told by their age.
-        let beat = move || heart::run(&watched, handle, &*observer, &clock);
+        let beat = move || heartbeat::run(&watched, handle, &*observer, &clock);
         scope.spawn(move || catch_unwind(AssertUnwindSafe(beat)));
         let _ends = EndsWith(&standing);
         supervise(parts, handle, &standing)
@@ -247,7 +247,7 @@ fn attempt(
         Keeping::Nowhere | Keeping::Beside => Duration::ZERO,
     };
     standing.begin(head, opened_at.clone(), settles_every);
-    standing.beat_by(parts.source.heart());
+    standing.beat_by(parts.source.heartbeat());
     handle.board().phase(Phase::Running);
     parts.observer.started(&opened_at.text());
     let ended = flow::run(Attempt {

@@ -8,10 +8,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use limpid_connector::{Head, Heart, Stop};
+use limpid_connector::{Head, Heartbeat, Stop};
 use limpid_model::Position;
 
-use crate::heart::Beats;
+use crate::heartbeat::Beats;
 use crate::observe::Fill;
 use crate::verdict::Keeper;
 
@@ -23,7 +23,7 @@ pub(crate) struct Standing {
     /// A connection that the watch has not taken yet.
     head: Mutex<Option<Box<dyn Head>>>,
     /// What writes heartbeats, until it is taken.
-    heart: Mutex<Option<Box<dyn Heart>>>,
+    heartbeat: Mutex<Option<Box<dyn Heartbeat>>>,
     pub(crate) beats: Beats,
     /// Tells this run's heartbeats from those of others.
     pub(crate) instance: u64,
@@ -55,12 +55,12 @@ impl Standing {
     }
 
     /// Heartbeats are written by this from here on.
-    pub(crate) fn beat_by(&self, heart: Option<Box<dyn Heart>>) {
-        *self.heart.lock().expect("never held across a panic") = heart;
+    pub(crate) fn beat_by(&self, heartbeat: Option<Box<dyn Heartbeat>>) {
+        *self.heartbeat.lock().expect("never held across a panic") = heartbeat;
     }
 
-    pub(crate) fn take_heart(&self) -> Option<Box<dyn Heart>> {
-        self.heart.lock().expect("never held across a panic").take()
+    pub(crate) fn take_heartbeat(&self) -> Option<Box<dyn Heartbeat>> {
+        self.heartbeat.lock().expect("never held across a panic").take()
     }
 
     /// An attempt begins: from here on this is asked after the head, and goes on from here.

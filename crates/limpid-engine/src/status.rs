@@ -369,7 +369,6 @@ impl Board {
             if status.phase != phase {
                 (status.phase, status.since_micros) = (phase, now);
             }
-            status.stages = None;
             if phase == Phase::Running {
                 status.fault = None;
             }
@@ -413,8 +412,8 @@ impl Board {
         self.change(|status, _| status.copying.clone_from(progress));
     }
 
-    pub(crate) fn stages(&self, ratios: &Ratios) {
-        self.change(|status, _| status.stages = Some(*ratios));
+    pub(crate) fn stages(&self, ratios: Option<&Ratios>) {
+        self.change(|status, _| status.stages = ratios.copied());
     }
 
     pub(crate) fn parked(&self, seen: ParkedSeen) {

@@ -48,7 +48,7 @@ pub(crate) fn fill(shared: &Shared) {
     let mut looks = Looks::default();
     while !shared.abort.wait(PERIOD) {
         if let Some(ratios) = looks.look(&shared.stages, shared.clock.nanos()) {
-            shared.observer.stages(&ratios);
+            shared.observer.stages(Some(&ratios));
         }
         let (flight_bytes, flight_bytes_max) = shared.budget.used();
         let (sink_bytes, sink_bytes_max) = shared.sink_held();
@@ -60,6 +60,7 @@ pub(crate) fn fill(shared: &Shared) {
             shared.observer.copying(&copying.progress(shared.clock.nanos()));
         }
     }
+    shared.observer.stages(None);
 }
 
 /// Looks at the head until the pipeline ends.

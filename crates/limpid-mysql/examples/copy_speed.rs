@@ -34,7 +34,7 @@ fn main() {
         json_text: JsonText::Debezium,
         held: None,
         contexts: false,
-        heart: None,
+        heartbeat: None,
     });
     let clock = Clock::system();
     let begin = clock.nanos();

@@ -24,7 +24,7 @@ use limpid_model::{
 use crate::events::{self, EventHead, GroupStart, Statement, number};
 use crate::group::{Ending, Fate, Group, Marks};
 use crate::gtid::GtidSet;
-use crate::heart::Listener;
+use crate::heartbeat::Listener;
 use crate::held::{Held, RowsHead};
 use crate::lookahead::mark_fault;
 use crate::position::{Flavor, LogPosition, NamedTxn};

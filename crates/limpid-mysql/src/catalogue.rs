@@ -361,6 +361,7 @@ fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-fn quoted(name: &str) -> String {
+/// A name as SQL.
+pub(crate) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }

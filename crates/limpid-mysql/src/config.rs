@@ -99,7 +99,7 @@ pub fn read(section: &Section, pipeline: &str, json_text: JsonText) -> Result<My
             json_text,
             held: None,
             contexts: false,
-            heart: None,
+            heartbeat: None,
         })
     })
 }

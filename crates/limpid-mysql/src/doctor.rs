@@ -7,7 +7,7 @@
 //! well says how to mend it.
 
 mod company;
-mod rights;
+pub(crate) mod rights;
 
 use limpid_connector::{Clock, Finding};
 use limpid_model::{Fault, FaultCode, TableName};
@@ -81,7 +81,7 @@ fn examine_one(options: &MySqlOptions, clock: &Clock) -> Examined {
 
 /// The least that the account needs on a server that could not be asked which of the two it is.
 pub fn either(options: &MySqlOptions) -> String {
-    let of = |flavor| needed(flavor, &options.connect.user, &options.selection, heart_of(options));
+    let of = |flavor| needed(flavor, &options.connect.user, &options.selection, heartbeat_of(options));
     format!("-- MariaDB\n{}\n-- MySQL\n{}", of(Flavor::MariaDb), of(Flavor::MySql))
 }
 
@@ -210,7 +210,7 @@ impl Asked<'_> {
         let name = "source.grants";
         let account = self.rows("read the account", "SELECT CURRENT_USER()");
         let account = account.ok().and_then(|rows| rows.first().map(|row| text(row, 0))).unwrap_or_default();
-        let sql = needed(self.facts.flavor, &account, &self.options.selection, heart_of(self.options));
+        let sql = needed(self.facts.flavor, &account, &self.options.selection, heartbeat_of(self.options));
         let shown = self.grants();
         self.out.grants = Some(sql);
         let rights = match shown {
@@ -218,7 +218,7 @@ impl Asked<'_> {
             Err(fault) => return self.out.findings.push(Finding::of_fault(name, &fault)),
         };
         let missing =
-            rights.missing(self.facts.flavor, &self.options.selection, heart_of(self.options), &self.out.tables);
+            rights.missing(self.facts.flavor, &self.options.selection, heartbeat_of(self.options), &self.out.tables);
         if missing.is_empty() {
             return self.pass(name, "the account has what is needed");
         }
@@ -325,6 +325,6 @@ fn text(row: &[Option<Vec<u8>>], index: usize) -> String {
 }
 
 /// The table that heartbeats are written to.
-fn heart_of(options: &MySqlOptions) -> Option<&TableName> {
-    options.heart.as_ref().map(|heart| &heart.table)
+fn heartbeat_of(options: &MySqlOptions) -> Option<&TableName> {
+    options.heartbeat.as_ref().map(|heartbeat| &heartbeat.table)
 }

@@ -28,7 +28,7 @@ pub mod fuzzing;
 mod group;
 mod gtid;
 mod head;
-mod heart;
+mod heartbeat;
 mod held;
 pub mod history;
 mod intake;
@@ -49,7 +49,7 @@ mod tables;
 mod values;
 
 pub use client::{Asked, ConnectOptions, TlsMode, TlsOptions};
-pub use heart::HeartOptions;
+pub use heartbeat::HeartbeatOptions;
 pub use position::{Flavor, LogPosition};
 pub use replay::LogFile;
 pub use rows::RowsDecoder;

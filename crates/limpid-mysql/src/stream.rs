@@ -26,7 +26,7 @@ use crate::assemble::{Assembler, Fed, Finish};
 use crate::client::ConnectOptions;
 use crate::copy::ServerMark;
 use crate::dump::DumpOptions;
-use crate::heart::HeartOptions;
+use crate::heartbeat::HeartbeatOptions;
 use crate::intake::{Filled, Frame, Intake};
 use crate::lookahead;
 use crate::payload::Payload;
@@ -54,7 +54,7 @@ pub struct MySqlOptions {
     /// Comments of statements are looked through for traces; MariaDB then sends the text of each.
     pub contexts: bool,
     /// A row of our own that is written and listened for.
-    pub heart: Option<HeartOptions>,
+    pub heartbeat: Option<HeartbeatOptions>,
 }
 
 /// A server that has nothing to send gives a sign of life at this period. The first one tells how far its log is read,

@@ -46,7 +46,7 @@ impl SourceRig for Site {
             json_text: JsonText::Server,
             held: None,
             contexts: false,
-            heart: None,
+            heartbeat: None,
         }))
     }
 

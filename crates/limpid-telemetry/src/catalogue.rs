@@ -8,7 +8,7 @@
 mod buckets;
 mod copy;
 mod flow;
-mod heart;
+mod heartbeat;
 mod lag;
 mod page;
 mod parked;
@@ -19,7 +19,7 @@ mod traces;
 
 pub use copy::*;
 pub use flow::*;
-pub use heart::*;
+pub use heartbeat::*;
 pub use lag::*;
 pub use page::markdown;
 pub use parked::*;

@@ -7,7 +7,7 @@
 //! objects: no row value, no secret. ERROR: a person must act. WARN: unexpected, recovered. INFO: a change of state.
 
 mod flow;
-mod heart;
+mod heartbeat;
 mod parked;
 mod pushed;
 mod server;
@@ -21,7 +21,7 @@ use limpid_model::{Component, Fault, FaultCode, Response, TableName};
 use crate::log::{Level, Line, Log, Value};
 use crate::meter::{PipelineMeter, Totals};
 pub use flow::FlowDiffers;
-pub use heart::{HeartbeatAgain, HeartbeatFailed};
+pub use heartbeat::{HeartbeatAgain, HeartbeatFailed};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
 pub use pushed::{MetricsPushed, MetricsRefused};
 pub use server::{AnswerFailed, CallJudged, FilesKept, FilesTaken, Listening};

@@ -17,7 +17,7 @@ mod filtered;
 mod flow;
 mod freshness;
 mod head;
-mod heart;
+mod heartbeat;
 mod input;
 mod known;
 mod names;
@@ -40,7 +40,7 @@ use filtered::Filtered;
 use flow::FlowSeries;
 use freshness::Freshness;
 use head::AtHead;
-use heart::Heart;
+use heartbeat::Heartbeat;
 use input::Input;
 use known::Known;
 use output::Output;
@@ -122,7 +122,7 @@ pub struct PipelineMeter {
     at_head: AtHead,
     ring: Arc<Ring>,
     known: Arc<Known>,
-    heart: Heart,
+    heartbeat: Heartbeat,
     /// Locked once a batch by the workers.
     input: Mutex<Input>,
     /// Locked by the workers once a batch that something was rejected of.
@@ -154,7 +154,7 @@ impl PipelineMeter {
             at_head: AtHead::new(registry, name),
             ring,
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
-            heart: Heart::new(registry, name),
+            heartbeat: Heartbeat::new(registry, name),
             filtered: Mutex::default(),
             flow: Mutex::new(FlowSeries::new(registry, name, Arc::clone(&tables))),
             output: Mutex::new(Output::new(registry, name, tables, writer, (clock, Arc::clone(&known)))),

@@ -88,12 +88,12 @@ impl RemoteWrite {
         Self { request: WriteRequest::default(), outer, millis: now.wall_micros / 1000 }
     }
 
-    /// Adds the series of a registry: those of the pipelines named, and with `process` those that are no pipeline's.
-    pub fn add(&mut self, registry: &Registry, pipelines: &[&str], process: bool, now: Moment) {
+    /// Adds the series of a registry: those of the pipeline named, and with `process` those that are no pipeline's.
+    pub fn add(&mut self, registry: &Registry, pipeline: &str, process: bool, now: Moment) {
         registry.each(now, |metric, labels, value| {
             let labels = pairs(metric, labels);
-            let pipeline = labels.iter().find(|(name, _)| *name == "pipeline").map(|(_, value)| value);
-            let is_wanted = pipeline.map_or(process, |name| pipelines.contains(&name.as_str()));
+            let of = labels.iter().find(|(name, _)| *name == "pipeline").map(|(_, value)| value);
+            let is_wanted = of.map_or(process, |of| of == pipeline);
             if is_wanted {
                 self.series(metric, &labels, &value);
             }
@@ -105,10 +105,6 @@ impl RemoteWrite {
         let plain = self.request.encode_to_vec();
         // It fails for what does not fit in 4 GiB; a message has some hundred bytes a series.
         snap::raw::Encoder::new().compress_vec(&plain).unwrap_or_default()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.request.timeseries.is_empty()
     }
 
     fn series(&mut self, metric: &Metric, labels: &[(&str, String)], value: &Now<'_>) {
@@ -204,10 +200,10 @@ mod tests {
         registry
     }
 
-    fn sent(pipelines: &[&str], process: bool) -> WriteRequest {
+    fn sent(pipeline: &str, process: bool) -> WriteRequest {
         let now = Moment { nanos: 0, wall_micros: 7_000_000 };
         let mut message = RemoteWrite::new("limpid", "here:7070", now);
-        message.add(&registry(), pipelines, process, now);
+        message.add(&registry(), pipeline, process, now);
         let plain = snap::raw::Decoder::new().decompress_vec(&message.body()).unwrap();
         WriteRequest::decode(&*plain).unwrap()
     }
@@ -219,7 +215,7 @@ mod tests {
 
     #[test]
     fn labels_are_those_of_the_exposition_whole_and_sorted() {
-        let all: Vec<String> = sent(&["p"], false).timeseries.iter().map(text).collect();
+        let all: Vec<String> = sent("p", false).timeseries.iter().map(text).collect();
         let error = "__name__=gravity_error_total,component=input,error_type=say \"hi\"\\\n,instance=here:7070,job=limpid,pipeline=p 2@7000";
         assert!(all.iter().any(|series| series == error), "{all:#?}");
         let bucket = "__name__=gravity_input_latency_bucket,instance=here:7070,job=limpid,le=0.512,pipeline=p 2@7000";
@@ -230,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_is_no_pipelines_is_sent_where_it_is_asked_for() {
-        let request = sent(&["q"], true);
+        let request = sent("q", true);
         let all: Vec<String> = request.timeseries.iter().map(text).collect();
         assert!(all.iter().any(|series| series.starts_with("__name__=limpid_build_info,commit=c")), "{all:#?}");
         assert!(all.iter().all(|series| !series.contains("pipeline=p")));
@@ -241,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_exemplar_goes_with_its_bucket() {
-        let request = sent(&["p"], false);
+        let request = sent("p", false);
         let with: Vec<&TimeSeries> = request.timeseries.iter().filter(|series| !series.exemplars.is_empty()).collect();
         assert_eq!(with.len(), 1);
         assert!(text(with[0]).contains("le=0.512"));

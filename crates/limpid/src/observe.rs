@@ -148,8 +148,10 @@ impl Observer for Told {
         self.telemetry.meter.fresh(upto_nanos);
     }
 
-    fn stages(&self, ratios: &Ratios) {
-        STAGES.into_iter().zip(ratios).for_each(|(component, ratio)| self.telemetry.meter.stage(component, *ratio));
+    fn stages(&self, ratios: Option<&Ratios>) {
+        for (number, component) in STAGES.into_iter().enumerate() {
+            self.telemetry.meter.stage(component, ratios.map(|ratios| ratios[number]));
+        }
     }
 
     fn beat(&self, beat: Beat<'_>) {
@@ -158,7 +160,9 @@ impl Observer for Told {
             Beat::Sent { oldest_nanos } => meter.beat_sent(oldest_nanos),
             Beat::Seen { took_nanos } => meter.beat_seen(took_nanos),
             Beat::Delivered { took_nanos, oldest_nanos } => meter.beat_delivered(took_nanos, oldest_nanos),
-            Beat::Failed { fault, is_first } => HeartbeatFailed { fault, is_first }.emit(&self.telemetry),
+            Beat::Failed { fault, is_first, oldest_nanos } => {
+                HeartbeatFailed { fault, is_first, oldest_nanos }.emit(&self.telemetry);
+            }
             Beat::Again => HeartbeatAgain.emit(&self.telemetry),
             Beat::Paused => meter.beats_paused(),
         }

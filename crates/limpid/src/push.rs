@@ -118,12 +118,9 @@ impl Pusher {
     fn push(&self) -> Result<(), Fault> {
         let now = moment(&self.clock);
         let mut message = RemoteWrite::new("limpid", &self.instance, now);
-        let mut told: Vec<*const Registry> = Vec::new();
-        for one in &self.pipelines {
-            // What is no pipeline's stands in each registry.
-            let process = told.is_empty();
-            told.push(Arc::as_ptr(&one.registry));
-            message.add(&one.registry, &[&one.pipeline], process, now);
+        for (number, one) in self.pipelines.iter().enumerate() {
+            // What is no pipeline's stands in each registry, and is sent once.
+            message.add(&one.registry, &one.pipeline, number == 0, now);
         }
         let mut headers = vec![
             ("Content-Type", "application/x-protobuf"),

@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use limpid_codec as codec;
 use limpid_config::{
-    self as config, Complaint, ConfigFault, Connectors, Delivers, Encodes, FormatSpec, Granularity, PipelineSpec,
-    Section, SinkKind, SourceKind, Start, TraceHeaders,
+    self as config, Complaint, ConfigFault, Connectors, Delivers, Encodes, FormatSpec, PipelineSpec, Section, SinkKind,
+    SourceKind, Start, TraceHeaders,
 };
 use limpid_connector::{Clock, Finding, JsonText, Sink, Source, StartPoint, Transforms};
 use limpid_engine::EncoderFactory;
 use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
 use limpid_model::{Fault, TableName, Target};
-use limpid_mysql::{HeartOptions, MySqlSource};
+use limpid_mysql::{HeartbeatOptions, MySqlSource};
 use limpid_telemetry::trace::{BaseRate, Positions, Stamp};
 use limpid_transform::Stage;
 
@@ -112,9 +112,9 @@ pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Resu
     let mut source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
     source.held = data_dir.map(|dir| dir.join("held").join(spec.name.as_str()));
     source.contexts = spec.telemetry.traces.is_some();
-    source.heart = spec.source.heartbeat.as_ref().map(|heart| HeartOptions {
-        every: heart.every,
-        table: TableName { schema: heart.schema.as_str().into(), table: heart.table.as_str().into() },
+    source.heartbeat = spec.source.heartbeat.as_ref().map(|heartbeat| HeartbeatOptions {
+        every: heartbeat.every,
+        table: TableName { schema: heartbeat.schema.as_str().into(), table: heartbeat.table.as_str().into() },
         pipeline: spec.name.as_str().into(),
     });
     let selection = source.selection.fingerprint();
@@ -268,11 +268,11 @@ fn encoders(spec: &PipelineSpec, format: &FormatSpec, topic: &str) -> Result<Enc
     }))
 }
 
-/// Records have the id of their transaction's trace; of a change's own trace none is known before it is sent.
+/// What gives records the id of their transaction's trace.
 fn stamp(spec: &PipelineSpec) -> Option<Stamp> {
     let traces = spec.telemetry.traces.as_ref()?;
-    let is_wanted = traces.headers != TraceHeaders::Off && traces.granularity == Granularity::Transaction;
     let base = BaseRate::new(traces.sample);
+    let is_wanted = traces.headers != TraceHeaders::Off;
     is_wanted.then(|| Stamp::new(spec.name.as_str(), base, traces.headers == TraceHeaders::All))
 }
 

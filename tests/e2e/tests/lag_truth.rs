@@ -193,7 +193,7 @@ fn a_stream_without_work_a_broker_that_stands_still_and_a_large_transaction_are_
 fn lag_by_heartbeat(db: Db<'_>, broker: &Arc<kafka::Server>) -> Result<()> {
     // So often that the time between two of them is no part of the error.
     let heartbeat = "heartbeat: { every: 20ms, table: truth_beat.heartbeat }";
-    let case = Case::unstarted(db, "truth_heart", TABLES, |spec| spec.to_kafka(&broker.bootstrap()).source(heartbeat))?;
+    let case = Case::unstarted(db, "truth_beats", TABLES, |spec| spec.to_kafka(&broker.bootstrap()).source(heartbeat))?;
     let mut scene = Scene::begin(case)?;
     let (counted, topic) = (Arc::clone(broker), format!("{0}.{0}.t", scene.case.name));
     let count = move || counted.count(&topic, Isolation::ReadCommitted);

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::faults::Complaint;
 use crate::key::{Choice, Choices, Key};
 use crate::reader::Reader;
 use crate::secret::Secret;
@@ -194,12 +195,12 @@ impl TelemetrySpec {
         let level: LogLevel = logs.choice("level");
         Self {
             traces: traces.map(|traces| TracesSpec {
+                headers: headers(&traces),
                 otlp: traces.optional_url("otlp"),
                 protocol: traces.optional_choice("protocol"),
                 sample: traces.ratio("sample"),
                 slow: Duration::from_millis(traces.uint("slow-ms")),
                 granularity: traces.choice("granularity"),
-                headers: traces.choice("headers"),
             }),
             metrics: MetricsSpec {
                 prometheus: metrics.bool("enabled") && metrics.bool("prometheus"),
@@ -215,4 +216,17 @@ impl TelemetrySpec {
             },
         }
     }
+}
+
+/// A record's change has no trace of its own before its place in its transaction is known, so that `change` goes with none.
+fn headers(traces: &Reader<'_>) -> TraceHeaders {
+    let headers = traces.choice("headers");
+    if traces.choice::<Granularity>("granularity") == Granularity::Transaction {
+        return headers;
+    }
+    if traces.is_written("headers") && headers != TraceHeaders::Off {
+        let complaint = Complaint::bad_value("goes with `granularity: transaction` only");
+        traces.refuse::<()>("headers", complaint.help("write `off`"));
+    }
+    TraceHeaders::Off
 }

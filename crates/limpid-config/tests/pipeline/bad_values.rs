@@ -450,6 +450,13 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "metrics: { prometheus: true }",
+            "traces: { granularity: change, headers: all }",
+            &[
+                "29:43 CONFIG_BAD_VALUE `telemetry.traces.headers` goes with `granularity: transaction` only | write `off`",
+            ],
+        ),
+        (
+            "metrics: { prometheus: true }",
             "traces: { headers: some }",
             &["29:22 CONFIG_BAD_VALUE `telemetry.traces.headers` is \"some\", which is none of sampled, all, off"],
         ),

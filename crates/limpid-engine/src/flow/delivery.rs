@@ -20,7 +20,7 @@ use limpid_model::{Component, Fault, FaultCode, Position, TableName, TxnId};
 
 use super::{Made, Shared};
 use crate::failpoint::{Point, pass};
-use crate::heart::BeatsOut;
+use crate::heartbeat::BeatsOut;
 use crate::ledger::Ledger;
 use crate::parking::Parking;
 use crate::saver::{Covered, Saver};

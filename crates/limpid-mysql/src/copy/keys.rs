@@ -17,6 +17,7 @@ use std::fmt::Write;
 use limpid_connector::KeyRange;
 use limpid_model::{Component, Fault, FaultCode, TableName, TableSchema};
 
+use crate::catalogue::quoted;
 use crate::ddl::NativeType;
 use crate::history::{ColumnDefinition, KeyPart, TableDefinition};
 
@@ -208,11 +209,6 @@ pub fn hex_value(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// A name as SQL.
-pub fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }
 
 fn column(definition: &TableDefinition, schema: &TableSchema, cell: u16) -> Option<KeyColumn> {

@@ -13,9 +13,10 @@ use limpid_connector::JsonText;
 use limpid_model::{Fault, TableName, TableSchema};
 
 use super::cells::Read;
-use super::keys::{Key, KeyColumn, SqlRange, quoted};
+use super::keys::{Key, KeyColumn, SqlRange};
 use super::link::Link;
 use super::shape;
+use crate::catalogue::quoted;
 use crate::catalogue::{self, Scope};
 use crate::client::QueryError;
 use crate::history::TableDefinition;

@@ -11,6 +11,7 @@ use std::fmt;
 use limpid_config::glob;
 use limpid_model::TableName;
 
+use crate::catalogue::quoted;
 use crate::position::Flavor;
 use crate::selection::Selection;
 
@@ -32,7 +33,6 @@ pub struct Need {
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
         match &self.scope {
             Scope::Global => write!(f, "{} ON *.*", self.right),
             Scope::Schema(schema) => write!(f, "{} ON {}.*", self.right, quoted(schema)),
@@ -55,17 +55,23 @@ fn of_log(flavor: Flavor) -> [(&'static str, &'static [&'static str]); 2] {
 }
 
 /// The least that is needed, as SQL.
-pub fn needed(flavor: Flavor, account: &str, selection: &Selection, heart: Option<&TableName>) -> String {
+pub fn needed(flavor: Flavor, account: &str, selection: &Selection, heartbeat: Option<&TableName>) -> String {
     let mut needs: BTreeSet<Need> = of_log(flavor).map(|(right, _)| Need { right, scope: Scope::Global }).into();
     needs.extend(selects(selection));
-    needs.extend(heart.into_iter().flat_map(|table| of_heart(table, &["CREATE", "INSERT", "SELECT", "UPDATE"])));
+    needs
+        .extend(heartbeat.into_iter().flat_map(|table| of_heartbeat(table, &["CREATE", "INSERT", "SELECT", "UPDATE"])));
     grants(&needs.into_iter().collect::<Vec<_>>(), account)
 }
 
 /// What writing heartbeats takes.
-fn of_heart(table: &TableName, rights: &[&'static str]) -> impl Iterator<Item = Need> {
+fn of_heartbeat(table: &TableName, rights: &[&'static str]) -> impl Iterator<Item = Need> {
     let scope = Scope::Table(table.schema.to_string(), table.table.to_string());
     rights.iter().map(move |right| Need { right, scope: scope.clone() })
+}
+
+/// What lets an account write heartbeats, as SQL.
+pub fn for_heartbeat(table: &TableName, account: &str) -> String {
+    grants(&of_heartbeat(table, &["CREATE", "INSERT", "SELECT", "UPDATE"]).collect::<Vec<_>>(), account)
 }
 
 /// What the patterns of a selection name, as far as a grant can say it.
@@ -114,7 +120,7 @@ impl Rights {
         &self,
         flavor: Flavor,
         selection: &Selection,
-        heart: Option<&TableName>,
+        heartbeat: Option<&TableName>,
         tables: &[TableName],
     ) -> Vec<Need> {
         let log = of_log(flavor).into_iter().filter(|(_, names)| !self.has(&Scope::Global, names));
@@ -128,8 +134,8 @@ impl Rights {
             }
         }
         // Its table may be there already, so that the right to make it is not demanded.
-        let heart = heart.into_iter().flat_map(|table| of_heart(table, &["INSERT", "SELECT", "UPDATE"]));
-        missing.extend(heart.filter(|need| !self.has(&need.scope, &[need.right])));
+        let heartbeat = heartbeat.into_iter().flat_map(|table| of_heartbeat(table, &["INSERT", "SELECT", "UPDATE"]));
+        missing.extend(heartbeat.filter(|need| !self.has(&need.scope, &[need.right])));
         missing.into_iter().collect()
     }
 
@@ -278,14 +284,14 @@ mod tests {
 
     #[test]
     fn heartbeats_take_rights_of_their_own() {
-        let heart = TableName { schema: "limpid".into(), table: "heartbeat".into() };
-        let sql = needed(Flavor::MySql, "l@%", &selection(&["shop.*"]), Some(&heart));
+        let heartbeat = TableName { schema: "limpid".into(), table: "heartbeat".into() };
+        let sql = needed(Flavor::MySql, "l@%", &selection(&["shop.*"]), Some(&heartbeat));
         for right in ["CREATE", "INSERT", "UPDATE"] {
             assert!(sql.contains(&format!("GRANT {right} ON `limpid`.`heartbeat` TO 'l'@'%';")), "{sql}");
         }
         let lines = [LOG, "GRANT SELECT ON `shop`.* TO `l`@`%`", "GRANT INSERT, SELECT ON `limpid`.* TO `l`@`%`"];
         let rights = Rights::parse(lines.map(str::to_owned));
-        let missing = rights.missing(Flavor::MySql, &selection(&["shop.*"]), Some(&heart), &[]);
+        let missing = rights.missing(Flavor::MySql, &selection(&["shop.*"]), Some(&heartbeat), &[]);
         assert_eq!(missing.iter().map(Need::to_string).collect::<Vec<_>>(), ["UPDATE ON `limpid`.`heartbeat`"]);
     }
 }

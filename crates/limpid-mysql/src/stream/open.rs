@@ -9,7 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::{ChangeStream, Clock, Head, Heart, Saved, Source, StartPoint, TableFound, TableReader, Until};
+use limpid_connector::{
+    ChangeStream, Clock, Head, Heartbeat, Saved, Source, StartPoint, TableFound, TableReader, Until,
+};
 use limpid_model::{Component, Fault, FaultCode, Position};
 
 use super::prepared::Prepared;
@@ -22,7 +24,7 @@ use crate::company::{self, Holds};
 use crate::copy::{ElsewhereReader, MySqlTableReader, ServerMark};
 use crate::dump::{self, DumpOptions};
 use crate::head::LogHead;
-use crate::heart::{Listener, Writer};
+use crate::heartbeat::{Listener, Writer};
 use crate::held::{Held, Looks};
 use crate::history::History;
 use crate::intake::{Filled, Frame, Intake};
@@ -133,8 +135,8 @@ impl MySqlSource {
         if self.options.contexts {
             assembler.read_contexts();
         }
-        if let Some(heart) = &self.options.heart {
-            assembler.listen(Listener::new(heart.clone(), facts.flavor));
+        if let Some(heartbeat) = &self.options.heartbeat {
+            assembler.listen(Listener::new(heartbeat.clone(), facts.flavor));
         }
         let mut stream = MySqlStream {
             assembler,
@@ -280,8 +282,8 @@ impl Source for MySqlSource {
         Ok(Box::new(LogHead::open(self.servers.in_use(), Arc::clone(&self.looks))?))
     }
 
-    fn heart(&self) -> Option<Box<dyn Heart>> {
-        let options = self.options.heart.clone()?;
+    fn heartbeat(&self) -> Option<Box<dyn Heartbeat>> {
+        let options = self.options.heartbeat.clone()?;
         Some(Box::new(Writer::new(options, self.servers.in_use().clone())))
     }
 

@@ -71,7 +71,7 @@ impl<'a> Site<'a> {
             json_text,
             held: None,
             contexts: false,
-            heart: None,
+            heartbeat: None,
         })
     }
 

@@ -77,7 +77,7 @@ pub fn read_while(
         json_text: JsonText::Server,
         held: None,
         contexts: true,
-        heart: None,
+        heartbeat: None,
     });
     let mut log = Log::default();
     let mut stream = match source.open(&from, &until, None) {

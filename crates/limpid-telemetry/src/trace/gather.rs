@@ -11,10 +11,9 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use limpid_model::{Batch, FaultCode, Op, TraceContext, TxnHeader, TxnId};
-use xxhash_rust::xxh3::xxh3_128;
+use limpid_model::{Batch, FaultCode, Op, TraceContext, TxnHeader};
 
-use super::ids::{TraceId, txn_text};
+use super::ids::{TraceId, TraceIds, tag_of, txn_text};
 use super::keep::{BaseRate, Delivered, Keep, Verdict, Why};
 use super::kept::{
     CHANGES_MAX, CONTEXTS_MAX, KeptTrace, PLACES_MAX, Part, PartTable, TABLES_MAX, TRIES_MAX, Times, To, Try,
@@ -85,7 +84,7 @@ struct Open {
 pub struct Tracer {
     pipeline: Arc<str>,
     granularity: Granularity,
-    names: Names,
+    ids: TraceIds,
     keep: Keep,
     queue: Arc<TraceQueue>,
     attempt: u32,
@@ -102,7 +101,7 @@ impl Tracer {
         Self {
             pipeline: pipeline.into(),
             granularity: options.granularity,
-            names: Names::new(pipeline),
+            ids: TraceIds::new(pipeline),
             keep: Keep::new(BaseRate::new(options.sample), options.slow_nanos),
             queue: TraceQueue::new(registry, pipeline, QUEUE_BYTES),
             attempt: 0,
@@ -156,7 +155,7 @@ impl Tracer {
                 (upto(number as u32 + 1) - upto(number as u32)) as u32
             };
             let rows = rows.and_then(|rows| rows.get(number).copied()).unwrap_or_else(count);
-            let id = self.names.id(txn.id, tag_of(batch, txn.id));
+            let id = self.ids.of(batch, txn.id);
             txns.push((id, rows));
             if id != 0 && !is_whole(txn) && (rows > 0 || self.open.contains_key(&id)) {
                 self.open(batch, txn, id);
@@ -415,68 +414,9 @@ fn is_whole(txn: &TxnHeader) -> bool {
     txn.ends && txn.rows_before == 0
 }
 
-fn tag_of(batch: &Batch, id: TxnId) -> Option<&Arc<str>> {
-    match id {
-        TxnId::Uuid { tag, .. } if tag > 0 => batch.tags.get(usize::from(tag) - 1),
-        _ => None,
-    }
-}
-
 /// A reading of the monotonic clock as nanoseconds since 1970.
 fn wall(now: Moment, nanos: u64) -> i64 {
     now.wall_micros * 1000 - (now.nanos as i64 - nanos as i64)
-}
-
-/// Makes trace ids without making texts: what precedes the number is the same for most.
-#[derive(Debug)]
-struct Names {
-    bytes: Vec<u8>,
-    /// The pipeline's name and a zero byte.
-    pipeline: usize,
-    /// The same with the server.
-    server: usize,
-    last: Option<(TxnId, Option<Arc<str>>)>,
-}
-
-impl Names {
-    fn new(pipeline: &str) -> Self {
-        let bytes = [pipeline.as_bytes(), &[0]].concat();
-        Self { pipeline: bytes.len(), server: 0, bytes, last: None }
-    }
-
-    /// 0 for a transaction without a name.
-    fn id(&mut self, id: TxnId, tag: Option<&Arc<str>>) -> u128 {
-        let (server, number) = match id {
-            TxnId::Anonymous => return 0,
-            TxnId::Domain { domain, server, seq } => (TxnId::Domain { domain, server, seq: 0 }, seq),
-            TxnId::Uuid { sid, gno, .. } => (TxnId::Uuid { sid, gno: 0, tag: 0 }, gno),
-        };
-        let is_last = |(last, last_tag): &(TxnId, Option<Arc<str>>)| *last == server && last_tag.as_ref() == tag;
-        if !self.last.as_ref().is_some_and(is_last) {
-            let text = txn_text(server, tag.map(|tag| &**tag)).unwrap_or_default();
-            self.bytes.truncate(self.pipeline);
-            self.bytes.extend_from_slice(text.trim_end_matches('0').as_bytes());
-            self.server = self.bytes.len();
-            self.last = Some((server, tag.cloned()));
-        }
-        self.bytes.truncate(self.server);
-        push_decimal(&mut self.bytes, number);
-        xxh3_128(&self.bytes).max(1)
-    }
-}
-
-fn push_decimal(bytes: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    bytes.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

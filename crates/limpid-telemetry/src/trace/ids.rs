@@ -11,7 +11,7 @@ use std::fmt;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use limpid_model::TxnId;
+use limpid_model::{Batch, TxnId};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// One trace: one transaction of the source.
@@ -88,6 +88,70 @@ pub fn txn_text(id: TxnId, tag: Option<&str>) -> Option<String> {
     Some(text)
 }
 
+/// Makes trace ids without making texts: what precedes the number is the same for most.
+#[derive(Clone, Debug)]
+pub(crate) struct TraceIds {
+    bytes: Vec<u8>,
+    /// The pipeline's name and a zero byte.
+    pipeline: usize,
+    /// The same with the server.
+    server: usize,
+    last: Option<(TxnId, Option<Arc<str>>)>,
+}
+
+impl TraceIds {
+    pub(crate) fn new(pipeline: &str) -> Self {
+        let bytes = [pipeline.as_bytes(), &[0]].concat();
+        Self { pipeline: bytes.len(), server: 0, bytes, last: None }
+    }
+
+    /// Of a transaction of the batch; 0 for one without a name.
+    pub(crate) fn of(&mut self, batch: &Batch, id: TxnId) -> u128 {
+        self.id(id, tag_of(batch, id))
+    }
+
+    pub(super) fn id(&mut self, id: TxnId, tag: Option<&Arc<str>>) -> u128 {
+        let (server, number) = match id {
+            TxnId::Anonymous => return 0,
+            TxnId::Domain { domain, server, seq } => (TxnId::Domain { domain, server, seq: 0 }, seq),
+            TxnId::Uuid { sid, gno, .. } => (TxnId::Uuid { sid, gno: 0, tag: 0 }, gno),
+        };
+        let is_last = |(last, last_tag): &(TxnId, Option<Arc<str>>)| *last == server && last_tag.as_ref() == tag;
+        if !self.last.as_ref().is_some_and(is_last) {
+            let text = txn_text(server, tag.map(|tag| &**tag)).unwrap_or_default();
+            self.bytes.truncate(self.pipeline);
+            self.bytes.extend_from_slice(text.trim_end_matches('0').as_bytes());
+            self.server = self.bytes.len();
+            self.last = Some((server, tag.cloned()));
+        }
+        self.bytes.truncate(self.server);
+        push_decimal(&mut self.bytes, number);
+        xxh3_128(&self.bytes).max(1)
+    }
+}
+
+fn push_decimal(bytes: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(&digits[at..]);
+}
+
+/// The tag of a transaction of the batch.
+pub(super) fn tag_of(batch: &Batch, id: TxnId) -> Option<&Arc<str>> {
+    match id {
+        TxnId::Uuid { tag, .. } if tag > 0 => batch.tags.get(usize::from(tag) - 1),
+        _ => None,
+    }
+}
+
 /// A transaction with the text of its tag, which is empty for most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTxn {
@@ -136,5 +200,23 @@ mod tests {
         let domain = TxnId::Domain { domain: 1, server: 2, seq: 3 };
         assert_eq!(txn_text(domain, None).as_deref(), Some("1-2-3"));
         assert_eq!(txn_text(TxnId::Anonymous, None), None);
+    }
+
+    #[test]
+    fn ids_are_made_as_the_lookup_makes_them() {
+        let mut names = TraceIds::new("shop");
+        let tag: Arc<str> = "blue".into();
+        let sid = [7; 16];
+        for (id, tag) in [
+            (TxnId::Domain { domain: 0, server: 1, seq: 57 }, None),
+            (TxnId::Domain { domain: 0, server: 10, seq: u64::MAX }, None),
+            (TxnId::Uuid { sid, gno: 100, tag: 0 }, None),
+            (TxnId::Uuid { sid, gno: 100, tag: 1 }, Some(&tag)),
+            (TxnId::Uuid { sid, gno: 101, tag: 0 }, None),
+        ] {
+            let text = txn_text(id, tag.map(|tag| &**tag)).unwrap();
+            assert_eq!(names.id(id, tag), trace_id("shop", &text).0, "{text}");
+        }
+        assert_eq!(names.id(TxnId::Anonymous, None), 0);
     }
 }

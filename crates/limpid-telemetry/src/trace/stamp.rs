@@ -13,7 +13,7 @@ use std::io::Write;
 
 use limpid_model::{Batch, TraceContext};
 
-use super::ids::{trace_id, txn_text};
+use super::ids::{TraceId, TraceIds};
 use super::keep::BaseRate;
 use super::names;
 
@@ -23,7 +23,7 @@ pub const TRACEPARENT_LEN: usize = 55;
 /// Makes them for one worker.
 #[derive(Clone, Debug)]
 pub struct Stamp {
-    pipeline: String,
+    ids: TraceIds,
     base: BaseRate,
     /// Records of transactions that are not sampled carry theirs too, which says so.
     all: bool,
@@ -33,7 +33,7 @@ pub struct Stamp {
 
 impl Stamp {
     pub fn new(pipeline: &str, base: BaseRate, all: bool) -> Self {
-        Self { pipeline: pipeline.to_owned(), base, all, last: None }
+        Self { ids: TraceIds::new(pipeline), base, all, last: None }
     }
 
     /// The transactions of another batch come.
@@ -55,14 +55,10 @@ impl Stamp {
         }
     }
 
-    fn decide(&self, batch: &Batch, txn: u32) -> Option<[u8; TRACEPARENT_LEN]> {
+    fn decide(&mut self, batch: &Batch, txn: u32) -> Option<[u8; TRACEPARENT_LEN]> {
         // What is copied belongs to no transaction.
         let header = batch.txns.get(txn as usize).filter(|_| !batch.is_copy())?;
-        let tag = match header.id {
-            limpid_model::TxnId::Uuid { tag, .. } => batch.tags.get(usize::from(tag).wrapping_sub(1)),
-            _ => None,
-        };
-        let own = trace_id(&self.pipeline, &txn_text(header.id, tag.map(|tag| &**tag))?);
+        let own = Some(TraceId(self.ids.of(batch, header.id))).filter(|id| id.0 != 0)?;
         let mut named = batch.contexts.iter().filter(|(of, _)| *of == txn).map(|(_, context)| *context);
         let parent = named.next().filter(|_| named.next().is_none());
         let is_sampled = self.base.keeps(own.0) || parent.is_some_and(|parent: TraceContext| parent.is_sampled);

@@ -79,7 +79,7 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     meter.health(Component::Output, "127.0.0.1:9092", true);
     meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
     meter.pushed("remote-write", true);
-    meter.stage(Component::Input, [0.25, 0.5, 0.25]);
+    meter.stage(Component::Input, Some([0.25, 0.5, 0.25]));
     meter.beat_sent(1);
     meter.beat_seen(1_000);
     meter.beat_delivered(2_000, None);

@@ -1,6 +1,6 @@
 //! What is gathered: whole transactions, in whatever order their batches are acknowledged.
 
-use limpid_model::{CommitTime, RowHeader, StageTimes, TableName, TableSchema};
+use limpid_model::{CommitTime, RowHeader, StageTimes, TableName, TableSchema, TxnId};
 
 use super::*;
 use crate::registry::Build;
@@ -179,24 +179,6 @@ fn each_change_has_a_trace_where_changes_have() {
     let traces: Vec<u128> = spans.chunks(5).map(|spans| spans[0].trace_id).collect();
     let expected: Vec<u128> = (0..3).map(|ordinal| trace_id("shop", &format!("0-1-1#{ordinal}")).0).collect();
     assert_eq!((spans.len(), traces), (15, expected));
-}
-
-#[test]
-fn ids_are_made_as_the_lookup_makes_them() {
-    let mut names = Names::new("shop");
-    let tag: Arc<str> = "blue".into();
-    let sid = [7; 16];
-    for (id, tag) in [
-        (TxnId::Domain { domain: 0, server: 1, seq: 57 }, None),
-        (TxnId::Domain { domain: 0, server: 10, seq: u64::MAX }, None),
-        (TxnId::Uuid { sid, gno: 100, tag: 0 }, None),
-        (TxnId::Uuid { sid, gno: 100, tag: 1 }, Some(&tag)),
-        (TxnId::Uuid { sid, gno: 101, tag: 0 }, None),
-    ] {
-        let text = txn_text(id, tag.map(|tag| &**tag)).unwrap();
-        assert_eq!(names.id(id, tag), trace_id("shop", &text).0, "{text}");
-    }
-    assert_eq!(names.id(TxnId::Anonymous, None), 0);
 }
 
 #[test]

@@ -19,14 +19,14 @@ use crate::instruments::{Counter, Histogram};
 use crate::moment::Moment;
 use crate::registry::{Registry, Sampled};
 
-pub(super) struct Heart {
+pub(super) struct Heartbeat {
     seen: Arc<Histogram>,
     delivered: Arc<Histogram>,
     failures: Arc<Counter>,
     lag: Arc<Lag>,
 }
 
-impl Heart {
+impl Heartbeat {
     pub(super) fn new(registry: &Arc<Registry>, pipeline: &str) -> Self {
         let lag = Arc::new(Lag::default());
         registry.sampled(&HEARTBEAT_LAG, &[pipeline], Arc::clone(&lag) as _);
@@ -52,8 +52,11 @@ impl Heart {
         self.lag.oldest.store(oldest_nanos.unwrap_or(0), Relaxed);
     }
 
-    pub(super) fn failed(&self) {
+    /// While none can be written, only those that wait say anything.
+    pub(super) fn failed(&self, oldest_nanos: Option<u64>) {
         self.failures.add(1);
+        self.lag.last.store(0, Relaxed);
+        self.lag.oldest.store(oldest_nanos.unwrap_or(0), Relaxed);
     }
 
     pub(super) fn paused(&self) {
@@ -63,36 +66,37 @@ impl Heart {
 }
 
 impl PipelineMeter {
-    /// What a stage did with the last ten seconds: busy, blocked, idle.
-    pub fn stage(&self, component: Component, [busy, blocked, idle]: [f64; 3]) {
-        for (state, ratio) in [("busy", busy), ("blocked", blocked), ("idle", idle)] {
-            self.gauge(&STAGE_TIME_RATIO, &[component.word(), state]).set(ratio);
+    /// What a stage did with the last ten seconds: busy, blocked, idle; `None` while it does nothing.
+    pub fn stage(&self, component: Component, ratios: Option<[f64; 3]>) {
+        for (number, state) in ["busy", "blocked", "idle"].into_iter().enumerate() {
+            let gauge = self.gauge(&STAGE_TIME_RATIO, &[component.word(), state]);
+            ratios.map_or_else(|| gauge.withdraw(), |ratios| gauge.set(ratios[number]));
         }
     }
 
     /// A heartbeat is about to be written; the oldest that is not delivered was written then.
     pub fn beat_sent(&self, oldest_nanos: u64) {
-        self.heart.sent(oldest_nanos);
+        self.heartbeat.sent(oldest_nanos);
     }
 
     /// A heartbeat came through the log.
     pub fn beat_seen(&self, took_nanos: u64) {
-        self.heart.seen(took_nanos);
+        self.heartbeat.seen(took_nanos);
     }
 
     /// Everything up to a heartbeat is durable at the sink; the oldest that is left was written then.
     pub fn beat_delivered(&self, took_nanos: u64, oldest_nanos: Option<u64>) {
-        self.heart.delivered(took_nanos, oldest_nanos);
+        self.heartbeat.delivered(took_nanos, oldest_nanos);
     }
 
-    /// A heartbeat could not be written.
-    pub(crate) fn beat_failed(&self) {
-        self.heart.failed();
+    /// A heartbeat could not be written; the oldest that is not delivered was written then.
+    pub(crate) fn beat_failed(&self, oldest_nanos: Option<u64>) {
+        self.heartbeat.failed(oldest_nanos);
     }
 
     /// None is written for now, and none is under way.
     pub fn beats_paused(&self) {
-        self.heart.paused();
+        self.heartbeat.paused();
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use limpid_connector::{Clock, Heart};
+use limpid_connector::{Clock, Heartbeat};
 
 use crate::flow::Shared;
 use crate::observe::{Beat, Observer};
@@ -20,6 +20,9 @@ use crate::status::{Handle, Phase};
 
 /// How often it is looked whether there is a source to write to.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// After one that could not be written the next is tried no sooner, however often they are wanted.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Heartbeats under way that are remembered: an hour at one a second. Of older ones nothing is told.
 const UNDER_WAY_MAX: usize = 3600;
@@ -41,8 +44,11 @@ impl Beats {
         under_way.front().map_or(nanos, |(_, nanos)| *nanos)
     }
 
-    fn forget(&self, number: u64) {
-        self.under_way.lock().expect("never held across a panic").retain(|(known, _)| *known != number);
+    /// It was not written. When the oldest that is left was.
+    fn forget(&self, number: u64) -> Option<u64> {
+        let mut under_way = self.under_way.lock().expect("never held across a panic");
+        under_way.retain(|(known, _)| *known != number);
+        under_way.front().map(|(_, nanos)| *nanos)
     }
 
     fn clear(&self) {
@@ -89,12 +95,12 @@ impl BeatsOut {
 
 /// Writes heartbeats until the pipeline ends.
 pub(crate) fn run(standing: &Standing, handle: &Handle, observer: &dyn Observer, clock: &Clock) {
-    let mut heart: Option<Box<dyn Heart>> = None;
+    let mut heartbeat: Option<Box<dyn Heartbeat>> = None;
     let (mut number, mut is_failing, mut wait) = (0, false, LOOK);
     while !standing.ends.wait(wait) {
-        heart = standing.take_heart().or(heart);
+        heartbeat = standing.take_heartbeat().or(heartbeat);
         wait = LOOK;
-        let Some(heart) = &mut heart else { continue };
+        let Some(heartbeat) = &mut heartbeat else { continue };
         if handle.phase() == Phase::Paused {
             standing.beats.clear();
             observer.beat(Beat::Paused);
@@ -103,17 +109,20 @@ pub(crate) fn run(standing: &Standing, handle: &Handle, observer: &dyn Observer,
         number += 1;
         let sent = clock.nanos();
         observer.beat(Beat::Sent { oldest_nanos: standing.beats.sent(number, sent) });
-        match heart.beat(standing.instance, number) {
+        let mut every = heartbeat.every();
+        match heartbeat.beat(standing.instance, number) {
             Ok(()) if std::mem::take(&mut is_failing) => observer.beat(Beat::Again),
             Ok(()) => {}
             Err(fault) => {
-                standing.beats.forget(number);
+                every = every.max(FAILED_PAUSE);
+                let oldest_nanos = standing.beats.forget(number);
                 let is_first = !std::mem::replace(&mut is_failing, true);
-                observer.beat(Beat::Failed { fault: &fault, is_first });
+                observer.beat(Beat::Failed { fault: &fault, is_first, oldest_nanos });
             }
         }
-        wait = heart.every().saturating_sub(Duration::from_nanos(clock.nanos().saturating_sub(sent)));
+        wait = every.saturating_sub(Duration::from_nanos(clock.nanos().saturating_sub(sent)));
     }
+    observer.beat(Beat::Paused);
 }
 
 #[cfg(test)]
@@ -129,7 +138,7 @@ mod tests {
         assert_eq!((beats.seen(2), beats.seen(5)), (Some(20), None));
         assert_eq!(beats.delivered(3), Some((30, Some(40))));
         assert_eq!((beats.seen(1), beats.delivered(3)), (None, None), "each once");
-        beats.forget(4);
+        assert_eq!(beats.forget(4), None, "nothing is left");
         assert_eq!(beats.delivered(4), None, "one that was not written is none");
         assert_eq!(beats.sent(5, 50), 50, "and holds nothing up");
     }

@@ -15,11 +15,13 @@ pub struct HeartbeatFailed<'a> {
     pub fault: &'a Fault,
     /// The one before could.
     pub is_first: bool,
+    /// When the oldest that is not delivered was written, by our monotonic clock.
+    pub oldest_nanos: Option<u64>,
 }
 
 impl Event for HeartbeatFailed<'_> {
     fn emit(&self, to: &PipelineTelemetry) {
-        to.meter.beat_failed();
+        to.meter.beat_failed(self.oldest_nanos);
         if self.is_first {
             to.log.write(&to.fault_line(Level::Warn, self.fault));
         }

@@ -9,19 +9,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_connector::Heart;
+use limpid_connector::Heartbeat;
 use limpid_model::{Fault, FaultCode, Op, TableName};
 
 use crate::bytes::{Cursor, bit};
+use crate::catalogue;
 use crate::client::{Client, ConnectOptions, QueryError};
 use crate::compressed;
+use crate::doctor::rights;
 use crate::position::Flavor;
 use crate::rows::{Frame, kind};
 use crate::tablemap::{self, TableMap, code};
 
 /// What a source is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeartOptions {
+pub struct HeartbeatOptions {
     pub every: Duration,
     pub table: TableName,
     /// Whose row it is.
@@ -40,26 +42,20 @@ pub fn create(table: &TableName) -> String {
     )
 }
 
-/// What lets an account write it.
-pub fn grant(table: &TableName, account: &str) -> String {
-    format!("GRANT CREATE, INSERT, SELECT, UPDATE ON {} TO {account};", quoted(table))
-}
-
 fn quoted(table: &TableName) -> String {
-    let quote = |name: &str| format!("`{}`", name.replace('`', "``"));
-    format!("{}.{}", quote(&table.schema), quote(&table.table))
+    format!("{}.{}", catalogue::quoted(&table.schema), catalogue::quoted(&table.table))
 }
 
 /// Writes the row, on a connection of its own.
 pub struct Writer {
-    options: HeartOptions,
+    options: HeartbeatOptions,
     connect: ConnectOptions,
     /// `None` after a failure: the next beat connects anew.
     client: Option<Client>,
 }
 
 impl Writer {
-    pub fn new(options: HeartOptions, connect: ConnectOptions) -> Self {
+    pub fn new(options: HeartbeatOptions, connect: ConnectOptions) -> Self {
         Self { options, connect, client: None }
     }
 
@@ -75,19 +71,18 @@ impl Writer {
         if !is(&made, &[NO_DATABASE]) {
             return made;
         }
-        client.query(&format!("CREATE DATABASE IF NOT EXISTS `{}`", table.schema.replace('`', "``")))?;
+        client.query(&format!("CREATE DATABASE IF NOT EXISTS {}", catalogue::quoted(&table.schema)))?;
         client.query(&create(table)).map(drop)
     }
 
     fn fault(&self, error: QueryError) -> Fault {
-        let user = &self.connect.user;
-        let help = grant(&self.options.table, &format!("'{user}'@'%'"));
+        let help = rights::for_heartbeat(&self.options.table, &self.connect.user);
         let fault = error.into_fault("write the heartbeat", &self.connect.endpoint());
         if fault.code() == FaultCode::SourceGrantMissing { fault.help(help) } else { fault }
     }
 }
 
-impl Heart for Writer {
+impl Heartbeat for Writer {
     fn every(&self) -> Duration {
         self.options.every
     }
@@ -97,7 +92,7 @@ impl Heart for Writer {
             Some(client) => client,
             None => self.connected()?,
         };
-        let HeartOptions { table, pipeline, .. } = &self.options;
+        let HeartbeatOptions { table, pipeline, .. } = &self.options;
         let statement = format!(
             "INSERT INTO {} (pipeline, instance, beat) VALUES ('{pipeline}', {instance}, {number}) \
              ON DUPLICATE KEY UPDATE instance={instance}, beat={number}",
@@ -123,7 +118,7 @@ const NO_TABLE: u16 = 1146;
 /// Tells our rows in the log.
 #[derive(Debug)]
 pub struct Listener {
-    options: HeartOptions,
+    options: HeartbeatOptions,
     flavor: Flavor,
     /// The id that the table has in the log now.
     id: Option<u64>,
@@ -132,7 +127,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub fn new(options: HeartOptions, flavor: Flavor) -> Self {
+    pub fn new(options: HeartbeatOptions, flavor: Flavor) -> Self {
         Self { options, flavor, id: None, heard: Vec::new() }
     }
 
