@@ -17,7 +17,7 @@ use limpid_engine::EncoderFactory;
 use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
 use limpid_model::{Fault, TableName, Target};
-use limpid_mysql::{HeartbeatOptions, MySqlSource};
+use limpid_mysql::{HeartbeatOptions, MySqlOptions, MySqlSource};
 use limpid_telemetry::trace::{BaseRate, Positions, Stamp};
 use limpid_transform::Stage;
 
@@ -109,14 +109,8 @@ impl From<Vec<ConfigFault>> for Unmade {
 /// What only the parts themselves can find wrong.
 pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Result<Made, Unmade> {
     let json_text = if spec.sink.format.is_some() { JsonText::Debezium } else { JsonText::Server };
-    let mut source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
+    let mut source = source_options(spec, json_text)?;
     source.held = data_dir.map(|dir| dir.join("held").join(spec.name.as_str()));
-    source.contexts = spec.telemetry.traces.is_some();
-    source.heartbeat = spec.source.heartbeat.as_ref().map(|heartbeat| HeartbeatOptions {
-        every: heartbeat.every,
-        table: TableName { schema: heartbeat.schema.as_str().into(), table: heartbeat.table.as_str().into() },
-        pipeline: spec.name.as_str().into(),
-    });
     let selection = source.selection.fingerprint();
     let (sink, topic): (Box<dyn Sink>, String) = match spec.sink.kind {
         "kafka" => {
@@ -148,7 +142,7 @@ pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Resu
 /// # Errors
 /// What only the parts themselves can find wrong.
 pub fn examine(spec: &PipelineSpec, clock: &Clock) -> Result<(Vec<Finding>, String), Unmade> {
-    let source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), JsonText::Server)?;
+    let source = source_options(spec, JsonText::Server)?;
     let asked = limpid_mysql::doctor::examine(&source, clock);
     let mut findings = asked.findings;
     // Empty where the server could not be asked.
@@ -246,6 +240,18 @@ fn topics_of(
     let topic = |table| registry.resolve(&spec.name, table, &target(table)).map(|topic| topic.to_string());
     let passes = |table: &TableName| stage.as_ref().is_none_or(|stage| !stage.is_rejected(table));
     Ok(tables.iter().map(|table| passes(table).then(|| topic(table))).collect())
+}
+
+/// What the source is told: its own section, and what the frame says that concerns it.
+fn source_options(spec: &PipelineSpec, json_text: JsonText) -> Result<MySqlOptions, Vec<ConfigFault>> {
+    let mut source = limpid_mysql::config::read(&spec.source.section, spec.name.as_str(), json_text)?;
+    source.contexts = spec.telemetry.traces.is_some();
+    source.heartbeat = spec.source.heartbeat.as_ref().map(|heartbeat| HeartbeatOptions {
+        every: heartbeat.every,
+        table: TableName { schema: heartbeat.schema.as_str().into(), table: heartbeat.table.as_str().into() },
+        pipeline: spec.name.as_str().into(),
+    });
+    Ok(source)
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.

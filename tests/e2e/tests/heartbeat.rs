@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::both;
 use limpid_e2e::truth::sample;
-use limpid_e2e::{Db, Ended, Limpid, Pipeline, Spec, page, wait_until};
+use limpid_e2e::{Db, Ended, Limpid, Pipeline, Spec, limpid, page, wait_until};
 use limpid_stack::TempDir;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -22,6 +22,14 @@ fn told(limpid: &Limpid, name: &str) -> Option<f64> {
 
 fn at_least(limpid: &Limpid, name: &str, count: f64) -> Result<()> {
     wait_until(name, SOON, || told(limpid, name).is_some_and(|told| told >= count)).with_context(|| limpid.stderr())
+}
+
+/// What `limpid doctor` prints of the pipeline.
+fn doctor(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
+    let file = pipeline.file.display().to_string();
+    let mut doctor = limpid(&[&["doctor", &file][..], arguments].concat())?;
+    doctor.wait(SOON)?;
+    Ok(doctor.stdout())
 }
 
 fn delivered(limpid: &Limpid, what: &str) -> Result<()> {
@@ -53,6 +61,8 @@ fn heartbeats_come_through_and_are_never_delivered() -> Result<()> {
         let name = format!("beat_{}", db.word());
         let dir = TempDir::new(&name)?;
         let pipeline = Pipeline::write(dir.path(), &name, &prepare(&db, &name)?)?;
+        let grants = doctor(&pipeline, &["--grants"])?;
+        ensure!(grants.contains(&format!("UPDATE ON `{name}_beat`.`heartbeat` TO ")), "{grants}");
         let mut limpid = pipeline.run(&[])?;
         at_least(&limpid, SEEN, 5.0)?;
         at_least(&limpid, DELIVERED, 5.0)?;
@@ -71,6 +81,8 @@ fn heartbeats_come_through_and_are_never_delivered() -> Result<()> {
         at_least(&limpid, "limpid_heartbeat_failures_total", 2.0)?;
         // Nobody knows the lag meanwhile, so none is told.
         wait_until("no lag is told", SOON, || told(&limpid, "limpid_heartbeat_lag_seconds").is_none())?;
+        let doctor = doctor(&pipeline, &[])?;
+        ensure!(doctor.contains(&format!("lacks INSERT ON `{name}_beat`.`heartbeat`")), "{doctor}");
         db.sql(&format!("insert into {name}.t values (2, 'y')"))?;
         delivered(&limpid, "\"id\":2")?;
         db.sql(&format!("grant insert, update on {beats} to {user}"))?;

@@ -196,7 +196,7 @@ impl TelemetrySpec {
         Self {
             traces: traces.map(|traces| TracesSpec {
                 headers: headers(&traces),
-                otlp: traces.optional_url("otlp"),
+                otlp: address(&traces, "otlp"),
                 protocol: traces.optional_choice("protocol"),
                 sample: traces.ratio("sample"),
                 slow: Duration::from_millis(traces.uint("slow-ms")),
@@ -204,7 +204,7 @@ impl TelemetrySpec {
             }),
             metrics: MetricsSpec {
                 prometheus: metrics.bool("enabled") && metrics.bool("prometheus"),
-                remote_write: metrics.optional_url("remote-write").filter(|_| metrics.bool("enabled")),
+                remote_write: address(&metrics, "remote-write").filter(|_| metrics.bool("enabled")),
                 push_every: metrics.duration("push-every"),
             },
             logs: LogsSpec {
@@ -215,6 +215,16 @@ impl TelemetrySpec {
                 rotate_keep: rotate.uint("keep") as u32,
             },
         }
+    }
+}
+
+/// An address that something is sent to, if there is one.
+fn address(keys: &Reader<'_>, name: &str) -> Option<Secret> {
+    let url = keys.optional_url(name)?;
+    let begin = url.reveal().get(..8).unwrap_or_default().to_ascii_lowercase();
+    match begin.starts_with("http://") || begin == "https://" {
+        true => Some(url),
+        false => keys.refuse(name, Complaint::bad_value("is no http:// or https:// address")),
     }
 }
 

@@ -450,6 +450,16 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "metrics: { prometheus: true }",
+            "metrics: { remote-write: \"ftp://me:hidden@x\" }",
+            &["29:28 CONFIG_BAD_VALUE `telemetry.metrics.remote-write` is no http:// or https:// address"],
+        ),
+        (
+            "metrics: { prometheus: true }",
+            "traces: { otlp: \"collector:4317\" }",
+            &["29:19 CONFIG_BAD_VALUE `telemetry.traces.otlp` is no http:// or https:// address"],
+        ),
+        (
+            "metrics: { prometheus: true }",
             "traces: { granularity: change, headers: all }",
             &[
                 "29:43 CONFIG_BAD_VALUE `telemetry.traces.headers` goes with `granularity: transaction` only | write `off`",
