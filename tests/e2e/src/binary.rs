@@ -38,6 +38,10 @@ fn build() -> Result<PathBuf> {
     path.context("cargo named no executable")
 }
 
+/// How long what must come is awaited before a test says that it never does. It ends a test that hangs, and measures
+/// nothing: a machine that is full, or one with slow disks, is no fault.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Waits until `done` says so; an error after `limit`.
 pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) -> Result<()> {
     let end = Instant::now() + limit;
@@ -90,13 +94,13 @@ impl Pipeline {
         let mut command = Command::new(binary());
         command.arg("state").arg(what).arg(&self.file).arg("--data-dir").arg(&self.data_dir).args(arguments);
         let mut limpid = Limpid::spawn(command)?;
-        Ok((limpid.wait(Duration::from_secs(60))?, limpid))
+        Ok((limpid.wait(PATIENCE)?, limpid))
     }
 
     /// Runs to the end of the log and expects success.
     pub fn run_to_end(&self) -> Result<()> {
         let mut limpid = self.run(&["--until", "caught-up"])?;
-        let ended = limpid.wait(Duration::from_secs(60))?;
+        let ended = limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(0), "ended with {ended:?}: {}", limpid.stderr());
         Ok(())
     }
@@ -118,14 +122,14 @@ pub fn limpid(arguments: &[&str]) -> Result<Limpid> {
 pub fn call(command: &str, address: &str, arguments: &[&str]) -> Result<(Ended, String)> {
     let url = format!("http://{address}");
     let mut call = limpid(&[&[command], arguments, &["--server", &url]].concat())?;
-    let ended = call.wait(Duration::from_secs(60))?;
+    let ended = call.wait(PATIENCE)?;
     Ok((ended, call.stdout() + &call.stderr()))
 }
 
 /// A GET by hand, as anybody may send it: the status, and the body.
 pub fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
@@ -199,7 +203,7 @@ impl Limpid {
 
     /// Where its HTTP API listens, as its own line says.
     pub fn address(&self) -> Result<String> {
-        self.wait_for("the server listens", Duration::from_secs(30))?;
+        self.wait_for("the server listens", PATIENCE)?;
         let said = self.stderr();
         let line = said.lines().find(|line| line.contains("the server listens")).context("it says where it listens")?;
         let line: serde_json::Value = serde_json::from_str(line)?;
@@ -238,7 +242,7 @@ impl Limpid {
     /// SIGKILL.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
-        self.wait(Duration::from_secs(10)).map(drop)
+        self.wait(PATIENCE).map(drop)
     }
 
     /// Any signal.

@@ -6,17 +6,12 @@
 //! Invariant: a case sees its own database only, so cases that share a server do not meet; `start` is at the head
 //! before the first statement of the case's own.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use limpid_stack::TempDir;
 
-use crate::binary::{Ended, Limpid, Pipeline};
+use crate::binary::{Ended, Limpid, PATIENCE, Pipeline};
 use crate::changes::{Change, changes_in, fold};
 use crate::servers::Db;
-
-/// How long any run to the end of a log may take on a busy machine.
-const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// A pipeline file in parts.
 #[derive(Clone, Debug)]
@@ -164,7 +159,7 @@ impl<'a> Case<'a> {
     /// Runs with `arguments` to its end, and keeps what came out.
     pub fn run(&mut self, arguments: &[&str]) -> Result<(Ended, String)> {
         let mut limpid = self.pipeline.run(arguments)?;
-        let ended = limpid.wait(RUN_MAX)?;
+        let ended = limpid.wait(PATIENCE)?;
         self.keep(&limpid)?;
         Ok((ended, limpid.stderr()))
     }

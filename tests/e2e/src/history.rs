@@ -7,19 +7,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_stack::Session;
 use limpid_stack::kafka::Record;
 use serde_json::Value;
 
+use crate::worker::Worker;
+
 /// Writes until told to stop.
 pub struct Writer {
-    stop: Arc<AtomicBool>,
     statements: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Result<()>>>,
+    worker: Worker,
 }
 
 /// Keys of one writer: enough that batches hold many, few enough that each has a long history.
@@ -32,21 +33,30 @@ impl Writer {
     }
 
     /// Writes to keys from `first` on, which have these versions now; 0 for one that is not there.
-    pub fn start_over(mut session: Session, database: &str, first: u64, mut versions: Vec<u64>) -> Result<Self> {
+    pub fn start_over(session: Session, database: &str, first: u64, versions: Vec<u64>) -> Result<Self> {
+        Self::start_at_rate(session, database, first, versions, u32::MAX)
+    }
+
+    /// The same, with so many statements a second at most: a server that follows this one must be able to keep up.
+    pub fn start_at_rate(
+        mut session: Session,
+        database: &str,
+        first: u64,
+        mut versions: Vec<u64>,
+        per_second: u32,
+    ) -> Result<Self> {
         session.exec(&format!("use {database}"))?;
-        let stop = Arc::new(AtomicBool::new(false));
         let statements = Arc::new(AtomicU64::new(0));
-        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&statements));
-        let thread = std::thread::spawn(move || {
-            let mut turn = first + 1;
-            while !stopped.load(Ordering::Relaxed) {
-                turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                session.exec(&step(first, turn >> 33, &mut versions))?;
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
+        let counted = Arc::clone(&statements);
+        let mut turn = first + 1;
+        let worker = Worker::start(move || {
+            turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            session.exec(&step(first, turn >> 33, &mut versions))?;
+            counted.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_secs(1) / per_second);
             Ok(())
         });
-        Ok(Self { stop, statements, thread: Some(thread) })
+        Ok(Self { statements, worker })
     }
 
     /// Statements so far.
@@ -54,19 +64,9 @@ impl Writer {
         self.statements.load(Ordering::Relaxed)
     }
 
-    /// Leaves it to itself: its server went down under it, and its client may wait for an answer for ever.
-    pub fn abandon(mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread = None;
-    }
-
-    /// Ends it and reports what went wrong.
-    pub fn stop(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        match self.thread.take() {
-            Some(thread) => thread.join().ok().context("the writer panicked")?,
-            None => Ok(()),
-        }
+    /// Ends it and reports what went wrong. One whose server went down under it is dropped instead.
+    pub fn stop(self) -> Result<()> {
+        self.worker.end()
     }
 }
 

@@ -18,8 +18,9 @@ mod skew;
 mod small_disk;
 mod terminal;
 pub mod truth;
+mod worker;
 
-pub use binary::{Ended, Limpid, Pipeline, call, get, limpid, page, program, wait_until};
+pub use binary::{Ended, Limpid, PATIENCE, Pipeline, call, get, limpid, page, program, wait_until};
 pub use case::{Case, Spec};
 pub use changes::{Change, changes_in, fold};
 pub use history::{Seen, Writer, check_copied, check_exactly_once, check_nothing_lost, seen_in};
@@ -30,3 +31,4 @@ pub use servers::Db;
 pub use skew::Skew;
 pub use small_disk::SmallDisk;
 pub use terminal::Terminal;
+pub use worker::Worker;

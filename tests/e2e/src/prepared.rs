@@ -6,17 +6,17 @@
 //! row that came out of it shows as a version that came twice, or too early.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use limpid_stack::Session;
+
+use crate::worker::Worker;
 
 /// Prepares and decides until told to stop.
 pub struct XaWriter {
-    stop: Arc<AtomicBool>,
     decisions: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Result<()>>>,
+    worker: Worker,
 }
 
 /// Keys of one session: a transaction changes two of them.
@@ -42,19 +42,18 @@ impl XaWriter {
             let first = first + number as u64 * KEYS;
             slots.push(Slot { session, xid, first, versions: [version; KEYS as usize], prepared: None });
         }
-        let (stop, decisions) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&decisions));
-        let thread = std::thread::spawn(move || {
-            let mut turn = first + 1;
-            while !stopped.load(Ordering::Relaxed) {
-                turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let index = (turn >> 33) as usize % slots.len();
-                counted.fetch_add(slots[index].step(turn >> 40)?, Ordering::Relaxed);
-            }
-            // What is still prepared is committed, so that the table says how it ended.
-            slots.iter_mut().try_for_each(Slot::commit)
-        });
-        Ok(Self { stop, decisions, thread: Some(thread) })
+        let decisions = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&decisions);
+        let mut turn = first + 1;
+        let step = move |slots: &mut Vec<Slot>| {
+            turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let index = (turn >> 33) as usize % slots.len();
+            counted.fetch_add(slots[index].step(turn >> 40)?, Ordering::Relaxed);
+            Ok(())
+        };
+        // What is still prepared is committed, so that the table says how it ended.
+        let worker = Worker::over(slots, step, |slots| slots.iter_mut().try_for_each(Slot::commit));
+        Ok(Self { decisions, worker })
     }
 
     /// Decisions so far.
@@ -63,12 +62,8 @@ impl XaWriter {
     }
 
     /// Ends it and reports what went wrong.
-    pub fn stop(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        match self.thread.take() {
-            Some(thread) => thread.join().ok().context("the writer panicked")?,
-            None => Ok(()),
-        }
+    pub fn stop(self) -> Result<()> {
+        self.worker.end()
     }
 }
 

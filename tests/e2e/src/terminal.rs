@@ -9,11 +9,10 @@ use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::binary::wait_until;
+use crate::binary::{PATIENCE, wait_until};
 
 const ROWS: u16 = 40;
 const COLUMNS: u16 = 140;
@@ -60,7 +59,7 @@ impl Terminal {
     /// Waits until all of these stand there.
     pub fn until(&self, parts: &[&str]) -> Result<()> {
         let there = || parts.iter().all(|part| self.text().contains(part));
-        wait_until(&format!("{parts:?} on the screen"), Duration::from_secs(30), there)
+        wait_until(&format!("{parts:?} on the screen"), PATIENCE, there)
             .with_context(|| format!("the screen was:\n{}", self.text()))
     }
 
@@ -72,7 +71,7 @@ impl Terminal {
     /// Waits for its end with this code.
     pub fn ends_with(&mut self, code: i32) -> Result<()> {
         let mut status = None;
-        wait_until("the program at the terminal to end", Duration::from_secs(30), || {
+        wait_until("the program at the terminal to end", PATIENCE, || {
             status = self.child.try_wait().ok().flatten();
             status.is_some()
         })?;

@@ -8,43 +8,74 @@
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use limpid_stack::Session;
 use serde_json::Value;
 
 use crate::binary::page;
+use crate::worker::Worker;
 
 /// The value of a sample on a page of metrics, by its beginning.
 pub fn sample(page: &str, begins: &str) -> Option<f64> {
     page.lines().find(|line| line.starts_with(begins))?.rsplit(' ').next()?.parse().ok()
 }
 
-/// Commits that are known, and how many of them the sink has.
+/// Commits that are known, and what the sink had when it was looked at.
+///
+/// What is true at a moment is known once it is over: between a look that was answered before and one that was asked
+/// after. So nothing here depends on how soon this process is let run.
 #[derive(Default)]
 pub struct Ledger {
     /// Of each row in its order: when its statement was sent, and when it was answered.
     commits: Mutex<Vec<(Instant, Instant)>>,
-    delivered: AtomicU64,
-    /// Somebody reads the sink.
-    is_read: AtomicBool,
+    /// Of each look at the sink in its order.
+    looks: Mutex<Vec<Look>>,
+    /// When the sink was stopped and let go on: nothing arrives there in between.
+    stops: Mutex<Vec<(Instant, Instant)>>,
 }
 
+/// How many rows the sink had, at some moment between question and answer.
+struct Look {
+    asked: Instant,
+    answered: Instant,
+    rows: u64,
+}
+
+/// What is true of a sink within a stretch of time: the age of what it has, at least and at most, in seconds.
+type Bounds = (f64, f64);
+
 impl Ledger {
-    /// How old what the sink has is, at least and at most: the time since the first commit that it lacks.
-    fn freshness(&self, now: Instant) -> Option<(Duration, Duration)> {
-        if !self.is_read.load(Ordering::SeqCst) {
+    fn look(&self, asked: Instant, rows: u64) {
+        let answered = Instant::now();
+        self.looks.lock().expect("never held across a panic").push(Look { asked, answered, rows });
+    }
+
+    /// Nothing arrived at the sink between `from` and `upto`.
+    pub fn stood_still(&self, from: Instant, upto: Instant) {
+        self.stops.lock().expect("never held across a panic").push((from, upto));
+    }
+
+    /// How old what the sink had was, from `from` to `upto`: the time since the first commit that it lacked. Nothing where
+    /// nobody reads the sink.
+    fn freshness(&self, from: Instant, upto: Instant) -> Option<Bounds> {
+        let commits = self.commits.lock().expect("never held across a panic");
+        let looks = self.looks.lock().expect("never held across a panic");
+        let stops = self.stops.lock().expect("never held across a panic");
+        if looks.is_empty() {
             return None;
         }
-        let delivered = self.delivered.load(Ordering::SeqCst) as usize;
-        let commits = self.commits.lock().expect("never held across a panic");
-        let age = |instant: &Instant| now.saturating_duration_since(*instant);
-        let first = commits.get(delivered);
-        Some(first.map_or((Duration::ZERO, Duration::ZERO), |(sent, done)| (age(done), age(sent))))
+        let known = looks.partition_point(|look| look.answered <= from).checked_sub(1).map_or(0, |at| looks[at].rows);
+        let later = looks.get(looks.partition_point(|look| look.asked < upto)).map(|look| look.rows as usize);
+        // Neither can it have what was not even sent before it was stopped.
+        let moving = stops.iter().find(|stop| stop.0 <= upto && upto <= stop.1).map_or(upto, |stop| stop.0);
+        let sent = commits.partition_point(|commit| commit.0 <= moving);
+        let most = commits.get(known as usize).map(|commit| upto.saturating_duration_since(commit.0));
+        let least = commits.get(later.unwrap_or(sent).min(sent)).map(|commit| from.saturating_duration_since(commit.1));
+        Some((least.unwrap_or_default().as_secs_f64(), most.unwrap_or_default().as_secs_f64()))
     }
 
     pub fn committed(&self) -> u64 {
@@ -52,32 +83,7 @@ impl Ledger {
     }
 
     pub fn delivered(&self) -> u64 {
-        self.delivered.load(Ordering::SeqCst)
-    }
-}
-
-/// A thread that is told to stop.
-struct Worker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<()>>>,
-}
-
-impl Worker {
-    fn start(mut turn: impl FnMut() -> Result<()> + Send + 'static) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::SeqCst) {
-                turn()?;
-            }
-            Ok(())
-        });
-        Self { stop, thread: Some(thread) }
-    }
-
-    fn end(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::SeqCst);
-        self.thread.take().context("ended once")?.join().ok().context("a thread of the harness panicked")?
+        self.looks.lock().expect("never held across a panic").last().map_or(0, |look| look.rows)
     }
 }
 
@@ -120,22 +126,22 @@ pub struct FileReader(Worker);
 impl FileReader {
     pub fn start(path: PathBuf, ledger: &Arc<Ledger>) -> Self {
         let ledger = Arc::clone(ledger);
-        ledger.is_read.store(true, Ordering::SeqCst);
-        let (mut at, mut rest) = (0, String::new());
+        let (mut at, mut rest, mut rows) = (0, String::new(), 0);
         Self(Worker::start(move || {
             std::thread::sleep(Duration::from_millis(10));
+            let asked = Instant::now();
             let Ok(mut file) = std::fs::File::open(&path) else { return Ok(()) };
             file.seek(SeekFrom::Start(at))?;
             let mut bytes = Vec::new();
             at += file.read_to_end(&mut bytes)? as u64;
             rest.push_str(&String::from_utf8_lossy(&bytes));
-            let Some(end) = rest.rfind('\n') else { return Ok(()) };
-            // Rows of the writer come in their order: the last one says how many.
-            let last = rest[..end].lines().rev().find(|line| line.contains("\"table\":\"t\""));
-            if let Some(id) = last.and_then(|line| number_after(line, "\"after\":{\"id\":")) {
-                ledger.delivered.store(id, Ordering::SeqCst);
+            if let Some(end) = rest.rfind('\n') {
+                // Rows of the writer come in their order: the last one says how many.
+                let last = rest[..end].lines().rev().find(|line| line.contains("\"table\":\"t\""));
+                rows = last.and_then(|line| number_after(line, "\"after\":{\"id\":")).unwrap_or(rows);
+                rest.drain(..=end);
             }
-            rest.drain(..=end);
+            ledger.look(asked, rows);
             Ok(())
         }))
     }
@@ -151,11 +157,11 @@ pub struct TopicReader(Worker);
 impl TopicReader {
     pub fn start(count: impl Fn() -> Result<u64> + Send + 'static, ledger: &Arc<Ledger>) -> Self {
         let ledger = Arc::clone(ledger);
-        ledger.is_read.store(true, Ordering::SeqCst);
         Self(Worker::start(move || {
+            let asked = Instant::now();
             // A broker that stands still has no more than before.
             if let Ok(count) = count() {
-                ledger.delivered.store(count, Ordering::SeqCst);
+                ledger.look(asked, count);
             }
             std::thread::sleep(Duration::from_millis(5));
             Ok(())
@@ -172,10 +178,13 @@ fn number_after(line: &str, mark: &str) -> Option<u64> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// What both surfaces said at one moment, and what was so.
+/// What both surfaces said at one moment.
 #[derive(Clone, Debug)]
 pub struct Said {
+    /// Before the first was asked, when it had answered, and when the second had.
+    asked: Instant,
     pub at: Instant,
+    ended: Instant,
     pub verdict: String,
     pub reason: String,
     /// The verdicts that are 1 in the metrics.
@@ -184,10 +193,8 @@ pub struct Said {
     pub lag_transactions: Option<u64>,
     pub clock_offset: Option<f64>,
     pub clock_uncertainty: Option<f64>,
-    /// How old what the sink had was, at least and at most, where the sink is read.
-    pub true_freshness: Option<(f64, f64)>,
-    /// The lag by heartbeats, and by how much that is off what was so then.
-    pub heartbeat: Option<(f64, f64)>,
+    /// The lag by heartbeats.
+    pub heartbeat: Option<f64>,
 }
 
 /// Looks at a running instance, four times a second where nothing else is said.
@@ -197,15 +204,15 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    pub fn start(address: String, ledger: &Arc<Ledger>) -> Self {
-        Self::every(Duration::from_millis(250), address, ledger)
+    pub fn start(address: String) -> Self {
+        Self::every(Duration::from_millis(250), address)
     }
 
-    pub fn every(rest: Duration, address: String, ledger: &Arc<Ledger>) -> Self {
+    pub fn every(rest: Duration, address: String) -> Self {
         let said: Arc<Mutex<Vec<Said>>> = Arc::default();
-        let (list, ledger) = (Arc::clone(&said), Arc::clone(ledger));
+        let list = Arc::clone(&said);
         let worker = Worker::start(move || {
-            let one = look(&address, &ledger)?;
+            let one = look(&address)?;
             list.lock().expect("never held across a panic").push(one);
             std::thread::sleep(rest);
             Ok(())
@@ -223,24 +230,20 @@ impl Sampler {
     }
 }
 
-fn look(address: &str, ledger: &Ledger) -> Result<Said> {
-    // Deliveries between the two readings make the truth wider, not the check softer than they do.
-    let before = ledger.freshness(Instant::now());
+fn look(address: &str) -> Result<Said> {
+    let asked = Instant::now();
     let document: Value = serde_json::from_str(&page(address, "/api/v1/pipelines")?)?;
     let at = Instant::now();
-    let after = ledger.freshness(at);
     let metrics = page(address, "/metrics")?;
-    let heartbeat = sample(&metrics, "limpid_heartbeat_lag_seconds{").zip(after.zip(ledger.freshness(Instant::now())));
+    let ended = Instant::now();
     let pipeline = &document["pipelines"][0];
     let is_one = |line: &&str| line.starts_with("limpid_stream_verdict{") && line.ends_with(" 1");
     let word = |line: &str| line.split("verdict=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
     let text = |key: &str| pipeline[key].as_str().unwrap_or_default().to_owned();
     Ok(Said {
-        heartbeat: heartbeat.map(|(lag, (before, after))| {
-            let (least, most) = (before.0.min(after.0).as_secs_f64(), before.1.max(after.1).as_secs_f64());
-            (lag, (least - lag).max(lag - most).max(0.0))
-        }),
+        asked,
         at,
+        ended,
         verdict: text("verdict"),
         reason: text("reason"),
         in_metrics: metrics.lines().filter(is_one).filter_map(word).collect(),
@@ -248,9 +251,7 @@ fn look(address: &str, ledger: &Ledger) -> Result<Said> {
         lag_transactions: pipeline["lag_transactions"].as_u64(),
         clock_offset: sample(&metrics, "limpid_clock_offset_seconds{"),
         clock_uncertainty: sample(&metrics, "limpid_clock_offset_uncertainty_seconds{"),
-        true_freshness: before
-            .zip(after)
-            .map(|(before, after)| (before.0.min(after.0).as_secs_f64(), before.1.max(after.1).as_secs_f64())),
+        heartbeat: sample(&metrics, "limpid_heartbeat_lag_seconds{"),
     })
 }
 
@@ -284,19 +285,19 @@ impl Stretch {
 }
 
 /// Every sample against what was so. Prints a line a stretch.
-pub fn compare(said: &[Said], stretches: &[Stretch]) -> Result<()> {
+pub fn compare(said: &[Said], stretches: &[Stretch], ledger: &Ledger) -> Result<()> {
+    let truth = |said: &Said| said.freshness.zip(ledger.freshness(said.asked, said.at));
     for said in said {
         ensure!(said.in_metrics.len() == 1, "exactly one verdict is 1: {said:?}");
-        let (Some(shown), Some((least, _))) = (said.freshness, said.true_freshness) else { continue };
-        // The reader of the sink looks a hundred times a second.
-        ensure!(shown >= least - 0.05, "fresher than it is: {said:?}");
+        let Some((shown, (least, _))) = truth(said) else { continue };
+        ensure!(shown >= least - 0.05, "fresher than it is, {least:.3} s: {said:?}");
     }
     for stretch in stretches {
         let of: Vec<&Said> = said.iter().filter(|said| said.at >= stretch.from && said.at < stretch.upto).collect();
         let told = of.iter().find(|said| said.verdict == stretch.then);
         let told = told.map(|said| (said.at - stretch.from).as_secs_f64());
         let seen = of.iter().filter(|said| stretch.is_seen(said));
-        let error = seen.filter_map(|said| Some(said.freshness? - said.true_freshness?.1)).fold(0.0, f64::max);
+        let error = seen.filter_map(|said| truth(said)).map(|(shown, (_, most))| shown - most).fold(0.0, f64::max);
         let (name, then, looks) = (stretch.name, stretch.then, of.len());
         println!("{name:<32} {looks:>4} looks, {then} after {told:.1?} s, freshness too old by {error:.3} s at most");
         ensure!(of.len() > 3, "{name}: nobody looked");
@@ -310,9 +311,13 @@ pub fn compare(said: &[Said], stretches: &[Stretch]) -> Result<()> {
     Ok(())
 }
 
-/// Of all samples with a heartbeat, by how much 99 of 100 were off at most, and how many there are.
-pub fn heartbeat_error(said: &[Said]) -> Option<(f64, usize)> {
-    let mut errors: Vec<f64> = said.iter().filter_map(|said| said.heartbeat).map(|(_, error)| error).collect();
+/// Of all samples with a heartbeat, by how much 99 of 100 were off at most, in seconds, and how many there are.
+pub fn heartbeat_error(said: &[Said], ledger: &Ledger) -> Option<(f64, usize)> {
+    let error = |said: &Said| {
+        let (lag, (least, most)) = said.heartbeat.zip(ledger.freshness(said.at, said.ended))?;
+        Some((least - lag).max(lag - most).max(0.0))
+    };
+    let mut errors: Vec<f64> = said.iter().filter_map(error).collect();
     errors.sort_by(f64::total_cmp);
     Some((*errors.get((errors.len() * 99).div_ceil(100).checked_sub(1)?)?, errors.len()))
 }

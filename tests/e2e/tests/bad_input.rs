@@ -7,22 +7,20 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
-use limpid_e2e::{Case, Ended, Pipeline, Spec};
+use limpid_e2e::{Case, Ended, PATIENCE, Pipeline, Spec};
 use limpid_stack::TempDir;
 
 const TABLE: &str = "create table t (id int primary key, pad longtext)";
-const WAIT: Duration = Duration::from_secs(30);
 
 /// Runs a file that must be refused with `code` and ends with 2; `line` is where the fault is.
 fn refused(name: &str, yaml: &str, code: &str, words: &[&str]) -> Result<()> {
     let dir = TempDir::new(name)?;
     let pipeline = Pipeline::write(dir.path(), name, yaml)?;
     let mut limpid = pipeline.run(&["--until", "caught-up"])?;
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     let said = limpid.stderr();
     ensure!(ended == Ended::Code(2), "{name}: {ended:?}: {said}");
     ensure!(said.contains(&format!("error[{code}]: ")), "{name}: {said}");
@@ -85,7 +83,7 @@ fn two_files_with_one_name_and_a_file_that_is_not_there_are_refused() -> Result<
         [(second.file.as_path(), "CONFIG_DUPLICATE_NAME"), (Path::new("/nowhere.yaml"), "CONFIG_UNREADABLE")]
     {
         let mut limpid = first.run(&[file.to_str().context("a path in UTF-8")?])?;
-        let ended = limpid.wait(WAIT)?;
+        let ended = limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(2) && limpid.stderr().contains(code), "{ended:?}: {}", limpid.stderr());
     }
     Ok(())

@@ -12,13 +12,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld};
 use limpid_e2e::{
-    Case, Db, Ended, Seeded, Skew, Writer, call, check_exactly_once, check_nothing_lost, seen_in, wait_until,
+    Case, Db, Ended, PATIENCE, Seeded, Skew, Writer, call, check_exactly_once, check_nothing_lost, seen_in, wait_until,
 };
 use limpid_stack::kafka::{self, Isolation};
 use limpid_stack::{mariadb, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
-const WAIT: Duration = Duration::from_secs(30);
 
 /// So many kills in one run of the tests; `make soak` has fifty.
 fn kills() -> usize {
@@ -28,7 +27,7 @@ fn kills() -> usize {
 fn begin<'a>(db: Db<'a>, name: &str, bootstrap: &str, delivery: &str) -> Result<(Case<'a>, Vec<Writer>)> {
     let case = Case::unstarted(db, name, TABLE, |spec| spec.to_kafka(bootstrap).delivery(delivery))?;
     let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     limpid.kill()?;
     let writers = [Writer::start(db.session()?, &case.name, 0)?, Writer::start(db.session()?, &case.name, 1)?];
     Ok((case, writers.into()))
@@ -86,11 +85,11 @@ fn a_broker_that_stands_still_during_commits_loses_and_doubles_nothing() -> Resu
     let Some(broker) = require(kafka::start(&kafka::Options::default())) else { return Ok(()) };
     let (case, writers) = begin(db, "still_broker", &broker.bootstrap(), "exactly-once")?;
     let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     let still = if std::env::var_os("LIMPID_SOAK").is_some() { 45 } else { 12 };
     for _ in 0..2 {
         let before = writers.iter().map(Writer::statements).sum::<u64>();
-        wait_until("more statements", WAIT, || writers.iter().map(Writer::statements).sum::<u64>() > before + 200)?;
+        wait_until("more statements", PATIENCE, || writers.iter().map(Writer::statements).sum::<u64>() > before + 200)?;
         broker.pause()?;
         std::thread::sleep(Duration::from_secs(still));
         broker.resume()?;
@@ -98,10 +97,10 @@ fn a_broker_that_stands_still_during_commits_loses_and_doubles_nothing() -> Resu
     // It is a broker again once it commits; a drain while it is away is another matter.
     let seen = || broker.count(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted).unwrap_or(0);
     let before = seen();
-    wait_until("rows to be committed again", 2 * WAIT, || seen() > before + 200).with_context(|| limpid.stderr())?;
+    wait_until("rows to be committed again", PATIENCE, || seen() > before + 200).with_context(|| limpid.stderr())?;
     ensure!(limpid.is_running(), "{}", limpid.stderr());
     limpid.signal(libc::SIGTERM);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     finish(&case, writers, &broker, "exactly-once", 0).with_context(|| limpid.stderr())
 }
@@ -113,10 +112,10 @@ fn a_source_that_stands_still_is_noticed_and_nothing_is_lost_or_doubled() -> Res
     let Some(server) = require(mariadb::start(&mariadb::Options::default())) else { return Ok(()) };
     let (case, writers) = begin(Db::Maria(&server), "still_source", &broker.bootstrap(), "exactly-once")?;
     let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     let written = || writers.iter().map(Writer::statements).sum::<u64>();
     let before = written();
-    wait_until("more statements", WAIT, || written() > before + 200)?;
+    wait_until("more statements", PATIENCE, || written() > before + 200)?;
     server.pause()?;
     let still = if std::env::var_os("LIMPID_SOAK").is_some() { 60 } else { 12 };
     std::thread::sleep(Duration::from_secs(still));
@@ -125,12 +124,12 @@ fn a_source_that_stands_still_is_noticed_and_nothing_is_lost_or_doubled() -> Res
     let shown: serde_json::Value = serde_json::from_str(&said)?;
     ensure!(shown["pipelines"][0]["verdict"] == "blind", "nobody sees the head, and the verdict is {shown}");
     server.resume()?;
-    limpid.wait_for("SOURCE_UNREACHABLE", WAIT)?;
+    limpid.wait_for("SOURCE_UNREACHABLE", PATIENCE)?;
     let before = written();
-    wait_until("more statements", WAIT, || written() > before + 200)?;
+    wait_until("more statements", PATIENCE, || written() > before + 200)?;
     ensure!(limpid.is_running(), "{}", limpid.stderr());
     limpid.signal(libc::SIGTERM);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     finish(&case, writers, broker, "exactly-once", 0).with_context(|| limpid.stderr())
 }
@@ -145,18 +144,18 @@ fn a_wall_clock_of_ours_that_jumps_loses_doubles_and_stops_nothing() -> Result<(
     let topic = format!("{0}.{0}.t", case.name);
     let seen = || broker.count(&topic, Isolation::ReadCommitted).unwrap_or(0);
     let mut limpid = case.pipeline.run_in(&skew.variables(), &[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     for (hours, is_killed) in [(1, false), (-1, true), (0, false)] {
         skew.set(hours * 3600)?;
         let before = seen();
-        wait_until("more rows", WAIT, || seen() > before + 200).with_context(|| limpid.stderr())?;
+        wait_until("more rows", PATIENCE, || seen() > before + 200).with_context(|| limpid.stderr())?;
         let (_, said) = call("status", &limpid.address()?, &["--format", "json"])?;
         let shown: serde_json::Value = serde_json::from_str(&said)?;
         ensure!(shown["pipelines"][0]["phase"] == "running", "{shown}");
         if is_killed {
             limpid.kill()?;
             limpid = case.pipeline.run_in(&skew.variables(), &[])?;
-            limpid.wait_for("the pipeline is running", WAIT)?;
+            limpid.wait_for("the pipeline is running", PATIENCE)?;
         }
     }
     let said = limpid.stderr();
@@ -174,7 +173,7 @@ fn a_wall_clock_of_ours_that_jumps_loses_doubles_and_stops_nothing() -> Result<(
     hours.dedup();
     ensure!(hours == [-1, 0, 1], "{hours:?}");
     limpid.signal(libc::SIGTERM);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     finish(&case, writers, broker, "exactly-once", 1)
 }

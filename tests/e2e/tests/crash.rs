@@ -7,10 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use limpid_e2e::{Pipeline, Seeded, Writer, check_exactly_once, check_nothing_lost, page, seen_in, wait_until};
+use limpid_e2e::{
+    PATIENCE, Pipeline, Seeded, Writer, check_exactly_once, check_nothing_lost, page, seen_in, wait_until,
+};
 use limpid_engine::failpoint::POINTS;
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, mariadb, mysql, require};
@@ -100,7 +101,7 @@ fn killed_everywhere(
     let pipeline = Pipeline::write(dir.path(), name, &yaml(name, port, &broker.bootstrap(), delivery))?;
     // First lives that end before the first row, the last of them with the position it begins at, at the sink alone.
     for place in ["after-fence", "after-epoch", "after-first-record", "after-first-position"] {
-        let ended = pipeline.run(&["--failpoint", place])?.wait(Duration::from_secs(30))?;
+        let ended = pipeline.run(&["--failpoint", place])?.wait(PATIENCE)?;
         ensure!(format!("{ended:?}") == "Signal(9)", "{place}: ended with {ended:?}");
     }
     let mut writers = Vec::new();
@@ -120,17 +121,15 @@ fn killed_everywhere(
         };
         let mut limpid = pipeline.run(&["--failpoint", &format!("{place}:{count}")])?;
         if place == "before-drain" {
-            limpid.wait_for("running", Duration::from_secs(30))?;
+            limpid.wait_for("running", PATIENCE)?;
             limpid.signal(libc_sigterm());
         }
-        let ended = limpid.wait(Duration::from_secs(30))?;
+        let ended = limpid.wait(PATIENCE)?;
         ensure!(format!("{ended:?}") == "Signal(9)", "{place}: ended with {ended:?}: {}", limpid.stderr());
         restarts += 1;
     }
     let before = writers.iter().map(Writer::statements).sum::<u64>();
-    wait_until("more statements", Duration::from_secs(20), || {
-        writers.iter().map(Writer::statements).sum::<u64>() > before + 100
-    })?;
+    wait_until("more statements", PATIENCE, || writers.iter().map(Writer::statements).sum::<u64>() > before + 100)?;
     for writer in writers {
         writer.stop()?;
     }
@@ -153,7 +152,7 @@ fn check_flow(pipeline: &Pipeline, name: &str, records: &[kafka::Record]) -> Res
     }
     let rows = places.len();
     let mut limpid = pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", Duration::from_secs(30))?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     let flow = page(&limpid.address()?, &format!("/api/v1/pipelines/{name}/flow"));
     limpid.kill()?;
     let flow: serde_json::Value = serde_json::from_str(&flow?)?;

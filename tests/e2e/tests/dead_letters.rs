@@ -7,16 +7,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{Db, broker, maria, mysqld};
-use limpid_e2e::{Ended, Limpid, Pipeline, limpid, wait_until};
+use limpid_e2e::{Ended, Limpid, PATIENCE, Pipeline, limpid, wait_until};
 use limpid_stack::TempDir;
 use limpid_stack::kafka::{Isolation, Server};
 use serde_json::Value;
-
-const WAIT: Duration = Duration::from_secs(30);
 
 /// What the topic takes at first; a small row is below it, one with [`BIG`] characters above.
 const LIMIT: &str = "20000";
@@ -73,8 +70,8 @@ impl Scene {
 
     fn run(&self, arguments: &[&str]) -> Result<Running<'_>> {
         let limpid = self.pipeline.run(arguments)?;
-        limpid.wait_for("the pipeline is running", WAIT)?;
-        limpid.wait_for("the server listens", WAIT)?;
+        limpid.wait_for("the pipeline is running", PATIENCE)?;
+        limpid.wait_for("the server listens", PATIENCE)?;
         let said = limpid.stderr();
         let line = said.lines().find(|line| line.contains("the server listens")).context("it says where it listens")?;
         let line: Value = serde_json::from_str(line)?;
@@ -89,7 +86,7 @@ impl Scene {
     /// Waits until a consumer would be given so many records.
     fn arrive(&self, table: &str, count: u64) -> Result<()> {
         let seen = || self.broker.count(&self.topic(table), Isolation::ReadCommitted).unwrap_or(0);
-        wait_until(&format!("{count} records of {table}"), WAIT, || seen() >= count)
+        wait_until(&format!("{count} records of {table}"), PATIENCE, || seen() >= count)
             .with_context(|| format!("{} are there", seen()))
     }
 
@@ -132,7 +129,7 @@ impl Running<'_> {
     fn dlq(&self, what: &str, arguments: &[&str]) -> Result<(Ended, String)> {
         let call = [&["dlq", what, &self.scene.name], arguments, &["--server", &self.url]].concat();
         let mut call = limpid(&call)?;
-        let ended = call.wait(WAIT)?;
+        let ended = call.wait(PATIENCE)?;
         Ok((ended, call.stdout() + &call.stderr()))
     }
 
@@ -144,7 +141,7 @@ impl Running<'_> {
     }
 
     fn wait_for_entries(&self, count: usize) -> Result<Vec<Value>> {
-        wait_until(&format!("{count} kept rows"), WAIT, || self.entries().is_ok_and(|found| found.len() == count))
+        wait_until(&format!("{count} kept rows"), PATIENCE, || self.entries().is_ok_and(|found| found.len() == count))
             .with_context(|| format!("{:?} {}", self.entries(), self.limpid.stderr()))?;
         self.entries()
     }
@@ -155,7 +152,7 @@ impl Running<'_> {
 
     fn stop(mut self) -> Result<()> {
         self.limpid.signal(libc::SIGTERM);
-        let ended = self.limpid.wait(WAIT)?;
+        let ended = self.limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(0), "ended with {ended:?}: {}", self.limpid.stderr());
         Ok(())
     }
@@ -190,7 +187,7 @@ fn later_changes_of_a_parked_key_queue_behind_it_over_a_kill_and_a_replay_brings
         ensure!(entries[2]["error_code"].is_null(), "it has no fault of its own, and waits: {entries:?}");
         let status: Value = {
             let mut call = limpid(&["status", "--format", "json", "--server", &running.url])?;
-            call.wait(WAIT)?;
+            call.wait(PATIENCE)?;
             serde_json::from_str(&call.stdout())?
         };
         ensure!(status["pipelines"][0]["rows_parked"] == 3, "{status}");
@@ -211,7 +208,7 @@ fn later_changes_of_a_parked_key_queue_behind_it_over_a_kill_and_a_replay_brings
         running.wait_for_entries(0)?;
         scene.small(1, 5)?;
         scene.small(9, 1)?;
-        wait_until("the last row", WAIT, || scene.versions(9).is_ok_and(|versions| !versions.is_empty()))?;
+        wait_until("the last row", PATIENCE, || scene.versions(9).is_ok_and(|versions| !versions.is_empty()))?;
         running.stop()?;
         let versions = scene.versions(1)?;
         let mut once = versions.clone();
@@ -280,7 +277,7 @@ fn killed_while_a_row_is_parked_or_replayed_nothing_is_lost_or_doubled() -> Resu
             scene.small(2, v)?;
             scene.small(1, v + 2)?;
             scene.small(2, v + 1)?;
-            let ended = running.limpid.wait(WAIT)?;
+            let ended = running.limpid.wait(PATIENCE)?;
             ensure!(ended == Ended::Signal(9), "{place}: {ended:?}: {}", running.limpid.stderr());
         }
         let running = scene.run(&[])?;
@@ -293,7 +290,7 @@ fn killed_while_a_row_is_parked_or_replayed_nothing_is_lost_or_doubled() -> Resu
             let mut running = scene.run(&["--failpoint", place])?;
             let before = running.entries()?.len();
             let _ = running.dlq("replay", &["--all", "--wait", "5"])?;
-            let ended = running.limpid.wait(WAIT)?;
+            let ended = running.limpid.wait(PATIENCE)?;
             ensure!(ended == Ended::Signal(9), "{place}: {ended:?}: {}", running.limpid.stderr());
             ensure!(before == 9, "{place}: {before} rows were kept");
         }
@@ -304,7 +301,7 @@ fn killed_while_a_row_is_parked_or_replayed_nothing_is_lost_or_doubled() -> Resu
         ensure!(running.dlq("replay", &["--all"])?.0 == Ended::Code(0));
         running.wait_for_entries(0)?;
         scene.small(1, 10)?;
-        wait_until("the last row", WAIT, || scene.versions(1).is_ok_and(|versions| versions.last() == Some(&10)))?;
+        wait_until("the last row", PATIENCE, || scene.versions(1).is_ok_and(|versions| versions.last() == Some(&10)))?;
         running.stop()?;
         let all: Vec<i64> = (1..=10).collect();
         let versions = scene.versions(1)?;
@@ -393,7 +390,7 @@ fn too_many_faults_halt_the_table_and_no_other() -> Result<()> {
     for id in 0..25 {
         scene.big(id, 1)?;
     }
-    running.limpid.wait_for("\"level\":\"ERROR\"", WAIT)?;
+    running.limpid.wait_for("\"level\":\"ERROR\"", PATIENCE)?;
     let said = running.limpid.stderr();
     let line = said.lines().find(|line| line.contains("\"level\":\"ERROR\"")).unwrap_or_default();
     ensure!(line.contains("RECORD_TOO_LARGE") && line.contains("more than 1 %"), "{line}");
@@ -425,7 +422,7 @@ fn a_viewer_lists_and_only_an_operator_replays_drops_and_sees_bytes() -> Result<
     let running = scene.run(&["--auth-token-file", &all])?;
     scene.big(1, 1)?;
     let listed = |who: &str| running.dlq("list", &["--format", "json", "--token-file", who]);
-    wait_until("the row", WAIT, || listed(&vera).is_ok_and(|(_, said)| said.contains("RECORD_TOO_LARGE")))?;
+    wait_until("the row", PATIENCE, || listed(&vera).is_ok_and(|(_, said)| said.contains("RECORD_TOO_LARGE")))?;
     let list: Value = serde_json::from_str(&listed(&vera)?.1)?;
     let id = list["entries"][0]["id"].to_string();
     ensure!(running.dlq("show", &[&id, "--token-file", &vera])?.0 == Ended::Code(0));

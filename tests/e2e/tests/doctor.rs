@@ -5,15 +5,12 @@
 //! Invariant: the rights that `--grants` prints are given as they are, by the server's own client, and are enough.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{both, broker, maria};
-use limpid_e2e::{Ended, Pipeline, Spec, limpid};
+use limpid_e2e::{Ended, PATIENCE, Pipeline, Spec, limpid};
 use limpid_stack::{TempDir, mariadb, require};
 use serde_json::Value;
-
-const WAIT: Duration = Duration::from_secs(60);
 
 /// What the doctor says.
 struct Said {
@@ -39,7 +36,7 @@ impl Said {
 fn doctor(pipeline: &Pipeline) -> Result<Said> {
     let (file, data) = (pipeline.file.display().to_string(), pipeline.data_dir.display().to_string());
     let mut asked = limpid(&["doctor", &file, "--data-dir", &data, "--format", "json"])?;
-    let code = asked.wait(WAIT)?;
+    let code = asked.wait(PATIENCE)?;
     let (stdout, said) = (asked.stdout(), asked.stderr());
     let document: Value = serde_json::from_str(&stdout).with_context(|| format!("{code:?}: {stdout}{said}"))?;
     let checks = document["checks"].as_array().cloned().unwrap_or_default();
@@ -73,7 +70,7 @@ fn the_rights_that_it_prints_are_what_was_missing_and_are_enough() -> Result<()>
         ensure!(before.of("source.grants") == ("fail", "SOURCE_GRANT_MISSING"), "{}", before.stdout);
 
         let mut printed = limpid(&["doctor", "--grants", &pipeline.file.display().to_string()])?;
-        ensure!(printed.wait(WAIT)? == Ended::Code(0), "{}", printed.stderr());
+        ensure!(printed.wait(PATIENCE)? == Ended::Code(0), "{}", printed.stderr());
         let sql = printed.stdout();
         ensure!(sql.contains("GRANT ") && !sql.to_lowercase().contains("all privileges"), "{sql}");
         db.sql(&sql)?;
@@ -171,7 +168,7 @@ fn who_cannot_be_reached_and_who_refuses_are_told_apart() -> Result<()> {
     let file = dir.path().join("bad.yaml");
     std::fs::write(&file, "name: shop\nsauce: {}\n")?;
     let mut bad = limpid(&["doctor", &file.display().to_string()])?;
-    ensure!(bad.wait(WAIT)? == Ended::Code(2) && bad.stdout().is_empty(), "{}", bad.stderr());
+    ensure!(bad.wait(PATIENCE)? == Ended::Code(2) && bad.stdout().is_empty(), "{}", bad.stderr());
     Ok(())
 }
 
@@ -208,12 +205,12 @@ fn an_instance_that_runs_is_seen_and_not_disturbed() -> Result<()> {
     db.sql("create database docruns; create table docruns.t (id int primary key)")?;
     let pipeline = Pipeline::write(dir.path(), "docruns", &Spec::new("docruns", db.port()).yaml())?;
     let mut instance = pipeline.run(&[])?;
-    instance.wait_for("the pipeline is running", WAIT)?;
+    instance.wait_for("the pipeline is running", PATIENCE)?;
     let said = doctor(&pipeline)?;
     ensure!(said.code == Ended::Code(0), "{}", said.stdout);
     ensure!(said.of("state.lock").0 == "warn" && said.of("source.server-id").0 == "warn", "{}", said.stdout);
     db.sql("insert into docruns.t values (1)")?;
-    limpid_e2e::wait_until("the row", WAIT, || instance.stdout().contains("\"id\":1"))?;
+    limpid_e2e::wait_until("the row", PATIENCE, || instance.stdout().contains("\"id\":1"))?;
     ensure!(instance.is_running(), "{}", instance.stderr());
     db.sql("drop database docruns").map(drop)
 }

@@ -7,14 +7,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use limpid_e2e::{Ended, Limpid, Pipeline, Spec, limpid};
+use limpid_e2e::{Ended, Limpid, PATIENCE, Pipeline, Spec, limpid};
 use limpid_stack::TempDir;
 use limpid_stack::tls::Certificates;
 
-const WAIT: Duration = Duration::from_secs(30);
 const TOKEN: &str = "0123456789abcdef-a-token-of-ada";
 
 fn file(dir: &Path, name: &str, text: &str, mode: u32) -> Result<PathBuf> {
@@ -37,14 +35,14 @@ fn addresses(instance: &Limpid, count: usize) -> Result<Vec<String>> {
         let listens = lines.filter(|line| line["message"] == "the server listens");
         listens.filter_map(|line| Some(line["metadata"]["address"].as_str()?.to_owned())).collect()
     };
-    limpid_e2e::wait_until("the server to listen", WAIT, || found().len() == count)?;
+    limpid_e2e::wait_until("the server to listen", PATIENCE, || found().len() == count)?;
     Ok(found())
 }
 
 /// Runs a command to its end: its code, what it printed, what it said.
 fn ran(arguments: &[&str]) -> Result<(Ended, String, String)> {
     let mut command = limpid(arguments)?;
-    let ended = command.wait(WAIT)?;
+    let ended = command.wait(PATIENCE)?;
     Ok((ended, command.stdout(), command.stderr()))
 }
 
@@ -102,7 +100,7 @@ fn what_cannot_be_opened_safely_is_refused_at_the_start() -> Result<()> {
         (&["--metrics-listen", "0.0.0.0:0"], "LISTEN_INSECURE"),
     ] {
         let mut instance = pipeline.run(arguments)?;
-        let ended = instance.wait(WAIT)?;
+        let ended = instance.wait(PATIENCE)?;
         let said = instance.stderr();
         ensure!(ended == Ended::Code(2) && said.contains(&format!("error[{code}]: ")), "{arguments:?}: {said}");
         ensure!(!said.contains(TOKEN), "{said}");

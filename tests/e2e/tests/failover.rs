@@ -11,25 +11,24 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld_minimal};
 use limpid_e2e::{
-    Case, Db, Ended, Limpid, Pair, Pipeline, Spec, Writer, check_exactly_once, check_nothing_lost, limpid, seen_in,
-    wait_until,
+    Case, Db, Ended, Limpid, PATIENCE, Pair, Pipeline, Spec, Writer, check_exactly_once, check_nothing_lost, limpid,
+    seen_in, wait_until,
 };
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{mariadb, mysql, ports, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
 const BIG: &str = "create table t (id bigint primary key, v bigint, pad longtext)";
-const WAIT: Duration = Duration::from_secs(60);
 
 fn running(pipeline: &Pipeline, arguments: &[&str]) -> Result<Limpid> {
     let limpid = pipeline.run(arguments)?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     Ok(limpid)
 }
 
 fn stopped(limpid: &mut Limpid) -> Result<()> {
     limpid.signal(libc::SIGTERM);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     Ok(())
 }
@@ -59,7 +58,7 @@ impl<'a> Load<'a> {
 
     fn writer(&self, db: Db, number: u64) -> Result<Writer> {
         let writer = Writer::start(db.session()?, &self.case.name, number)?;
-        wait_until("some statements", WAIT, || writer.statements() > 200)?;
+        wait_until("some statements", PATIENCE, || writer.statements() > 200)?;
         Ok(writer)
     }
 }
@@ -70,11 +69,11 @@ fn kill_until_taken_over(pair: &Pair, loads: &[Load<'_>]) -> Result<()> {
     for number in 0..6 {
         let writers = loads.iter().map(|load| load.writer(pair.first(), 2 * number)).collect::<Result<Vec<_>>>()?;
         pair.kill_first()?;
-        writers.into_iter().for_each(Writer::abandon);
+        drop(writers);
         let second = &pair.endpoints()[1];
         let before: Vec<_> = loads.iter().map(|load| load.limpid.stderr().len()).collect();
         let lacks = |load: &Load, from: usize| load.limpid.stderr()[from..].contains("has not got yet");
-        wait_until("each to go over or to wait", WAIT, || {
+        wait_until("each to go over or to wait", PATIENCE, || {
             let mut all = loads.iter().zip(&before);
             all.all(|(load, from)| reads_from(&load.limpid, second) || lacks(load, *from))
         })
@@ -99,7 +98,7 @@ fn taken_over(pair: &Pair) -> Result<()> {
     pair.second().sql(&format!("{domain} create database stray; create table stray.s (id int primary key)"))?;
     let file = loads[0].case.pipeline.file.display().to_string();
     let mut doctor = limpid(&["doctor", &file, "--format", "json"])?;
-    doctor.wait(WAIT)?;
+    doctor.wait(PATIENCE)?;
     let told = doctor.stdout();
     ensure!(told.matches("\"source.server\"").count() == 2 && told.contains("\"source.errant\""), "{told}");
 
@@ -144,7 +143,7 @@ fn listed<'a>(pair: &'a Pair, name: &str, table: &str) -> Result<Case<'a>> {
 fn inside(pair: &Pair) -> Result<()> {
     let mut case = listed(pair, "inside", BIG)?;
     let mut limpid = running(&case.pipeline, &["--failpoint", "after-state:1"])?;
-    wait_until("a save to be due", WAIT, || limpid.age() > Duration::from_millis(1200))?;
+    wait_until("a save to be due", PATIENCE, || limpid.age() > Duration::from_millis(1200))?;
     let last = if case.db.is_maria() {
         "insert into t select seq, 1, repeat('x', 100000) from seq_1_to_120;"
     } else {
@@ -152,7 +151,7 @@ fn inside(pair: &Pair) -> Result<()> {
          select n, 1, repeat('x', 100000) from s;"
     };
     case.sql(&format!("begin; {last} update t set v = 2 where id <= 10; commit"))?;
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Signal(9), "ended with {ended:?}: {}", limpid.stderr());
     case.keep(&limpid)?;
     let first = case.seen.len();
@@ -174,7 +173,7 @@ fn a_transaction_goes_on_at_the_replica_behind_the_rows_that_were_done() -> Resu
 /// Leaves only the newest log file.
 fn purge(db: Db) -> Result<()> {
     db.sql("flush logs")?;
-    wait_until("the purge", WAIT, || {
+    wait_until("the purge", PATIENCE, || {
         let files = db.sql("show binary logs").unwrap_or_default();
         let last = files.lines().last().and_then(|line| line.split('\t').next()).unwrap_or_default().to_owned();
         // A file that somebody who has just left still holds is not purged, without a word.
@@ -220,13 +219,13 @@ fn lost(pair: &Pair) -> Result<()> {
     }
     pair.kill_first()?;
     let mut limpid = case.pipeline.run(&["--until", "caught-up"])?;
-    limpid.wait_for("no server of the list can be read now", WAIT)?;
+    limpid.wait_for("no server of the list can be read now", PATIENCE)?;
     let said = limpid.stderr();
     ensure!(said.contains("SOURCE_CHANGED") && said.contains("never had"), "{said}");
     ensure!(limpid.is_running() && limpid.stdout().is_empty(), "{said}{}", limpid.stdout());
     // The first has it all and comes back.
     pair.restart_first()?;
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     case.keep(&limpid)?;
     ensure!(case.operations("t") == "ccc", "{:?}", case.changes("t"));
@@ -253,10 +252,10 @@ fn behind(pair: &Pair) -> Result<()> {
     case.read()?;
     pair.kill_first()?;
     let mut limpid = case.pipeline.run(&["--until", "caught-up"])?;
-    limpid.wait_for("SOURCE_BEHIND", WAIT)?;
+    limpid.wait_for("SOURCE_BEHIND", PATIENCE)?;
     ensure!(limpid.is_running(), "{}", limpid.stderr());
     pair.second().sql("start slave sql_thread")?;
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     case.keep(&limpid)?;
     ensure!(case.operations("t") == "c", "{:?}", case.changes("t"));
@@ -286,7 +285,7 @@ fn without_gtids_nothing_takes_over() -> Result<()> {
     let change = |spec: Spec| spec.source(&list(db.port())).source(&start);
     let case = Case::unstarted(db, "by_file", "create table t (id int primary key)", change)?;
     let limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("no server of the list can be read now", WAIT)?;
+    limpid.wait_for("no server of the list can be read now", PATIENCE)?;
     ensure!(limpid.stderr().contains("holds on the server that it was read from"), "{}", limpid.stderr());
     Ok(())
 }
@@ -329,7 +328,7 @@ fn a_server_that_comes_back_with_another_uuid_is_gone_on_with() -> Result<()> {
     ensure!(server.sql("select @@server_uuid")? != before, "the same uuid");
     for (case, limpid) in cases.iter_mut().zip(&mut lives) {
         case.sql("insert into t values (2)")?;
-        wait_until("the row", WAIT, || limpid.stdout().contains("\"id\":2")).with_context(|| limpid.stderr())?;
+        wait_until("the row", PATIENCE, || limpid.stdout().contains("\"id\":2")).with_context(|| limpid.stderr())?;
         stopped(limpid)?;
         case.keep(limpid)?;
         case.read()?;
@@ -353,13 +352,13 @@ fn a_right_that_is_taken_away_halts_and_given_back_goes_on() -> Result<()> {
         let mut limpid = running(&case.pipeline, &["--on-halt", "exit"])?;
         db.sql("revoke replication slave on *.* from taken@'127.0.0.1'")?;
         case.sql("insert into t values (1)")?;
-        wait_until("the row", WAIT, || limpid.stdout().contains("\"id\":1")).with_context(|| limpid.stderr())?;
+        wait_until("the row", PATIENCE, || limpid.stdout().contains("\"id\":1")).with_context(|| limpid.stderr())?;
         let ids = db.sql("select id from information_schema.processlist where user = 'taken'")?;
         for id in ids.lines() {
             // One may be gone by itself.
             let _ = db.sql(&format!("kill {id}"));
         }
-        let ended = limpid.wait(WAIT)?;
+        let ended = limpid.wait(PATIENCE)?;
         case.keep(&limpid)?;
         let said = limpid.stderr();
         ensure!(ended == Ended::Code(1) && said.contains("SOURCE_GRANT_MISSING"), "{ended:?}: {said}");
@@ -383,15 +382,16 @@ fn decided_elsewhere(pair: &Pair) -> Result<()> {
         session.exec(sql)?;
     }
     case.sql("insert into t values (1, 1, '')")?;
-    wait_until("the row behind it", WAIT, || limpid.stdout().contains("\"id\":1,")).with_context(|| limpid.stderr())?;
+    wait_until("the row behind it", PATIENCE, || limpid.stdout().contains("\"id\":1,"))
+        .with_context(|| limpid.stderr())?;
     pair.settle()?;
     drop(session);
     pair.kill_first()?;
     let second = &pair.endpoints()[1];
-    wait_until("the second to be read", WAIT, || reads_from(&limpid, second)).with_context(|| limpid.stderr())?;
+    wait_until("the second to be read", PATIENCE, || reads_from(&limpid, second)).with_context(|| limpid.stderr())?;
     pair.promote()?;
     pair.second().sql(&format!("use {}; insert into t values (3, 1, ''); xa commit 'x'", case.name))?;
-    wait_until("its rows", WAIT, || limpid.stdout().contains("\"id\":2,")).with_context(|| limpid.stderr())?;
+    wait_until("its rows", PATIENCE, || limpid.stdout().contains("\"id\":2,")).with_context(|| limpid.stderr())?;
     stopped(&mut limpid)?;
     case.keep(&limpid)?;
     let seen: Vec<i64> = case.changes("t").iter().filter_map(|change| change.after["id"].as_i64()).collect();

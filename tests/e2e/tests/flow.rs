@@ -6,17 +6,14 @@
 //! consumer finds in the records, reading committed ones.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{Db, broker, maria, mysqld};
 use limpid_e2e::truth::sample;
-use limpid_e2e::{Ended, Limpid, Pipeline, call, page, wait_until};
+use limpid_e2e::{Ended, Limpid, PATIENCE, Pipeline, call, page, wait_until};
 use limpid_stack::TempDir;
 use limpid_stack::kafka::{Isolation, Server};
 use serde_json::Value;
-
-const WAIT: Duration = Duration::from_secs(30);
 
 /// What the topics of `p` and `k` take at first.
 const LIMIT: &str = "20000";
@@ -115,7 +112,7 @@ impl Scene {
             }
             Ok(counts)
         };
-        wait_until(when, WAIT, || found().is_ok_and(|found| found == self.expected))
+        wait_until(when, PATIENCE, || found().is_ok_and(|found| found == self.expected))
             .with_context(|| format!("{when}: {:?}, expected {:?}: {}", found(), self.expected, limpid.stderr()))
     }
 
@@ -168,7 +165,7 @@ fn what_comes_in_is_what_goes_out_over_kills_filters_kept_rows_and_replays() -> 
         let Some(mut scene) = Scene::begin(db, delivery)? else { return Ok(()) };
         // Copies that are cut short count once: with the life that finished them.
         let mut limpid = scene.pipeline.run(&["--failpoint", "after-copied:1"])?;
-        ensure!(limpid.wait(WAIT)? == Ended::Signal(9), "{}", limpid.stderr());
+        ensure!(limpid.wait(PATIENCE)? == Ended::Signal(9), "{}", limpid.stderr());
         let mut limpid = scene.pipeline.run(&[])?;
         scene.expect("t", &[("copied", 5), ("delivered", 5)]);
         scene.expect("k", &[("copied", 3), ("delivered", 3)]);
@@ -176,13 +173,13 @@ fn what_comes_in_is_what_goes_out_over_kills_filters_kept_rows_and_replays() -> 
         limpid.kill()?;
         for (round, place) in (1..).zip(kills) {
             let mut limpid = scene.pipeline.run(&["--failpoint", place])?;
-            limpid.wait_for("running", WAIT)?;
+            limpid.wait_for("running", PATIENCE)?;
             scene.change(round).with_context(|| place.to_owned())?;
-            let ended = limpid.wait(WAIT)?;
+            let ended = limpid.wait(PATIENCE)?;
             ensure!(ended == Ended::Signal(9), "{place}: ended with {ended:?}: {}", limpid.stderr());
         }
         let mut limpid = scene.pipeline.run(&[])?;
-        limpid.wait_for("running", WAIT)?;
+        limpid.wait_for("running", PATIENCE)?;
         scene.change(3)?;
         scene.sql("truncate table r")?;
         scene.expect("r", &[("read", 1), ("filtered", 1)]);

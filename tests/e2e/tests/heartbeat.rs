@@ -6,34 +6,31 @@
 //! Invariant: what was delivered is what the server's own SELECT has, and no row of the heartbeat's table is in it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::both;
 use limpid_e2e::truth::sample;
-use limpid_e2e::{Db, Ended, Limpid, Pipeline, Spec, limpid, page, wait_until};
+use limpid_e2e::{Db, Ended, Limpid, PATIENCE, Pipeline, Spec, limpid, page, wait_until};
 use limpid_stack::TempDir;
-
-const SOON: Duration = Duration::from_secs(30);
 
 fn told(limpid: &Limpid, name: &str) -> Option<f64> {
     sample(&page(&limpid.address().ok()?, "/metrics").ok()?, &format!("{name}{{"))
 }
 
 fn at_least(limpid: &Limpid, name: &str, count: f64) -> Result<()> {
-    wait_until(name, SOON, || told(limpid, name).is_some_and(|told| told >= count)).with_context(|| limpid.stderr())
+    wait_until(name, PATIENCE, || told(limpid, name).is_some_and(|told| told >= count)).with_context(|| limpid.stderr())
 }
 
 /// What `limpid doctor` prints of the pipeline.
 fn doctor(pipeline: &Pipeline, arguments: &[&str]) -> Result<String> {
     let file = pipeline.file.display().to_string();
     let mut doctor = limpid(&[&["doctor", &file][..], arguments].concat())?;
-    doctor.wait(SOON)?;
+    doctor.wait(PATIENCE)?;
     Ok(doctor.stdout())
 }
 
 fn delivered(limpid: &Limpid, what: &str) -> Result<()> {
-    wait_until(what, SOON, || limpid.stdout().contains(what)).with_context(|| limpid.stderr())
+    wait_until(what, PATIENCE, || limpid.stdout().contains(what)).with_context(|| limpid.stderr())
 }
 
 const SEEN: &str = "gravity_input_probe_latency_count";
@@ -80,13 +77,13 @@ fn heartbeats_come_through_and_are_never_delivered() -> Result<()> {
         db.sql(&format!("revoke insert, update on {beats} from {user}"))?;
         at_least(&limpid, "limpid_heartbeat_failures_total", 2.0)?;
         // Nobody knows the lag meanwhile, so none is told.
-        wait_until("no lag is told", SOON, || told(&limpid, "limpid_heartbeat_lag_seconds").is_none())?;
+        wait_until("no lag is told", PATIENCE, || told(&limpid, "limpid_heartbeat_lag_seconds").is_none())?;
         let doctor = doctor(&pipeline, &[])?;
         ensure!(doctor.contains(&format!("lacks INSERT ON `{name}_beat`.`heartbeat`")), "{doctor}");
         db.sql(&format!("insert into {name}.t values (2, 'y')"))?;
         delivered(&limpid, "\"id\":2")?;
         db.sql(&format!("grant insert, update on {beats} to {user}"))?;
-        limpid.wait_for("heartbeats are written again", SOON)?;
+        limpid.wait_for("heartbeats are written again", PATIENCE)?;
         let said = limpid.stderr();
         let warned = said.lines().filter(|line| line.contains("\"WARN\"")).collect::<Vec<_>>();
         ensure!(warned.len() == 1 && warned[0].contains("SOURCE_GRANT_MISSING"), "told once: {warned:#?}");
@@ -99,7 +96,7 @@ fn heartbeats_come_through_and_are_never_delivered() -> Result<()> {
         db.sql(&format!("insert into {name}.t values (3, 'z')"))?;
         delivered(&limpid, "\"id\":3")?;
         limpid.signal(libc::SIGTERM);
-        ensure!(limpid.wait(SOON)? == Ended::Code(0), "{}", limpid.stderr());
+        ensure!(limpid.wait(PATIENCE)? == Ended::Code(0), "{}", limpid.stderr());
         let records = first + &limpid.stdout();
         ensure!(!records.contains("heartbeat") && !records.contains("another"), "{records}");
         let id =
@@ -123,7 +120,7 @@ fn a_paused_pipeline_tells_no_lag_by_heartbeat_and_a_captured_table_is_delivered
     delivered(&limpid, "\"table\":\"heartbeat\"")?;
     let address = limpid.address()?;
     ensure!(limpid_e2e::call("pause", &address, &[name])?.0 == Ended::Code(0), "{}", limpid.stderr());
-    wait_until("no lag is told", SOON, || {
+    wait_until("no lag is told", PATIENCE, || {
         page(&address, "/metrics").is_ok_and(|page| !page.contains("limpid_heartbeat_lag_seconds{"))
     })?;
     let before = told(&limpid, DELIVERED).context("a count")?;

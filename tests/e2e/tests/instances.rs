@@ -5,15 +5,12 @@
 //! Invariant: the oracle is the table's own SELECT and Apache's console consumer, reading committed records.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{Db, broker, maria};
-use limpid_e2e::{Ended, Limpid, Pipeline, Writer, check_exactly_once, seen_in, wait_until};
+use limpid_e2e::{Ended, Limpid, PATIENCE, Pipeline, Writer, check_exactly_once, seen_in, wait_until};
 use limpid_stack::TempDir;
 use limpid_stack::kafka::{Isolation, Server};
-
-const WAIT: Duration = Duration::from_secs(30);
 
 /// A table, a pipeline that captures it exactly once, and where it goes.
 struct Scene {
@@ -57,7 +54,7 @@ impl Scene {
     fn more_arrive(&self, count: u64) -> Result<()> {
         let seen = || self.broker.count(&self.topic(), Isolation::ReadCommitted).unwrap_or(0);
         let before = seen();
-        wait_until(&format!("{count} records more than {before}"), WAIT, || seen() >= before + count)
+        wait_until(&format!("{count} records more than {before}"), PATIENCE, || seen() >= before + count)
     }
 
     fn check(&self) -> Result<()> {
@@ -69,7 +66,7 @@ impl Scene {
     /// Starts with this state and expects a refusal.
     fn refused(&self, pipeline: &Pipeline, code: &str) -> Result<()> {
         let mut limpid = pipeline.run(&["--on-halt", "exit"])?;
-        let ended = limpid.wait(WAIT)?;
+        let ended = limpid.wait(PATIENCE)?;
         let said = limpid.stderr();
         ensure!(ended == Ended::Code(1) && said.contains(&format!("\"error_code\":\"{code}\"")), "{ended:?}: {said}");
         ensure!(said.contains("--accept-new-state"), "the way out is not named: {said}");
@@ -79,13 +76,13 @@ impl Scene {
 
 fn running(pipeline: &Pipeline) -> Result<Limpid> {
     let limpid = pipeline.run(&["--on-halt", "exit"])?;
-    limpid.wait_for("running", WAIT)?;
+    limpid.wait_for("running", PATIENCE)?;
     Ok(limpid)
 }
 
 fn stopped(mut limpid: Limpid) -> Result<()> {
     limpid.signal(15);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "ended with {ended:?}: {}", limpid.stderr());
     Ok(())
 }
@@ -116,7 +113,7 @@ fn the_newer_of_two_instances_goes_on_and_the_older_halts_without_a_doubled_row(
     let second = running(&other)?;
     scene.more_arrive(100)?;
     first.signal(18);
-    let ended = first.wait(WAIT)?;
+    let ended = first.wait(PATIENCE)?;
     let said = first.stderr();
     ensure!(ended == Ended::Code(1) && said.contains("\"error_code\":\"FENCED\""), "{ended:?}: {said}");
     scene.more_arrive(100)?;
@@ -168,7 +165,7 @@ fn a_record_that_is_gone_is_refused_and_accepted_knowingly() -> Result<()> {
     std::fs::write(&scene.pipeline.file, text)?;
     scene.refused(&scene.pipeline, "RECORD_LOST")?;
     let mut limpid = scene.pipeline.run(&["--until", "caught-up", "--accept-new-state"])?;
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0) && limpid.stderr().contains("RECORD_LOST"), "{ended:?}: {}", limpid.stderr());
     // From then on there is a record again; and the state's position was the last one, so nothing repeats.
     scene.db.sql("insert into record_gone.t values (1000, 1, '')")?;
@@ -227,7 +224,7 @@ fn a_transaction_larger_than_kafkas_goes_on_in_the_next_and_a_kill_between_them_
     )?;
     for count in [3, 2] {
         let mut limpid = scene.pipeline.run(&["--failpoint", &format!("after-record:{count}")])?;
-        let ended = limpid.wait(WAIT)?;
+        let ended = limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Signal(9), "{ended:?}: {}", limpid.stderr());
     }
     scene.pipeline.run_to_end()?;

@@ -16,13 +16,12 @@ use limpid_e2e::servers::maria;
 use limpid_e2e::truth::{
     FileReader, Ledger, Said, Sampler, SteadyWriter, Stretch, TopicReader, compare, heartbeat_error, offset_is, sample,
 };
-use limpid_e2e::{Case, Db, Ended, Limpid, Proxy, Skew, call, page, wait_until};
+use limpid_e2e::{Case, Db, Ended, Limpid, PATIENCE, Proxy, Skew, call, page, wait_until};
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, mariadb, require};
 
 const TABLES: &str = "create table t (id bigint primary key, pad varchar(20)); \
                       create table quiet (id bigint primary key); insert into quiet values (1)";
-const WAIT: Duration = Duration::from_secs(30);
 const WELL: &[&str] = &["ok"];
 const NO_ALARM: &[&str] = &["ok", "idle"];
 
@@ -43,7 +42,7 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn begin(case: Case<'a>) -> Result<Self> {
         let limpid = case.pipeline.run(&[])?;
-        limpid.wait_for("the pipeline is running", WAIT)?;
+        limpid.wait_for("the pipeline is running", PATIENCE)?;
         let ledger = Arc::new(Ledger::default());
         let writer = SteadyWriter::start(case.db.session()?, &case.name, &ledger)?;
         writer.write(true);
@@ -51,8 +50,8 @@ impl<'a> Scene<'a> {
         let is_ok = || {
             page(&address, "/metrics").is_ok_and(|metrics| sample(&metrics, "limpid_clock_offset_seconds{").is_some())
         };
-        wait_until("the first look", WAIT, is_ok)?;
-        let sampler = Sampler::start(address, &ledger);
+        wait_until("the first look", PATIENCE, is_ok)?;
+        let sampler = Sampler::start(address);
         Ok(Self { case, limpid, ledger, writer, sampler, stretches: Vec::new() })
     }
 
@@ -76,7 +75,7 @@ impl<'a> Scene<'a> {
     fn finish(self) -> Result<Vec<Said>> {
         self.writer.end()?;
         let said = self.sampler.end()?;
-        compare(&said, &self.stretches).with_context(|| self.limpid.stderr())?;
+        compare(&said, &self.stretches, &self.ledger).with_context(|| self.limpid.stderr())?;
         let said_aloud = self.limpid.stderr();
         ensure!(!said_aloud.contains("\"level\":\"ERROR\""), "{said_aloud}");
         Ok(said)
@@ -125,7 +124,7 @@ fn a_source_that_freezes_a_network_that_is_silent_and_clocks_that_lie_are_told_a
 
     scene.writer.write(false);
     let is_there = || scene.ledger.committed() > 300 && scene.ledger.delivered() == scene.ledger.committed();
-    wait_until("all rows at the sink", WAIT, is_there)?;
+    wait_until("all rows at the sink", PATIENCE, is_there)?;
     scene.finish()?;
     reader.end()
 }
@@ -184,7 +183,7 @@ fn a_stream_without_work_a_broker_that_stands_still_and_a_large_transaction_are_
     scene.case.sql(&format!("insert into quiet select 1000 + seq from seq_1_to_{rows}"))?;
     scene.stretch("a large transaction", seconds(3.0, 20.0), WELL, (Duration::ZERO, "ok"));
     let is_caught_up = || scene.said().is_ok_and(|said| said.lag_transactions.is_some_and(|count| count < 50));
-    wait_until("the transaction to be over", WAIT, is_caught_up)?;
+    wait_until("the transaction to be over", PATIENCE, is_caught_up)?;
     scene.finish()?;
     lag_by_heartbeat(db, &Arc::new(broker))
 }
@@ -197,21 +196,24 @@ fn lag_by_heartbeat(db: Db<'_>, broker: &Arc<kafka::Server>) -> Result<()> {
     let mut scene = Scene::begin(case)?;
     let (counted, topic) = (Arc::clone(broker), format!("{0}.{0}.t", scene.case.name));
     let count = move || counted.count(&topic, Isolation::ReadCommitted);
-    wait_until("rows at the broker", WAIT, || count().is_ok_and(|count| count > 0))?;
+    wait_until("rows at the broker", PATIENCE, || count().is_ok_and(|count| count > 0))?;
     let reader = TopicReader::start(count, &scene.ledger);
-    let sampler = Sampler::every(Duration::from_millis(40), scene.limpid.address()?, &scene.ledger);
+    let sampler = Sampler::every(Duration::from_millis(40), scene.limpid.address()?);
     scene.stretch("writers at work", seconds(5.0, 60.0), WELL, (Duration::ZERO, "ok"));
     broker.pause()?;
+    let paused = Instant::now();
     scene.stretch("the broker stands still", seconds(4.0, 60.0), WELL, (Duration::from_secs(3), "stall"));
+    scene.ledger.stood_still(paused, Instant::now());
     broker.resume()?;
     scene.stretch("it goes on", seconds(4.0, 20.0), &["stall", "ok"], (Duration::ZERO, "ok"));
     let said = sampler.end()?;
-    scene.finish()?;
     reader.end()?;
-    let (error, looks) = heartbeat_error(&said).context("heartbeats were told")?;
+    let ledger = Arc::clone(&scene.ledger);
+    scene.finish()?;
+    let (error, looks) = heartbeat_error(&said, &ledger).context("heartbeats were told")?;
     println!("lag by heartbeat: off by {error:.3} s at most in 99 of 100 of {looks} looks");
     ensure!(looks > 100, "{looks} looks");
-    let told = said.iter().filter_map(|said| said.heartbeat).map(|(lag, _)| lag).fold(0.0, f64::max);
+    let told = said.iter().filter_map(|said| said.heartbeat).fold(0.0, f64::max);
     ensure!(told > 3.0, "the broker stood still for four seconds, and {told:.1} s are told");
     ensure!(error <= 0.05, "{error:.3} s: {:?}", said.iter().filter_map(|said| said.heartbeat).collect::<Vec<_>>());
     Ok(())
@@ -236,7 +238,7 @@ fn the_time_until_the_log_is_purged_is_told_to_a_fifth() -> Result<()> {
     };
     case.sql("insert into t values (1, 'x')")?;
     let expires = || told().is_ok_and(|told| told == (Some(600.0), "expiry".to_owned()));
-    wait_until("the runway by expiry", WAIT, expires).with_context(|| format!("{:?}", told()))?;
+    wait_until("the runway by expiry", PATIENCE, expires).with_context(|| format!("{:?}", told()))?;
     ensure!(call("pause", &address, &[&case.name])?.0 == Ended::Code(0), "{}", limpid.stderr());
     // One file a turn goes, one comes: the stream's own goes in the turn after those before it.
     let ours = last_file(&server)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use limpid_e2e::servers::{both, maria, maria_minimal, mysqld_minimal};
-use limpid_e2e::{Case, Db, Ended, Spec, page, wait_until};
+use limpid_e2e::{Case, Db, Ended, PATIENCE, Spec, page, wait_until};
 use limpid_stack::{mariadb, mysql, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint, pad longtext);";
@@ -174,10 +174,10 @@ fn a_large_transaction_goes_on_behind_the_rows_that_were_done_before_a_kill() ->
 fn killed_inside(db: Db, name: &str) -> Result<()> {
     let mut case = Case::begin(db, name, TABLE)?;
     let mut limpid = case.pipeline.run(&["--failpoint", "after-state:1"])?;
-    limpid.wait_for("running", Duration::from_secs(30))?;
-    wait_until("a save to be due", Duration::from_secs(10), || limpid.age() > Duration::from_millis(1200))?;
+    limpid.wait_for("running", PATIENCE)?;
+    wait_until("a save to be due", PATIENCE, || limpid.age() > Duration::from_millis(1200))?;
     case.sql(&format!("begin; {} update t set v = 2 where id <= 10; commit", bulk(db, 1, 120)))?;
-    let ended = limpid.wait(Duration::from_secs(30))?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Signal(9), "ended with {ended:?}: {}", limpid.stderr());
     case.keep(&limpid)?;
     let first = case.seen.len();
@@ -185,7 +185,7 @@ fn killed_inside(db: Db, name: &str) -> Result<()> {
     case.read()?;
     ensure!(case.seen.len() == 130, "{} rows with {first} before the kill, not 130", case.seen.len());
     let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", Duration::from_secs(30))?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     let flow = page(&limpid.address()?, &format!("/api/v1/pipelines/{}/flow", case.name));
     limpid.kill()?;
     let flow: serde_json::Value = serde_json::from_str(&flow?)?;

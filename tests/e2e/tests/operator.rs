@@ -6,14 +6,12 @@
 //! Invariant: the calls are the binary's own commands; the oracle is what comes out, and the table's own SELECT.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use limpid_e2e::servers::both;
-use limpid_e2e::{Case, Ended, Limpid, call, wait_until};
+use limpid_e2e::{Case, Ended, Limpid, PATIENCE, call, wait_until};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
-const WAIT: Duration = Duration::from_secs(30);
 
 /// Rows in `t` before anything starts.
 const ROWS: u64 = 6000;
@@ -42,7 +40,7 @@ fn an_operator_has_tables_of_a_running_pipeline_copied_pauses_and_stops_that() -
         let mut case = Case::unstarted(db, "asked", &tables, |spec| spec.snapshot(throttled))?;
         preload(&case)?;
         let mut running = case.pipeline.run(&[])?;
-        running.wait_for("the pipeline is running", WAIT)?;
+        running.wait_for("the pipeline is running", PATIENCE)?;
         let at = running.address()?;
         let name = case.name.clone();
         let table = format!("{name}.t");
@@ -58,39 +56,39 @@ fn an_operator_has_tables_of_a_running_pipeline_copied_pauses_and_stops_that() -
         ensure!(ask(&at, &[&name, "--table", &table, "--dry-run"])?.1.contains("would ask"));
         // What is not captured, and a condition that is none, are told in the log and halt nothing.
         ensure!(ask(&at, &[&name, "--table", "no.such"])?.0 == Ended::Code(0));
-        running.wait_for("no captured table has this name", WAIT)?;
+        running.wait_for("no captured table has this name", PATIENCE)?;
         ensure!(ask(&at, &[&name, "--table", &table, "--where", "nosuch = 1"])?.0 == Ended::Code(0));
-        running.wait_for("\"error_code\":\"SOURCE_QUERY_FAILED\"", WAIT)?;
+        running.wait_for("\"error_code\":\"SOURCE_QUERY_FAILED\"", PATIENCE)?;
         ensure!(lines(&running) == 0, "{} rows before any was asked for", lines(&running));
         // The stream stands still for a table without a key, and goes on where that cannot be read.
         let keyless = format!("{name}.keyless");
         ensure!(ask(&at, &[&name, "--table", &keyless, "--where", "nosuch = 1"])?.0 == Ended::Code(0));
-        wait_until("the second refusal", WAIT, || running.stderr().matches("SOURCE_QUERY_FAILED").count() >= 3)?;
+        wait_until("the second refusal", PATIENCE, || running.stderr().matches("SOURCE_QUERY_FAILED").count() >= 3)?;
         ensure!(ask(&at, &[&name, "--table", &keyless, "--where", "a = 2"])?.0 == Ended::Code(0));
-        wait_until("the one row", WAIT, || lines(&running) == 1)?;
+        wait_until("the one row", PATIENCE, || lines(&running) == 1)?;
         let condition = "id % 2 = 0";
         ensure!(ask(&at, &[&name, "--table", &table, "--where", condition])?.0 == Ended::Code(0));
-        wait_until("some rows", WAIT, || lines(&running) > 400)?;
+        wait_until("some rows", PATIENCE, || lines(&running) > 400)?;
         ensure!(ask(&at, &[&name, "--pause"])?.0 == Ended::Code(0));
         // A restart finds what was asked for in the record: the pause is over, the copy goes on.
         case.sql("insert into u values (2)")?;
-        wait_until("the stream's row", WAIT, || running.stdout().contains("\"op\":\"c\""))?;
+        wait_until("the stream's row", PATIENCE, || running.stdout().contains("\"op\":\"c\""))?;
         running.signal(libc::SIGTERM);
-        ensure!(running.wait(WAIT)? == Ended::Code(0), "{}", running.stderr());
+        ensure!(running.wait(PATIENCE)? == Ended::Code(0), "{}", running.stderr());
         case.keep(&running)?;
         let first = case.changes("t").len() as u64;
         ensure!(first > 300 && first < ROWS / 2, "{first} rows before the pause");
         let mut running = case.pipeline.run(&[])?;
-        running.wait_for("the tables are copied", WAIT)?;
+        running.wait_for("the tables are copied", PATIENCE)?;
         let at = running.address()?;
         ensure!(ask(&at, &[&name, "--table", &table])?.0 == Ended::Code(0));
         let rows = lines(&running);
-        wait_until("some rows of the second copy", WAIT, || lines(&running) > rows + 200)?;
+        wait_until("some rows of the second copy", PATIENCE, || lines(&running) > rows + 200)?;
         ensure!(ask(&at, &[&name, "--stop"])?.0 == Ended::Code(0));
         case.sql("insert into u values (3)")?;
-        wait_until("the stream's row", WAIT, || running.stdout().contains("\"op\":\"c\""))?;
+        wait_until("the stream's row", PATIENCE, || running.stdout().contains("\"op\":\"c\""))?;
         running.signal(libc::SIGTERM);
-        ensure!(running.wait(WAIT)? == Ended::Code(0), "{}", running.stderr());
+        ensure!(running.wait(PATIENCE)? == Ended::Code(0), "{}", running.stderr());
         case.keep(&running)?;
         ensure!(case.operations("u") == "cc", "{}", case.operations("u"));
         let ids: HashSet<i64> = case.changes("t").iter().filter_map(|change| change.after["id"].as_i64()).collect();
@@ -110,10 +108,10 @@ fn a_paused_pipeline_reads_nothing_until_it_is_resumed_and_then_everything() -> 
     for db in both() {
         let mut case = Case::begin(db, "paused", "create table t (id int primary key)")?;
         let mut running = case.pipeline.run(&[])?;
-        running.wait_for("the pipeline is running", WAIT)?;
+        running.wait_for("the pipeline is running", PATIENCE)?;
         let (at, name) = (running.address()?, case.name.clone());
         case.sql("insert into t values (1)")?;
-        wait_until("the first row", WAIT, || running.stdout().contains("\"id\":1"))?;
+        wait_until("the first row", PATIENCE, || running.stdout().contains("\"id\":1"))?;
         ensure!(call("pause", &at, &["nosuch"])?.0 == Ended::Code(2));
         ensure!(call("pause", &at, &[&name])?.0 == Ended::Code(0));
         let phase = || -> Result<String> {
@@ -121,20 +119,20 @@ fn a_paused_pipeline_reads_nothing_until_it_is_resumed_and_then_everything() -> 
             let pipeline = &document["pipelines"][0];
             Ok(format!("{} {}", pipeline["phase"], pipeline["verdict"]))
         };
-        wait_until("the reader to stand", WAIT, || phase().is_ok_and(|phase| phase == "\"paused\" \"stop\""))?;
+        wait_until("the reader to stand", PATIENCE, || phase().is_ok_and(|phase| phase == "\"paused\" \"stop\""))?;
         // Two looks at the head after the row: a pipeline that still read would have had it.
         case.sql("insert into t values (2)")?;
         let behind = || -> Result<bool> {
             let document: serde_json::Value = serde_json::from_str(&call("status", &at, &["--format", "json"])?.1)?;
             Ok(document["pipelines"][0]["lag_bytes"].as_u64().is_some_and(|bytes| bytes > 0))
         };
-        wait_until("the lag to show", WAIT, || behind().unwrap_or(false))?;
+        wait_until("the lag to show", PATIENCE, || behind().unwrap_or(false))?;
         ensure!(!running.stdout().contains("\"id\":2"), "a paused pipeline read on");
         ensure!(call("resume", &at, &[&name])?.0 == Ended::Code(0));
-        wait_until("the second row", WAIT, || running.stdout().contains("\"id\":2"))?;
+        wait_until("the second row", PATIENCE, || running.stdout().contains("\"id\":2"))?;
         ensure!(phase()?.starts_with("\"running\""), "{}", phase()?);
         running.signal(libc::SIGTERM);
-        ensure!(running.wait(WAIT)? == Ended::Code(0), "{}", running.stderr());
+        ensure!(running.wait(PATIENCE)? == Ended::Code(0), "{}", running.stderr());
         case.keep(&running)?;
         ensure!(case.operations("t") == "cc", "{}", case.operations("t"));
     }

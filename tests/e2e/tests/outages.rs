@@ -11,14 +11,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld};
 use limpid_e2e::{
-    Case, Db, Ended, Limpid, Proxy, Seeded, Spec, Trouble, Writer, call, check_exactly_once, check_nothing_lost,
-    seen_in, wait_until,
+    Case, Db, Ended, Limpid, PATIENCE, Proxy, Seeded, Spec, Trouble, Writer, call, check_exactly_once,
+    check_nothing_lost, seen_in, wait_until,
 };
 use limpid_stack::kafka::{self, Isolation};
 use limpid_stack::{Placement, mariadb, mysql, ports, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
-const WAIT: Duration = Duration::from_secs(30);
 
 /// A case that writes to a broker, with a reader that runs and a writer that writes.
 struct Load<'a> {
@@ -31,7 +30,7 @@ impl<'a> Load<'a> {
     fn start(db: Db<'a>, name: &str, bootstrap: &str, change: impl FnOnce(Spec) -> Spec) -> Result<Self> {
         let case = Case::unstarted(db, name, TABLE, |spec| change(spec.to_kafka(bootstrap)))?;
         let limpid = case.pipeline.run(&[])?;
-        limpid.wait_for("the pipeline is running", WAIT)?;
+        limpid.wait_for("the pipeline is running", PATIENCE)?;
         let writer = Writer::start(db.session()?, &case.name, 0)?;
         let load = Self { case, limpid, writer };
         load.go_on()?;
@@ -41,14 +40,14 @@ impl<'a> Load<'a> {
     /// Waits until some more was written.
     fn go_on(&self) -> Result<()> {
         let before = self.writer.statements();
-        wait_until("more statements", WAIT, || self.writer.statements() > before + 200)
+        wait_until("more statements", PATIENCE, || self.writer.statements() > before + 200)
     }
 
     /// Ends writer and reader, reads what is left, and compares.
     fn finish(mut self, broker: &kafka::Server, restarts: usize) -> Result<()> {
         self.writer.stop()?;
         self.limpid.signal(libc::SIGTERM);
-        let ended = self.limpid.wait(WAIT)?;
+        let ended = self.limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(0), "{ended:?}: {}", self.limpid.stderr());
         check(&self.case, broker, restarts).with_context(|| self.limpid.stderr())
     }
@@ -81,7 +80,7 @@ fn source_killed(db: Db, broker: &kafka::Server, kill: impl Fn() -> Result<()>) 
     kill()?;
     // It went down with its server, in the middle of a statement.
     let writer = Writer::start(db.session()?, &load.case.name, 1)?;
-    std::mem::replace(&mut load.writer, writer).abandon();
+    load.writer = writer;
     load.go_on()?;
     load.finish(broker, 2)
 }
@@ -119,12 +118,12 @@ fn trouble(load: &Load, proxy: &Proxy, broker: &kafka::Server, seeded: &mut Seed
         let (_, kind) = Trouble::ALL.into_iter().find(|(known, _)| *known == word).context("one of all")?;
         let struck = proxy.struck();
         proxy.trouble(seeded.below(bytes_max), kind);
-        wait_until(&format!("{word} to strike"), WAIT, || looked_after(proxy.struck() > struck))
+        wait_until(&format!("{word} to strike"), PATIENCE, || looked_after(proxy.struck() > struck))
             .with_context(|| load.limpid.stderr())?;
         // A connection that is half open is found to be dead after a while; what was written meanwhile comes too.
         load.go_on()?;
         let before = seen();
-        wait_until(&format!("rows after {word}"), 2 * WAIT, || looked_after(seen() > before))
+        wait_until(&format!("rows after {word}"), PATIENCE, || looked_after(seen() > before))
             .with_context(|| load.limpid.stderr())?;
     }
     Ok(())
@@ -183,7 +182,7 @@ fn a_sigterm_under_load_drains_and_the_next_life_goes_on_without_a_gap() -> Resu
         let ended = load.limpid.wait(Duration::from_secs(25))?;
         ensure!(ended == Ended::Code(0), "{ended:?}: {}", load.limpid.stderr());
         load.limpid = load.case.pipeline.run(&[])?;
-        load.limpid.wait_for("the pipeline is running", WAIT)?;
+        load.limpid.wait_for("the pipeline is running", PATIENCE)?;
         load.go_on()?;
     }
     // A drain leaves nothing to repeat, so no key ever goes back.
@@ -223,11 +222,11 @@ fn pipelines_that_are_broken_in_every_way_leave_their_neighbour_alone() -> Resul
         let of = format!("\"pipeline\":\"{}\"", good.name);
         limpid.stderr().lines().any(|line| line.contains(&of) && line.contains("the pipeline is running"))
     };
-    wait_until("the good one to run", WAIT, runs).with_context(|| limpid.stderr())?;
+    wait_until("the good one to run", PATIENCE, runs).with_context(|| limpid.stderr())?;
     // A row for those that get so far.
     for (case, code) in &bad {
         case.sql("insert into t values (1, 1, '')")?;
-        wait_until(&format!("{} to say {code}", case.name), WAIT, || says(&case.name, code))
+        wait_until(&format!("{} to say {code}", case.name), PATIENCE, || says(&case.name, code))
             .with_context(|| limpid.stderr())?;
     }
     let writer = Writer::start(db.session()?, &good.name, 0)?;
@@ -241,7 +240,7 @@ fn pipelines_that_are_broken_in_every_way_leave_their_neighbour_alone() -> Resul
     ensure!(said.lines().find(odd).is_none(), "{:?}", said.lines().find(odd));
     load.writer.stop()?;
     load.limpid.signal(libc::SIGTERM);
-    let ended = load.limpid.wait(WAIT)?;
+    let ended = load.limpid.wait(PATIENCE)?;
     ensure!(matches!(ended, Ended::Code(0 | 1)), "{ended:?}");
     check(&load.case, broker, 0).with_context(|| load.limpid.stderr())
 }
@@ -251,7 +250,7 @@ fn a_second_instance_on_the_same_state_is_refused_and_the_first_goes_on() -> Res
     let (Some(db), Some(broker)) = (maria(), broker()) else { return Ok(()) };
     let load = Load::start(db, "locked", &broker.bootstrap(), |spec| spec)?;
     let mut second = load.case.pipeline.run(&[])?;
-    let ended = second.wait(WAIT)?;
+    let ended = second.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(1) && second.stderr().contains("STATE_LOCKED"), "{ended:?}: {}", second.stderr());
     load.go_on()?;
     load.finish(broker, 0)

@@ -5,21 +5,17 @@
 //! Invariant: each thing that is foretold is then seen to happen, and foretelling it changed nothing: no topic, no
 //! record, no state.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{both, broker, maria};
-use limpid_e2e::{Case, Ended, limpid, wait_until};
+use limpid_e2e::{Case, Ended, PATIENCE, limpid, wait_until};
 use limpid_stack::kafka::Isolation;
 use serde_json::Value;
-
-const WAIT: Duration = Duration::from_secs(30);
 
 /// The plan, and what the command ended with.
 fn plan(case: &Case) -> Result<(Ended, Value)> {
     let (file, data) = (case.pipeline.file.display().to_string(), case.pipeline.data_dir.display().to_string());
     let mut asked = limpid(&["plan", &file, "--data-dir", &data, "--format", "json"])?;
-    let ended = asked.wait(WAIT)?;
+    let ended = asked.wait(PATIENCE)?;
     let document = serde_json::from_str(&asked.stdout()).with_context(|| asked.stderr())?;
     Ok((ended, document))
 }
@@ -57,7 +53,7 @@ fn what_is_planned_is_what_happens_and_planning_changes_nothing() -> Result<()> 
         ensure!(second["tables"][2]["topic_exists"] == true && second["snapshot"]["tables"] == 1, "{second}");
         // The plan shut nobody out: the record's epoch is that of the run.
         let running = case.pipeline.run(&[])?;
-        running.wait_for("the tables are copied", WAIT)?;
+        running.wait_for("the tables are copied", PATIENCE)?;
         let (ended, refused) = plan(&case)?;
         ensure!(ended == Ended::Code(1) && refused["error_code"] == "STATE_LOCKED", "{refused}");
         // Another directory knows nothing of what the sink has. Who asks from there looks at the sink, and shuts nobody
@@ -68,7 +64,7 @@ fn what_is_planned_is_what_happens_and_planning_changes_nothing() -> Result<()> 
         ensure!(ended == Ended::Code(1) && empty["error_code"] == "STATE_EMPTY", "{empty}");
         case.sql("insert into t values (3)")?;
         let seen = || broker.count(&topic, Isolation::ReadCommitted).unwrap_or(0);
-        wait_until("the row behind the plan", WAIT, || seen() == 3).with_context(|| running.stderr())?;
+        wait_until("the row behind the plan", PATIENCE, || seen() == 3).with_context(|| running.stderr())?;
         ensure!(!running.stderr().contains("FENCED"), "{}", running.stderr());
         drop(running);
         let (ended, said) = case.run(&["--on-halt", "exit"])?;

@@ -5,15 +5,12 @@
 //!
 //! Invariant: the calls are the binary's own commands; the oracle is what comes out.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use limpid_e2e::servers::{Db, both, broker, maria};
-use limpid_e2e::{Case, Ended, Limpid, call, limpid, wait_until};
+use limpid_e2e::{Case, Ended, Limpid, PATIENCE, call, limpid, wait_until};
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{mariadb, ports, require};
 
-const WAIT: Duration = Duration::from_secs(30);
 const TABLE: &str = "create table t (id int primary key)";
 
 /// `limpid position set`, confirmed.
@@ -23,7 +20,7 @@ fn set(running: &Limpid, name: &str, position: &str) -> Result<(Ended, String)> 
 
 fn started(case: &Case) -> Result<Limpid> {
     let running = case.pipeline.run(&[])?;
-    running.wait_for("the pipeline is running", WAIT)?;
+    running.wait_for("the pipeline is running", PATIENCE)?;
     Ok(running)
 }
 
@@ -33,12 +30,12 @@ fn times(running: &Limpid, id: u32) -> usize {
 }
 
 fn arrives(running: &Limpid, id: u32, count: usize) -> Result<()> {
-    wait_until(&format!("{count} times row {id}"), WAIT, || times(running, id) == count)
+    wait_until(&format!("{count} times row {id}"), PATIENCE, || times(running, id) == count)
 }
 
 fn ends_well(mut running: Limpid) -> Result<Limpid> {
     running.signal(libc::SIGTERM);
-    ensure!(running.wait(WAIT)? == Ended::Code(0), "{}", running.stderr());
+    ensure!(running.wait(PATIENCE)? == Ended::Code(0), "{}", running.stderr());
     Ok(running)
 }
 
@@ -77,7 +74,7 @@ fn a_position_that_is_set_is_gone_on_from_and_one_that_is_none_changes_nothing()
         arrives(&running, 4, 1)?;
         // Forward: what lies between is never read.
         ensure!(call("pause", &at, &[&name])?.0 == Ended::Code(0));
-        wait_until("the reader to stand", WAIT, || {
+        wait_until("the reader to stand", PATIENCE, || {
             call("status", &at, &[]).is_ok_and(|said| said.1.contains("paused"))
         })?;
         case.sql("insert into t values (5, 8)")?;
@@ -109,9 +106,9 @@ fn a_position_that_is_set_is_in_the_record_that_beats_the_state() -> Result<()> 
     let before = db.gtids()?;
     case.sql("insert into t values (1); insert into t values (2)")?;
     let seen = || broker.count(&topic, Isolation::ReadCommitted).unwrap_or(0);
-    wait_until("both rows", WAIT, || seen() == 2)?;
+    wait_until("both rows", PATIENCE, || seen() == 2)?;
     ensure!(set(&running, &name, &before)?.0 == Ended::Code(0));
-    wait_until("both rows again", WAIT, || seen() == 4)?;
+    wait_until("both rows again", PATIENCE, || seen() == 4)?;
     running.kill()?;
     case.read()?;
     case.sql("insert into t values (3)")?;
@@ -152,9 +149,9 @@ fn a_halted_pipeline_goes_on_when_it_is_resumed_or_its_position_is_set() -> Resu
     };
     db.sql("revoke replication slave on *.* from limpid@'%'")?;
     cut("limpid")?;
-    running.wait_for("\"error_code\":\"SOURCE_GRANT_MISSING\"", WAIT)?;
+    running.wait_for("\"error_code\":\"SOURCE_GRANT_MISSING\"", PATIENCE)?;
     let phase = |word: &str| call("status", &at, &[]).is_ok_and(|(_, said)| said.contains(word));
-    wait_until("the halt", WAIT, || phase("halted ("))?;
+    wait_until("the halt", PATIENCE, || phase("halted ("))?;
     case.sql("insert into t values (2)")?;
     db.sql(&format!("grant {rights} limpid@'%'"))?;
     ensure!(call("resume", &at, &[&name])?.0 == Ended::Code(0));
@@ -164,7 +161,7 @@ fn a_halted_pipeline_goes_on_when_it_is_resumed_or_its_position_is_set() -> Resu
     db.sql("reset master")?;
     case.sql("insert into t values (3)")?;
     cut("limpid")?;
-    wait_until("the second halt", WAIT, || phase("halted ("))?;
+    wait_until("the second halt", PATIENCE, || phase("halted ("))?;
     let (ended, said) = set(&running, &name, "file:nosuch.000099:4")?;
     ensure!(ended == Ended::Code(1), "{ended:?} {said}");
     let (ended, said) = set(&running, &name, &db.gtids()?)?;
@@ -188,7 +185,7 @@ fn a_position_that_is_none_is_refused_at_once_though_another_server_of_the_list_
     let case = Case::unstarted(db, "listed", TABLE, |spec| spec.source(&format!("url: mysql://{away},{here}")))?;
     let (file, data) = (case.pipeline.file.display().to_string(), case.pipeline.data_dir.display().to_string());
     let mut plan = limpid(&["plan", &file, "--data-dir", &data])?;
-    ensure!(plan.wait(WAIT)? == Ended::Code(0) && plan.stdout().contains("a first start"), "{}", plan.stderr());
+    ensure!(plan.wait(PATIENCE)? == Ended::Code(0) && plan.stdout().contains("a first start"), "{}", plan.stderr());
     let (running, name) = (started(&case)?, case.name.clone());
     case.sql("insert into t values (1)")?;
     arrives(&running, 1, 1)?;

@@ -6,15 +6,15 @@
 //! Invariant: the oracle is the primary's own SELECT and Apache's console consumer. Where rows were read is told by the
 //! servers' own counters.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::broker;
-use limpid_e2e::{Case, Db, Ended, Pair, Spec, Writer, check_copied, limpid, seen_in, wait_until};
+use limpid_e2e::{Case, Db, Ended, PATIENCE, Pair, Spec, Writer, check_copied, limpid, seen_in, wait_until};
 use limpid_stack::kafka::Isolation;
 
-const WAIT: Duration = Duration::from_secs(60);
 const ROWS: u64 = 6000;
+
+/// Of each of two writers. One that goes as fast as the primary lets it may outrun the replica for ever.
+const WRITES_PER_SECOND: u32 = 100;
 
 const TABLES: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null); \
                       create table keyless (a int); insert into keyless values (1), (2), (2); \
@@ -43,24 +43,27 @@ fn copied(pair: &Pair) -> Result<()> {
     pair.settle()?;
     let before = [rows_read(pair.first())?, rows_read(pair.second())?];
     let half = ROWS / 2;
-    let start = |first| Writer::start_over(pair.first().session()?, &case.name, first, vec![1; half as usize]);
+    let start = |first| {
+        Writer::start_at_rate(pair.first().session()?, &case.name, first, vec![1; half as usize], WRITES_PER_SECOND)
+    };
     let writers = vec![start(0)?, start(half)?];
     let (file, data) = (case.pipeline.file.display().to_string(), case.pipeline.data_dir.display().to_string());
     let mut plan = limpid(&["plan", &file, "--data-dir", &data])?;
-    ensure!(plan.wait(WAIT)? == Ended::Code(0), "{}", plan.stderr());
+    ensure!(plan.wait(PATIENCE)? == Ended::Code(0), "{}", plan.stderr());
     let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     // In the middle of the copy the replica stands still, and the stream goes on.
     let read = || Ok::<_, anyhow::Error>(rows_read(pair.second())? - before[1]);
-    wait_until("some of the copy", WAIT, || read().is_ok_and(|rows| rows > 600)).with_context(|| limpid.stderr())?;
+    wait_until("some of the copy", PATIENCE, || read().is_ok_and(|rows| rows > 600))
+        .with_context(|| limpid.stderr())?;
     pair.second().sql("stop slave")?;
-    limpid.wait_for("has not got as far as the stream", WAIT)?;
+    limpid.wait_for("has not got as far as the stream", PATIENCE)?;
     let topic = format!("{0}.{0}.t", case.name);
     let count = || broker.consume(&topic, Isolation::ReadCommitted).map_or(0, |records| records.len());
     let so_far = count();
-    wait_until("the stream to go on", WAIT, || count() > so_far + 50).with_context(|| limpid.stderr())?;
+    wait_until("the stream to go on", PATIENCE, || count() > so_far + 50).with_context(|| limpid.stderr())?;
     pair.second().sql("start slave")?;
-    limpid.wait_for("the tables are copied", WAIT)?;
+    limpid.wait_for("the tables are copied", PATIENCE)?;
     for writer in writers {
         writer.stop()?;
     }
@@ -68,7 +71,7 @@ fn copied(pair: &Pair) -> Result<()> {
     let [first, second] = [rows_read(pair.first())? - before[0], rows_read(pair.second())? - before[1]];
     ensure!(second >= ROWS && second > first, "{first} rows were read at the primary, {second} at the replica");
     limpid.signal(libc::SIGTERM);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     case.pipeline.run_to_end()?;
     let records = broker.consume(&topic, Isolation::ReadCommitted)?;

@@ -4,20 +4,17 @@
 //! on their own (`limpid-mysql`), the plan (`limpid-engine`).
 //!
 //! Invariant: the oracle is the table's own SELECT, and Apache's console consumer where the sink is Kafka.
-#![expect(clippy::disallowed_methods, reason = "a writer needs a thread of its own; nothing here is simulated")]
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{both, both_minimal, broker, maria, mysqld};
-use limpid_e2e::{Case, Db, Ended, Pipeline, Seeded, Spec, Writer, check_copied, seen_in, wait_until};
+use limpid_e2e::{
+    Case, Db, Ended, PATIENCE, Pipeline, Seeded, Spec, Worker, Writer, check_copied, seen_in, wait_until,
+};
 use limpid_stack::kafka::Isolation;
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
-const WAIT: Duration = Duration::from_secs(30);
 
 /// Rows in `t` before anything starts; chunks of 100 make sixty of them.
 const ROWS: u64 = 6000;
@@ -40,7 +37,7 @@ fn writers(case: &Case) -> Result<Vec<Writer>> {
 fn go_on(writers: &[Writer], statements: u64) -> Result<()> {
     let count = || writers.iter().map(Writer::statements).sum::<u64>();
     let before = count();
-    wait_until("more statements", WAIT, || count() > before + statements)
+    wait_until("more statements", PATIENCE, || count() > before + statements)
 }
 
 fn check(case: &Case, restarts: usize) -> Result<()> {
@@ -83,17 +80,17 @@ fn live_with<'a>(db: Db<'a>, name: &str, snapshot: &str, delivery: &str) -> Resu
 }
 
 fn copied_while_written(db: Db, name: &str) -> Result<()> {
-    let Some(case) = live(db, name, "{ chunk-rows: 100, parallel: 2 }")? else { return Ok(()) };
+    let Some(case) = live(db, name, "{ chunk-rows: 100, parallel: 2, slowdown: 100 }")? else { return Ok(()) };
     let writers = writers(&case)?;
     go_on(&writers, 50)?;
     let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the tables are copied", WAIT)?;
+    limpid.wait_for("the tables are copied", PATIENCE)?;
     go_on(&writers, 50)?;
     for writer in writers {
         writer.stop()?;
     }
     limpid.signal(libc::SIGTERM);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     check(&case, 0).with_context(|| limpid.stderr())
 }
@@ -132,7 +129,7 @@ fn killed_everywhere(db: Db, name: &str, delivery: &str) -> Result<()> {
         "after-encode",
     ];
     // Slow enough that every life finds some of it left.
-    let throttled = "{ chunk-rows: 100, parallel: 2, rows-per-second: 400 }";
+    let throttled = "{ chunk-rows: 100, parallel: 2, rows-per-second: 400, slowdown: 100 }";
     let Some(case) = live_with(db, name, throttled, delivery)? else { return Ok(()) };
     let writers = writers(&case)?;
     let mut restarts = 0;
@@ -142,7 +139,7 @@ fn killed_everywhere(db: Db, name: &str, delivery: &str) -> Result<()> {
         let first = if once.contains(&place) { 1 } else { 2 + nth };
         for count in [first, 1] {
             let mut limpid = case.pipeline.run(&["--failpoint", &format!("{place}:{count}")])?;
-            let ended = limpid.wait(WAIT)?;
+            let ended = limpid.wait(PATIENCE)?;
             ensure!(ended == Ended::Signal(9), "{place}: ended with {ended:?}: {}", limpid.stderr());
             ensure!(!limpid.stderr().contains("the tables are copied"), "{place}: nothing was left to copy");
             restarts += 1;
@@ -189,11 +186,11 @@ fn a_copy_from_mysql_that_is_killed_at_every_place_loses_nothing() -> Result<()>
 fn a_copy_goes_on_behind_the_chunks_that_were_saved() -> Result<()> {
     for db in both() {
         let mut case = Case::unstarted(db, "resume", TABLE, |spec| {
-            spec.snapshot("{ chunk-rows: 100, parallel: 1, rows-per-second: 1500 }")
+            spec.snapshot("{ chunk-rows: 100, parallel: 1, rows-per-second: 1500, slowdown: 100 }")
         })?;
         preload(&case)?;
         let mut limpid = case.pipeline.run(&["--failpoint", "after-state:2"])?;
-        ensure!(limpid.wait(WAIT)? == Ended::Signal(9), "{}", limpid.stderr());
+        ensure!(limpid.wait(PATIENCE)? == Ended::Signal(9), "{}", limpid.stderr());
         case.keep(&limpid)?;
         let first = case.operations("t").len() as u64;
         ensure!((300..ROWS).contains(&first), "{first} rows before the kill: it proves nothing");
@@ -265,22 +262,16 @@ fn a_table_without_a_key_is_copied_once_while_it_is_written() -> Result<()> {
         case.sql(&format!("insert into t values {}", rows.join(",")))?;
         let mut session = db.session()?;
         session.exec(&format!("use {}", case.name))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let writer = std::thread::spawn(move || -> Result<()> {
-            let mut turn = 0u64;
-            while !stopped.load(Ordering::Relaxed) {
-                turn += 1;
-                session.exec(&format!("update t set v = v + 1 where id = {}", turn * 7 % 5000))?;
-            }
-            Ok(())
+        let mut turn = 0u64;
+        let writer = Worker::start(move || {
+            turn += 1;
+            session.exec(&format!("update t set v = v + 1 where id = {}", turn * 7 % 5000)).map(drop)
         });
         let mut limpid = case.pipeline.run(&[])?;
-        limpid.wait_for("the tables are copied", WAIT)?;
-        stop.store(true, Ordering::Relaxed);
-        writer.join().ok().context("the writer panicked")??;
+        limpid.wait_for("the tables are copied", PATIENCE)?;
+        writer.end()?;
         limpid.signal(libc::SIGTERM);
-        ensure!(limpid.wait(WAIT)? == Ended::Code(0), "{}", limpid.stderr());
+        ensure!(limpid.wait(PATIENCE)? == Ended::Code(0), "{}", limpid.stderr());
         case.keep(&limpid)?;
         case.read()?;
         // What the stream said before is in the table as it was read; nothing comes between its rows.
@@ -379,14 +370,14 @@ fn a_truncate_and_a_new_column_in_the_middle_of_a_copy_leave_what_the_table_has(
         let mut case = Case::unstarted(db, "cut", TABLE, |spec| spec.snapshot(throttled))?;
         preload(&case)?;
         let mut limpid = case.pipeline.run(&[])?;
-        wait_until("some rows", WAIT, || limpid.stdout().lines().count() > 500)?;
+        wait_until("some rows", PATIENCE, || limpid.stdout().lines().count() > 500)?;
         case.sql("alter table t add column w int default 7 after v; insert into t values (100000,1,5,'')")?;
         let rows = limpid.stdout().lines().count();
-        wait_until("more rows", WAIT, || limpid.stdout().lines().count() > rows + 500)?;
+        wait_until("more rows", PATIENCE, || limpid.stdout().lines().count() > rows + 500)?;
         case.sql("truncate table t; insert into t values (1,1,5,'after'),(200000,1,6,'')")?;
-        limpid.wait_for("the tables are copied", WAIT)?;
+        limpid.wait_for("the tables are copied", PATIENCE)?;
         limpid.signal(libc::SIGTERM);
-        ensure!(limpid.wait(WAIT)? == Ended::Code(0), "{}", limpid.stderr());
+        ensure!(limpid.wait(PATIENCE)? == Ended::Code(0), "{}", limpid.stderr());
         case.keep(&limpid)?;
         case.read()?;
         // Rows of the table's first form have nothing to compare; what counts came after the truncate.
@@ -445,12 +436,12 @@ fn a_source_that_others_keep_busy_is_read_in_turns_unless_that_was_not_wanted() 
         let writers = writers(&case)?;
         go_on(&writers, 50)?;
         let mut limpid = case.pipeline.run(&[])?;
-        limpid.wait_for("the tables are copied", WAIT)?;
+        limpid.wait_for("the tables are copied", PATIENCE)?;
         for writer in writers {
             writer.stop()?;
         }
         limpid.signal(libc::SIGTERM);
-        let ended = limpid.wait(WAIT)?;
+        let ended = limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
         ensure!(limpid.stderr().contains(TOLD) == is_told, "{name}: {}", limpid.stderr());
         // All of it arrives, however it is read.

@@ -6,16 +6,13 @@
 //! Invariant: expected numbers come from SELECT, the server's own log position and a broker's own count.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
-use limpid_e2e::{Db, Limpid, Pipeline, Spec, get, page, wait_until};
+use limpid_e2e::{Db, Limpid, PATIENCE, Pipeline, Spec, get, page, wait_until};
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, mariadb, prometheus, require};
 use serde_json::Value;
-
-const SOON: Duration = Duration::from_secs(30);
 
 fn document(address: &str, path: &str) -> Result<Value> {
     Ok(serde_json::from_str(&page(address, path)?)?)
@@ -28,7 +25,7 @@ fn status(address: &str) -> Result<Value> {
 /// Waits until the pipeline's status says so; what it said last is in the error.
 fn until(what: &str, address: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
     let last = RefCell::new(Value::Null);
-    let found = wait_until(what, SOON, || {
+    let found = wait_until(what, PATIENCE, || {
         *last.borrow_mut() = status(address).unwrap_or_default();
         holds(&last.borrow())
     });
@@ -71,7 +68,7 @@ fn start(db: &Db<'_>, broker: &kafka::Server, name: &str, dir: &TempDir) -> Resu
     );
     let pipeline = Pipeline::write(dir.path(), name, &(spec.yaml() + &logs))?;
     let limpid = pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", SOON)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     Ok(limpid)
 }
 
@@ -135,7 +132,7 @@ fn counts_lag_and_freshness_are_what_the_servers_say_and_prometheus_stores() -> 
         ("gravity_connection_health{component=\"output\"}", 1.0),
     ] {
         let said = RefCell::new(None);
-        let stored = wait_until(expression, SOON, || {
+        let stored = wait_until(expression, PATIENCE, || {
             *said.borrow_mut() = value(&prometheus, expression).ok();
             *said.borrow() == Some(expected)
         });
@@ -178,7 +175,7 @@ fn counts_lag_and_freshness_are_what_the_servers_say_and_prometheus_stores() -> 
         "a secret or a value in the metrics"
     );
     limpid.signal(libc::SIGTERM);
-    ensure!(limpid.wait(SOON)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
+    ensure!(limpid.wait(PATIENCE)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
     Ok(())
 }
 
@@ -192,7 +189,7 @@ fn lines_have_their_keys_in_order_and_neither_secret_nor_value() -> Result<()> {
         "use spinelines; insert into t values (1, 'a-precious-value'); set session binlog_format = statement; \
             insert into u values (77003311)",
     )?;
-    limpid.wait_for("STATEMENT_CHANGE", SOON)?;
+    limpid.wait_for("STATEMENT_CHANGE", PATIENCE)?;
     let pipeline = until("u halted", &address, |pipeline| {
         pipeline["tables"].as_array().is_some_and(|tables| tables.iter().any(|table| table["phase"] == "halted"))
     })?;
@@ -203,7 +200,7 @@ fn lines_have_their_keys_in_order_and_neither_secret_nor_value() -> Result<()> {
     }
     ensure!(document(&address, "/status")?["name"] == "spinelines", "Gravity's shape names the pipeline");
     limpid.signal(libc::SIGTERM);
-    ensure!(limpid.wait(SOON)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
+    ensure!(limpid.wait(PATIENCE)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
     let said = limpid.stderr();
     logged_whole(&dir, &said)?;
     let order = [
@@ -256,7 +253,7 @@ fn pushed_metrics_are_the_scraped_ones_and_a_receiver_that_is_away_costs_a_count
     let spec = Spec::new("pushed", db.port());
     let pipeline = Pipeline::write(dir.path(), "pushed", &(spec.yaml() + &push))?;
     let mut limpid = pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", SOON)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     let address = limpid.address()?;
     let port = address.rsplit(':').next().context("a port")?;
     db.sql("use pushed; insert into t select seq, 'a-precious-value' from seq_1_to_300; delete from t where a > 250")?;
@@ -267,16 +264,16 @@ fn pushed_metrics_are_the_scraped_ones_and_a_receiver_that_is_away_costs_a_count
         ("gravity_event_time_latency_count{pipeline=\"pushed\"}", 350.0),
         (&format!("count(process_start_time_seconds{{instance=~\".+:{port}\"}})"), 1.0),
     ] {
-        wait_until(expression, SOON, || value(&server, expression).is_ok_and(|value| value == expected))?;
+        wait_until(expression, PATIENCE, || value(&server, expression).is_ok_and(|value| value == expected))?;
     }
     // As many series as a scrape has at that moment.
-    wait_until("every series is there", SOON, || {
+    wait_until("every series is there", PATIENCE, || {
         let scraped = page(&address, "/metrics").map(|page| samples(&page)).unwrap_or_default();
         value(&server, "count({job=\"limpid\"})").is_ok_and(|pushed| pushed == scraped as f64)
     })?;
     drop(server);
     let failed = |at_least: f64| {
-        wait_until("a push fails", SOON, || {
+        wait_until("a push fails", PATIENCE, || {
             let page = page(&address, "/metrics").unwrap_or_default();
             let line = page.lines().find(|line| {
                 line.starts_with("limpid_metric_pushes_total{pipeline=\"pushed\"")
@@ -291,7 +288,7 @@ fn pushed_metrics_are_the_scraped_ones_and_a_receiver_that_is_away_costs_a_count
     until("a row flows", &address, |pipeline| pipeline["rows_delivered"] == 351)?;
     failed(2.0)?;
     limpid.signal(libc::SIGTERM);
-    ensure!(limpid.wait(SOON)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
+    ensure!(limpid.wait(PATIENCE)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());
     let said = limpid.stderr();
     let told: Vec<&str> = said.lines().filter(|line| !line.contains("\"level\":\"INFO\"")).collect();
     ensure!(told.len() == 1 && told[0].contains("METRICS_PUSH_FAILED"), "told once, and nothing else: {told:#?}");

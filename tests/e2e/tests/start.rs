@@ -5,15 +5,12 @@
 //!
 //! Invariant: a fault is known by its code and its exit code; the oracle of a start is the rows that come.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{both, both_minimal, maria, mysqld};
-use limpid_e2e::{Case, Db, Ended, Spec, wait_until};
+use limpid_e2e::{Case, Db, Ended, PATIENCE, Spec, wait_until};
 use limpid_stack::{mariadb, mysql, ports, require};
 
 const TABLE: &str = "create table t (id int primary key)";
-const WAIT: Duration = Duration::from_secs(30);
 
 fn ids(case: &Case) -> Vec<i64> {
     case.changes("t").iter().filter_map(|change| change.after["id"].as_i64()).collect()
@@ -206,7 +203,7 @@ fn purged_then_reset(db: Db) -> Result<()> {
         Ok(files.lines().filter_map(|line| line.split('\t').next().map(str::to_owned)).collect())
     };
     // A file that a reader who has just left still holds is not purged, without a word.
-    wait_until("the purge", WAIT, || {
+    wait_until("the purge", PATIENCE, || {
         let left = files().unwrap_or_default();
         let last = left.last().cloned().unwrap_or_default();
         left.len() == 1 || (db.sql(&format!("purge binary logs to '{last}'")).is_err() && left.len() == 1)
@@ -232,14 +229,14 @@ fn two_readers_with_one_server_id_are_told() -> Result<()> {
     for db in both() {
         let first = Case::begin_with(db, "clash", TABLE, |spec| spec.source("server-id: 4711"))?;
         let running = first.pipeline.run(&[])?;
-        running.wait_for("the pipeline is running", WAIT)?;
+        running.wait_for("the pipeline is running", PATIENCE)?;
         let second = other(&first, "second", &["server-id: 4711"])?;
         let second_running = second.pipeline.run(&[])?;
         let told = || [&running, &second_running].iter().any(|run| run.stderr().contains("SOURCE_SERVER_ID_CLASH"));
-        wait_until("one of them to be told", WAIT, told).with_context(|| running.stderr())?;
+        wait_until("one of them to be told", PATIENCE, told).with_context(|| running.stderr())?;
         drop(second_running);
         first.sql("insert into t values (1)")?;
-        wait_until("the row", WAIT, || running.stdout().contains("\"id\":1"))?;
+        wait_until("the row", PATIENCE, || running.stdout().contains("\"id\":1"))?;
     }
     Ok(())
 }
@@ -252,10 +249,10 @@ fn a_server_that_is_not_there_is_tried_again() -> Result<()> {
     let case = Case::unstarted(db, "away", TABLE, |spec| spec.source(&url))?;
     let mut limpid = case.pipeline.run(&["--until", "caught-up"])?;
     let tries = || limpid.stderr().matches("SOURCE_UNREACHABLE").count();
-    wait_until("a second try", WAIT, || tries() >= 2).with_context(|| limpid.stderr())?;
+    wait_until("a second try", PATIENCE, || tries() >= 2).with_context(|| limpid.stderr())?;
     ensure!(limpid.is_running(), "{}", limpid.stderr());
     // And comes up when it does.
     let proxy = limpid_e2e::Proxy::start("127.0.0.1", lease.port(), format!("127.0.0.1:{}", db.port()))?;
-    ensure!(limpid.wait(WAIT)? == Ended::Code(0), "{} through {}", limpid.stderr(), proxy.address());
+    ensure!(limpid.wait(PATIENCE)? == Ended::Code(0), "{} through {}", limpid.stderr(), proxy.address());
     Ok(())
 }

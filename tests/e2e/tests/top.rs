@@ -6,13 +6,10 @@
 //! Invariant: the numbers on the screen are the server's own.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::maria;
-use limpid_e2e::{Case, Ended, Terminal, limpid, program};
-
-const WAIT: Duration = Duration::from_secs(30);
+use limpid_e2e::{Case, Ended, PATIENCE, Terminal, limpid, program};
 
 fn top(address: &str) -> Result<Terminal> {
     let mut command = Command::new(program());
@@ -30,7 +27,7 @@ fn a_pipeline_is_watched_paused_and_asked_for_a_row_by_keys() -> Result<()> {
         |s| s,
     )?;
     let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     let address = limpid.address()?;
     let name = &*case.name;
     let mut screen = top(&address)?;
@@ -55,7 +52,7 @@ fn a_pipeline_is_watched_paused_and_asked_for_a_row_by_keys() -> Result<()> {
     screen.press("y")?;
     screen.until(&[&format!("{name}  running")])?;
     limpid.signal(libc::SIGTERM);
-    ensure!(limpid.wait(WAIT)? == Ended::Code(0), "{}", limpid.stderr());
+    ensure!(limpid.wait(PATIENCE)? == Ended::Code(0), "{}", limpid.stderr());
     screen.until(&["NO ANSWER, shown as", "SERVER_UNREACHABLE"])?;
     ensure!(screen.is_taken(), "the view has the screen to itself");
     screen.press("q")?;
@@ -69,7 +66,7 @@ fn the_terminal_is_given_back_at_a_signal_and_nothing_is_drawn_where_there_is_no
     let Some(db) = maria() else { return Ok(()) };
     let case = Case::unstarted(db, "topend", "create table t (a int primary key)", |s| s)?;
     let limpid_run = case.pipeline.run(&[])?;
-    limpid_run.wait_for("the pipeline is running", WAIT)?;
+    limpid_run.wait_for("the pipeline is running", PATIENCE)?;
     let address = limpid_run.address()?;
     let mut screen = top(&address)?;
     screen.until(&["limpid top"])?;
@@ -77,7 +74,7 @@ fn the_terminal_is_given_back_at_a_signal_and_nothing_is_drawn_where_there_is_no
     screen.ends_with(0)?;
     ensure!(!screen.is_taken(), "the screen is given back");
     let mut piped = limpid(&["top", "--server", &format!("http://{address}")])?;
-    ensure!(piped.wait(WAIT)? == Ended::Code(2) && piped.stdout().is_empty(), "{}", piped.stdout());
+    ensure!(piped.wait(PATIENCE)? == Ended::Code(2) && piped.stdout().is_empty(), "{}", piped.stdout());
     ensure!(piped.stderr().contains("error[USAGE_INVALID]"), "{}", piped.stderr());
     // Nobody answers: said on the terminal as it was, not drawn.
     let mut nobody = top("127.0.0.1:1")?;

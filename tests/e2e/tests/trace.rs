@@ -5,16 +5,12 @@
 //! Invariant: the oracles are Apache's console consumer, which says at which partition and offset a key's record is, and
 //! the server's own GTIDs.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{Db, both, broker, maria};
-use limpid_e2e::{Case, Ended, Limpid, call, wait_until};
+use limpid_e2e::{Case, Ended, Limpid, PATIENCE, call, wait_until};
 use limpid_stack::kafka::{self, Isolation, Record, Server};
 use limpid_stack::require;
 use serde_json::Value;
-
-const WAIT: Duration = Duration::from_secs(30);
 
 /// A pipeline that runs, and asking it.
 struct Running {
@@ -26,7 +22,7 @@ struct Running {
 impl Running {
     fn start(case: &Case) -> Result<Self> {
         let limpid = case.pipeline.run(&[])?;
-        limpid.wait_for("the pipeline is running", WAIT)?;
+        limpid.wait_for("the pipeline is running", PATIENCE)?;
         Ok(Self { name: case.name.clone(), address: limpid.address()?, limpid })
     }
 
@@ -46,7 +42,7 @@ impl Running {
     fn wait_for(&self, table: &str, key: &str, outcomes: &[&str]) -> Result<Vec<Value>> {
         let found = || self.changes(&["--table", table, "--key", key]).unwrap_or_default();
         let outcome = |change: &Value| change["outcome"].as_str().unwrap_or_default().to_owned();
-        wait_until(&format!("{outcomes:?} of {key}"), WAIT, || {
+        wait_until(&format!("{outcomes:?} of {key}"), PATIENCE, || {
             found().iter().map(outcome).eq(outcomes.iter().map(|word| (*word).to_owned()))
         })
         .with_context(|| format!("{:#?} {}", found(), self.limpid.stderr()))?;
@@ -55,7 +51,7 @@ impl Running {
 
     fn stop(mut self) -> Result<()> {
         self.limpid.signal(libc::SIGTERM);
-        let ended = self.limpid.wait(WAIT)?;
+        let ended = self.limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(0), "{ended:?}: {}", self.limpid.stderr());
         Ok(())
     }

@@ -6,17 +6,15 @@
 //! Invariant: the oracles are the collector, which says what it received, the server's own GTIDs, and Apache's consumer.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
-use limpid_e2e::{Case, Limpid, Pipeline, page, wait_until};
+use limpid_e2e::{Case, Limpid, PATIENCE, Pipeline, page, wait_until};
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, otelcol, ports, require};
 use serde_json::Value;
 use twox_hash::{XxHash3_64, XxHash3_128};
 
-const WAIT: Duration = Duration::from_secs(30);
 const SECRET: &str = "no-row-value-leaves";
 
 /// A span as it was received.
@@ -74,7 +72,7 @@ fn of_txn(collector: &otelcol::Server, gtid: &str) -> Result<Vec<Span>> {
         let trace = root.trace.clone();
         Some(all.into_iter().filter(|span| span.trace == trace).collect())
     };
-    wait_until(&format!("the trace of {gtid}"), WAIT, || find().is_some())?;
+    wait_until(&format!("the trace of {gtid}"), PATIENCE, || find().is_some())?;
     find().context("it is there")
 }
 
@@ -109,7 +107,7 @@ fn pipeline(case: &Case, dir: &TempDir, word: &str, traces: &str) -> Result<Pipe
 
 fn running(pipeline: &Pipeline) -> Result<Limpid> {
     let limpid = pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     Ok(limpid)
 }
 
@@ -168,7 +166,7 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     ensure!(spans.iter().filter(|span| span.name == "Output").count() >= 2, "one a table: {spans:#?}");
     exemplars_are_traces(&limpid, &collector)?;
     limpid.signal(libc::SIGTERM);
-    limpid.wait(WAIT)?;
+    limpid.wait(PATIENCE)?;
     // By HTTP and at a rate of nothing, only what has a reason: the first of a table, and what an application keeps.
     let none = pipeline(&case, &dir, "none", &format!("otlp: \"{}\", protocol: http, sample: 0", collector.http()))?;
     let mut limpid = running(&none)?;
@@ -185,7 +183,7 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     ensure!(all.iter().all(|span| span.links == 0), "nobody named a context");
     applications_name_their_traces(&case, &collector)?;
     limpid.signal(libc::SIGTERM);
-    limpid.wait(WAIT)?;
+    limpid.wait(PATIENCE)?;
     ensure!(collector.received().iter().all(|message| !message.contains(SECRET)), "a row's value was sent");
     nobody_waits_for_a_collector_that_is_away(&case, &dir)
 }
@@ -242,7 +240,7 @@ fn exemplars_are_traces(limpid: &Limpid, collector: &otelcol::Server) -> Result<
     let page = String::from_utf8(text.stdout)?;
     let ids: Vec<&str> = page.lines().filter_map(|line| line.split("trace_id=\"").nth(1)?.split('"').next()).collect();
     ensure!(!ids.is_empty(), "there are exemplars: {page}");
-    wait_until("the exemplars' traces", WAIT, || {
+    wait_until("the exemplars' traces", PATIENCE, || {
         received(collector).is_ok_and(|all| ids.iter().all(|id| all.iter().any(|span| span.trace == *id)))
     })
 }
@@ -254,11 +252,11 @@ fn nobody_waits_for_a_collector_that_is_away(case: &Case, dir: &TempDir) -> Resu
     let mut limpid = running(&away)?;
     case.sql("insert into t values (20, 'a'), (21, 'b')")?;
     let delivered = format!("gravity_output_counter{{pipeline=\"{}\"", case.name);
-    wait_until("rows to flow", WAIT, || counter(&limpid, &delivered).is_ok_and(|rows| rows >= 2.0))?;
+    wait_until("rows to flow", PATIENCE, || counter(&limpid, &delivered).is_ok_and(|rows| rows >= 2.0))?;
     let dropped = format!("limpid_traces_dropped_total{{pipeline=\"{}\",reason=\"unreachable\"}}", case.name);
-    wait_until("the loss to be counted", WAIT, || counter(&limpid, &dropped).is_ok_and(|traces| traces >= 1.0))?;
+    wait_until("the loss to be counted", PATIENCE, || counter(&limpid, &dropped).is_ok_and(|traces| traces >= 1.0))?;
     ensure!(limpid.stderr().matches("TRACE_SEND_FAILED").count() == 1, "{}", limpid.stderr());
     limpid.signal(libc::SIGTERM);
-    limpid.wait(WAIT)?;
+    limpid.wait(PATIENCE)?;
     Ok(())
 }

@@ -9,16 +9,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{Db, both, broker, maria, mysqld};
-use limpid_e2e::{Case, Ended, Limpid, Pipeline, call, check_exactly_once, limpid, page, seen_in, wait_until};
+use limpid_e2e::{
+    Case, Ended, Limpid, PATIENCE, Pipeline, call, check_exactly_once, limpid, page, seen_in, wait_until,
+};
 use limpid_stack::TempDir;
 use limpid_stack::kafka::{Isolation, Server};
 use serde_json::Value;
-
-const WAIT: Duration = Duration::from_secs(30);
 
 /// The key of every hash here.
 const KEY: &str = "kept-in-the-environment";
@@ -64,7 +63,7 @@ impl Scene {
 
     fn run_to_end(&self) -> Result<()> {
         let mut limpid = self.run(&["--until", "caught-up"])?;
-        let ended = limpid.wait(WAIT)?;
+        let ended = limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(0), "ended with {ended:?}: {}", limpid.stderr());
         Ok(())
     }
@@ -197,9 +196,9 @@ fn rows_come_out_rejected_renamed_routed_and_masked_as_the_server_says_and_every
             if db.is_maria() { "delivery: at-least-once" } else { "delivery: exactly-once\n  commit-interval: 20ms" };
         let parts = ("snapshot: initial", delivery, TRANSFORMS);
         let Some(scene) = Scene::begin("transforms", db, USERS, parts)? else { return Ok(()) };
-        scene.run(&["--until", "snapshot-done"])?.wait(WAIT)?;
+        scene.run(&["--until", "snapshot-done"])?.wait(PATIENCE)?;
         let limpid = scene.run(&[])?;
-        limpid.wait_for("the pipeline is running", WAIT)?;
+        limpid.wait_for("the pipeline is running", PATIENCE)?;
         scene.sql(
             "insert into users values (5, 'new@hidden.example', '98765', x'aabb', 12, '1980-01-01', 'hidden', 'hidden');
              update users set email = 'moved@hidden.example', phone = '5550001' where id = 1;
@@ -245,7 +244,7 @@ fn check_counts(scene: &Scene, mut limpid: Limpid) -> Result<()> {
     let count = |status: &Value, name: &str| status[name].as_u64().unwrap_or(u64::MAX);
     // 4 of users, 4 of audit with a deletion, 2 of logs; of noise 1 + 4 + 4.
     let whole = |status: &Value| count(status, "rows_read") == 19 && count(status, "rows_delivered") == 9;
-    wait_until("the counts", WAIT, || status().is_ok_and(|status| whole(&status)))
+    wait_until("the counts", PATIENCE, || status().is_ok_and(|status| whole(&status)))
         .with_context(|| format!("{:?}", status()))?;
     ensure!(count(&status()?, "rows_filtered") == 10, "{}", status()?);
     let metrics = page(&address, "/metrics")?;
@@ -258,7 +257,7 @@ fn check_counts(scene: &Scene, mut limpid: Limpid) -> Result<()> {
         ["gravity_input_emitter_counter", "gravity_emitter_scheduler_counter", "gravity_scheduler_output_counter"];
     ensure!(totals.map(total) == [19, 9, 9], "{metrics}");
     limpid.signal(libc::SIGTERM);
-    ensure!(limpid.wait(WAIT)? == Ended::Code(0), "{}", limpid.stderr());
+    ensure!(limpid.wait(PATIENCE)? == Ended::Code(0), "{}", limpid.stderr());
     ensure!(!limpid.stderr().contains("hidden") && !metrics.contains("hidden"), "a value is told");
     Ok(())
 }
@@ -305,7 +304,7 @@ fn nothing_is_lost_or_doubled_exactly_once_when_killed_among_rejected_rows() -> 
         } else {
             scene.sql("update t set v = v + 1 where id % 10 = 0; update noise set v = v + 1 where id % 10 = 0; update t set v = v + 1 where id > 50000")?;
         }
-        let ended = scene.run(&["--failpoint", &format!("{place}:{count}")])?.wait(WAIT)?;
+        let ended = scene.run(&["--failpoint", &format!("{place}:{count}")])?.wait(PATIENCE)?;
         ensure!(ended == Ended::Signal(9), "{place}: ended with {ended:?}");
     }
     scene.run_to_end()?;
@@ -325,7 +324,7 @@ fn a_row_that_cannot_be_delivered_is_kept_behind_its_masks() -> Result<()> {
     let topic = format!("{0}.{0}.t", scene.name);
     scene.broker.create_topic(&topic, 1, &[("max.message.bytes", "20000")])?;
     let limpid = scene.run(&[])?;
-    limpid.wait_for("the pipeline is running", WAIT)?;
+    limpid.wait_for("the pipeline is running", PATIENCE)?;
     let address = limpid.address()?;
     scene
         .sql("insert into t values ('hidden-key', 'hidden-mail', repeat('x', 30000)), ('other', 'hidden-mail', 'x')")?;
@@ -333,11 +332,11 @@ fn a_row_that_cannot_be_delivered_is_kept_behind_its_masks() -> Result<()> {
     let url = format!("http://{address}");
     let dlq = |arguments: &[&str]| -> Result<Value> {
         let mut call = limpid_e2e::limpid(&[&["dlq"], arguments, &["--format", "json", "--server", &url]].concat())?;
-        ensure!(call.wait(WAIT)? == Ended::Code(0), "{}", call.stderr());
+        ensure!(call.wait(PATIENCE)? == Ended::Code(0), "{}", call.stderr());
         Ok(serde_json::from_str(&call.stdout())?)
     };
     let entries = || dlq(&["list", &scene.name]).map(|list| list["entries"].as_array().cloned().unwrap_or_default());
-    wait_until("two rows of the key", WAIT, || entries().is_ok_and(|entries| entries.len() == 2))?;
+    wait_until("two rows of the key", PATIENCE, || entries().is_ok_and(|entries| entries.len() == 2))?;
     let entries = entries()?;
     ensure!(entries[0]["kind"] == "parked" && entries[0]["key_hash"] == entries[1]["key_hash"], "{entries:?}");
     let mut shown = String::new();
@@ -420,7 +419,7 @@ fn a_plan_names_the_topics_that_transforms_lead_to() -> Result<()> {
     let yaml = fs::read_to_string(&file)?.replace("${env:MASK_KEY}", "sixteen-bytes-and-more");
     fs::write(&file, yaml)?;
     let mut plan = limpid(&["plan", &file, "--data-dir", &scene.pipeline.data_dir.display().to_string()])?;
-    ensure!(plan.wait(WAIT)? == Ended::Code(0), "{}", plan.stderr());
+    ensure!(plan.wait(PATIENCE)? == Ended::Code(0), "{}", plan.stderr());
     let (text, name) = (plan.stdout(), &scene.name);
     ensure!(text.contains(&format!("{name}.{name}.people")) && text.contains(&format!("{name}.all-logs")), "{text}");
     ensure!(!text.contains(&format!("{name}.{name}.users")), "{text}");

@@ -7,13 +7,12 @@
 //! decides anything.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{both, broker, maria, mysqld, mysqld_minimal};
 use limpid_e2e::{
-    Case, Db, Ended, Seeded, Spec, Writer, XaWriter, check_copied, check_exactly_once, check_nothing_lost, seen_in,
-    wait_until,
+    Case, Db, Ended, PATIENCE, Seeded, Spec, Writer, XaWriter, check_copied, check_exactly_once, check_nothing_lost,
+    seen_in, wait_until,
 };
 use limpid_engine::failpoint::POINTS;
 use limpid_stack::kafka::Isolation;
@@ -21,7 +20,6 @@ use limpid_stack::{Session, mariadb, mysql, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
 const BULKY: &str = "create table t (id bigint primary key, v bigint not null, pad mediumtext not null)";
-const WAIT: Duration = Duration::from_secs(30);
 
 /// What one test leaves prepared is what another finds before its start, so they have the servers in turn.
 fn alone() -> MutexGuard<'static, ()> {
@@ -57,7 +55,7 @@ fn held(case: &Case) -> Result<Vec<std::path::PathBuf>> {
 /// Starts, waits until it has read what there is, and kills it.
 fn run_and_kill(case: &mut Case, until: impl Fn(&Case, &str) -> bool) -> Result<()> {
     let mut limpid = case.pipeline.run(&[])?;
-    wait_until("what is to be seen before the kill", WAIT, || until(case, &limpid.stdout()))?;
+    wait_until("what is to be seen before the kill", PATIENCE, || until(case, &limpid.stdout()))?;
     limpid.kill()?;
     case.keep(&limpid)
 }
@@ -158,14 +156,14 @@ fn server_killed(server: Db, kill: impl Fn() -> Result<()>) -> Result<()> {
     let session = prepared(&case, "s", "insert into t values (2, 1, '')")?;
     case.sql("insert into t values (1, 1, '')")?;
     let mut limpid = case.pipeline.run(&[])?;
-    wait_until("the other row", WAIT, || limpid.stdout().contains("\"id\":1"))?;
+    wait_until("the other row", PATIENCE, || limpid.stdout().contains("\"id\":1"))?;
     drop(session);
     kill()?;
     case.sql("insert into t values (3, 1, '')")?;
-    wait_until("a row after the server's crash", WAIT, || limpid.stdout().contains("\"id\":3"))
+    wait_until("a row after the server's crash", PATIENCE, || limpid.stdout().contains("\"id\":3"))
         .with_context(|| limpid.stderr())?;
     case.sql("xa commit 's'")?;
-    wait_until("the rows of the commit", WAIT, || limpid.stdout().contains("\"id\":2"))
+    wait_until("the rows of the commit", PATIENCE, || limpid.stdout().contains("\"id\":2"))
         .with_context(|| limpid.stderr())?;
     limpid.kill()?;
     case.keep(&limpid)?;
@@ -178,15 +176,15 @@ fn forgotten(mut case: Case) -> Result<()> {
     case.read()?;
     let mut session = prepared(&case, "f", "insert into t values (4, 1, '')")?;
     let mut limpid = case.pipeline.run(&[])?;
-    wait_until("it to be held", WAIT, || held(&case).is_ok_and(|held| held.len() == 1))?;
+    wait_until("it to be held", PATIENCE, || held(&case).is_ok_and(|held| held.len() == 1))?;
     drop(std::mem::replace(&mut session, case.db.session()?));
     let forget = || case.sql("set sql_log_bin = 0; xa rollback 'f'").is_ok();
-    wait_until("the session to be gone", WAIT, forget)?;
-    wait_until("it to be given up", WAIT, || limpid.stderr().contains("XA_ROLLED_BACK_UNSEEN"))
+    wait_until("the session to be gone", PATIENCE, forget)?;
+    wait_until("it to be given up", PATIENCE, || limpid.stderr().contains("XA_ROLLED_BACK_UNSEEN"))
         .with_context(|| limpid.stderr())?;
     // A kill may come before the position that says so is saved, and then it is held again: it ends in order.
     limpid.signal(libc::SIGTERM);
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
     case.seen.clear();
     case.sql("insert into t values (5, 1, '')")?;
@@ -263,7 +261,7 @@ fn a_state_rebuilt_from_the_sink_says_that_held_rows_are_not_there() -> Result<(
     let (ended, said) = new.state("import", &["--from-sink"])?;
     ensure!(ended == Ended::Code(0), "{}", said.stderr());
     let mut limpid = new.run(&["--until", "caught-up"])?;
-    let ended = limpid.wait(WAIT)?;
+    let ended = limpid.wait(PATIENCE)?;
     ensure!(ended == Ended::Code(1) && limpid.stderr().contains("XA_ROWS_LOST"), "{}", limpid.stderr());
     session.exec("xa rollback 'b'")?;
     Ok(())
@@ -305,12 +303,12 @@ fn killed_everywhere(db: Db, name: &str, delivery: &str) -> Result<()> {
         };
         let before = xa.decisions();
         let mut limpid = case.pipeline.run(&["--failpoint", &format!("{place}:{count}")])?;
-        let ended = limpid.wait(WAIT)?;
+        let ended = limpid.wait(PATIENCE)?;
         ensure!(format!("{ended:?}") == "Signal(9)", "{place}: ended with {ended:?}: {}", limpid.stderr());
-        wait_until("more decisions", WAIT, || xa.decisions() > before)?;
+        wait_until("more decisions", PATIENCE, || xa.decisions() > before)?;
     }
     let before = xa.decisions();
-    wait_until("more decisions", WAIT, || xa.decisions() > before + 50)?;
+    wait_until("more decisions", PATIENCE, || xa.decisions() > before + 50)?;
     writer.stop()?;
     xa.stop()?;
     case.pipeline.run_to_end()?;
@@ -365,7 +363,7 @@ fn a_large_commit_goes_on_inside_after_a_kill() -> Result<()> {
         case.sql("insert into t values (2000, 1, ''); insert into t values (2001, 1, '')")?;
         for place in ["after-record:2", "record-under-way:2", "after-write:5"] {
             let mut limpid = case.pipeline.run(&["--failpoint", place])?;
-            let ended = limpid.wait(WAIT)?;
+            let ended = limpid.wait(PATIENCE)?;
             ensure!(format!("{ended:?}") == "Signal(9)", "{place}: {ended:?}: {}", limpid.stderr());
         }
         // The second finds the position behind the rows of the first.
@@ -386,7 +384,7 @@ fn a_table_changed_by_xa_while_it_is_copied_is_whole_and_no_key_goes_back() -> R
     let Some(broker) = broker() else { return Ok(()) };
     for db in both() {
         let copied = |spec: Spec| {
-            let snapshot = "{ mode: initial, chunk-rows: 100, rows-per-second: 1500 }";
+            let snapshot = "{ mode: initial, chunk-rows: 100, rows-per-second: 1500, slowdown: 100 }";
             spec.to_kafka(&broker.bootstrap()).snapshot(snapshot).delivery("exactly-once")
         };
         let case = Case::unstarted(db, "xa_copied", TABLE, copied)?;
@@ -398,7 +396,7 @@ fn a_table_changed_by_xa_while_it_is_copied_is_whole_and_no_key_goes_back() -> R
         let writers: Vec<XaWriter> = (0..3).map(|part| xa_writer(&case, part * ROWS / 3, 1)).collect::<Result<_>>()?;
         let limpid = case.pipeline.run(&[])?;
         let count = || writers.iter().map(XaWriter::decisions).sum::<u64>();
-        limpid.wait_for("the tables are copied", WAIT)?;
+        limpid.wait_for("the tables are copied", PATIENCE)?;
         ensure!(count() > 20, "{} decisions while it was copied", count());
         writers.into_iter().try_for_each(XaWriter::stop)?;
         drop(limpid);
