@@ -16,7 +16,7 @@ mod value;
 use std::sync::Arc;
 
 use crate::encoded::{Encode, EncodeTally, EncodedBatch, JsonText, RecordSpan, Span};
-use limpid_model::{Batch, Cell, Component, Fault, FaultCode, Op, RowHeader, Shown, TableSchema};
+use limpid_model::{Batch, Cell, Component, Fault, FaultCode, Oddity, Op, RowHeader, Shown, TableSchema};
 
 pub use options::{
     BigintUnsignedHandling, BinaryHandling, Compat, Connector, DebeziumOptions, DecimalHandling, MessageKey,
@@ -46,6 +46,8 @@ pub struct DebeziumEncoder {
     /// For each of the batch's tables, its plan.
     slots: Vec<Slot>,
     origin: Origin,
+    /// Columns of the row in hand whose values lost something; empty between rows.
+    odd: Vec<(u16, Oddity)>,
 }
 
 /// Every operation, at its own number.
@@ -60,7 +62,7 @@ struct Slot {
 
 impl DebeziumEncoder {
     pub fn new(options: DebeziumOptions, topics: Arc<TopicRegistry>) -> Self {
-        Self { options, topics, plans: Vec::new(), slots: Vec::new(), origin: Origin::new() }
+        Self { options, topics, plans: Vec::new(), slots: Vec::new(), origin: Origin::new(), odd: Vec::new() }
     }
 
     /// Finds or compiles the plans of the batch's tables and fills `topics`.
@@ -111,7 +113,7 @@ impl Encode for DebeziumEncoder {
             tombstones: self.options.tombstones,
             skipped: self.options.skipped_operations,
             names: None,
-            coerced: 0,
+            odd: &mut self.odd,
             more: &mut tally.more_records,
         };
         for (index, row) in batch.runs().flat_map(|run| run.clone().zip(&batch.rows[run])) {
@@ -124,6 +126,9 @@ impl Encode for DebeziumEncoder {
             let result = pen.row(plan, index as u32, row);
             let too_large = pen.bytes.len() > BYTES_MAX;
             if result.is_ok() && !too_large {
+                if !pen.odd.is_empty() {
+                    pen.odd.drain(..).for_each(|(column, why)| tally.odd.add(row.table, column, why, 1));
+                }
                 continue;
             }
             pen.rewind(mark, row.table);
@@ -140,7 +145,6 @@ impl Encode for DebeziumEncoder {
             let (key, value) = (Span::NULL, Span::NULL);
             pen.records.push(RecordSpan { key, value, headers: (0, 0), table: row.table, row: index as u32 });
         }
-        tally.coerced += pen.coerced;
         tally.skipped = OPS.map(|op| self.options.skipped_operations.contains(op));
     }
 
@@ -166,7 +170,8 @@ struct Pen<'a> {
     skipped: SkippedOperations,
     /// The two header names, once they stand in `bytes`.
     names: Option<[Span; 2]>,
-    coerced: u64,
+    /// What the row in hand lost.
+    odd: &'a mut Vec<(u16, Oddity)>,
     /// See [`EncodeTally::more_records`].
     more: &'a mut Vec<u32>,
 }
@@ -175,20 +180,13 @@ struct Mark {
     bytes: usize,
     records: usize,
     headers: usize,
-    coerced: u64,
     names: Option<[Span; 2]>,
 }
 
 impl Pen<'_> {
     #[inline]
     fn mark(&self) -> Mark {
-        Mark {
-            bytes: self.bytes.len(),
-            records: self.records.len(),
-            headers: self.headers.len(),
-            coerced: self.coerced,
-            names: self.names,
-        }
+        Mark { bytes: self.bytes.len(), records: self.records.len(), headers: self.headers.len(), names: self.names }
     }
 
     /// Takes back what a row wrote before it failed.
@@ -199,7 +197,7 @@ impl Pen<'_> {
         self.bytes.truncate(mark.bytes);
         self.records.truncate(mark.records);
         self.headers.truncate(mark.headers);
-        self.coerced = mark.coerced;
+        self.odd.clear();
         self.names = mark.names;
     }
 
@@ -306,7 +304,7 @@ impl Pen<'_> {
         if plan.key.is_empty() {
             return Ok(Span::NULL);
         }
-        let start = self.bytes.len();
+        let (start, odd) = (self.bytes.len(), self.odd.len());
         for part in &plan.key {
             let at = part.column as usize;
             let mut cell = image[at];
@@ -318,8 +316,10 @@ impl Pen<'_> {
             }
             part.prefix.put(self.bytes);
             let column = &plan.columns[usize::from(part.shown)];
-            value::put(self.bytes, self.batch, column, part.column, cell, &mut self.coerced)?;
+            value::put(self.bytes, self.batch, column, part.column, cell, self.odd)?;
         }
+        // The image that the key is taken from tells of it.
+        self.odd.truncate(odd);
         self.bytes[start] = b'{';
         self.bytes.push(b'}');
         Ok(Span::since(start, self.bytes))
@@ -371,7 +371,7 @@ impl Pen<'_> {
                 continue;
             }
             column.prefix.put(self.bytes);
-            value::put(self.bytes, self.batch, column, column.cell, *cell, &mut self.coerced)?;
+            value::put(self.bytes, self.batch, column, column.cell, *cell, self.odd)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use limpid_model::{Batch, Fault, Op};
+use limpid_model::{Batch, Fault, OddValues, Op};
 
 /// A run of bytes in [`EncodedBatch::bytes`]. `len` of `u32::MAX` stands for null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,8 +186,8 @@ pub struct EncodeTally {
     /// Rows that have none, by index into the batch's rows and in their order. Each has one record without key and
     /// value, so that it is told apart, filtered and taken out as all others are; it must not be sent.
     pub row_faults: Vec<(u32, Fault)>,
-    /// Values that lost something on the way (an impossible date told as null, text repaired).
-    pub coerced: u64,
+    /// Values that lost something on the way (an impossible date told as null, text repaired), each once an image.
+    pub odd: OddValues,
     /// Records beyond the first of their row, by index into the batch's tables; shorter where there are none.
     pub more_records: Vec<u32>,
     /// Operations of which no record is made.

@@ -157,16 +157,12 @@ pub trait ChangeStream: Send {
     fn hold_at(&mut self, fence: Option<Position>);
 }
 
-/// What a decoder found besides rows.
+/// What a decoder found besides rows. Odd values are counted in the batch.
 #[derive(Debug, Default)]
 pub struct DecodeTally {
     /// Tables whose rows could not be decoded, by index into the batch's tables, with the number of that batch's rows
     /// (in `rows`) that precede the failure. No row of the table after it is in the batch.
     pub table_faults: Vec<(u16, Fault)>,
-    /// Dates and times that no calendar has.
-    pub impossible_dates: u64,
-    /// Text that was not valid in its declared character set.
-    pub malformed_text: u64,
 }
 
 /// Turns a batch's raw events into rows and cells.

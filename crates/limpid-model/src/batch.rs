@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::cell::{Cell, Place};
 use crate::ids::TraceContext;
+use crate::odd::OddValues;
 use crate::position::Position;
 use crate::schema::TableSchema;
 use crate::shown::{AS_IS, Shown};
@@ -264,6 +265,8 @@ pub struct Batch {
     pub filtered: Vec<Filtered>,
     /// How many of `counts` were rejected; empty where none was.
     pub rejected: Vec<[u32; Op::COUNT]>,
+    /// What was found odd while cells were made.
+    pub odd: OddValues,
     pub control: ControlCounts,
     /// Everything at or below this position is in this batch or in an earlier one.
     pub end: Option<Position>,
@@ -289,6 +292,7 @@ impl Batch {
         self.counts.clear();
         self.filtered.clear();
         self.rejected.clear();
+        self.odd.clear();
         self.control.commits = 0;
         self.control.log_bytes = 0;
         self.control.unknown_events = 0;

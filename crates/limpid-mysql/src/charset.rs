@@ -10,6 +10,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use limpid_model::{OddValues, Oddity};
 use table::Table;
 
 /// A character set, as far as conversion cares. MariaDB's and MySQL's agree in every code that both call well formed.
@@ -74,11 +75,11 @@ impl Charset {
 
     /// Appends `bytes` as UTF-8 to `out`; returns how many characters had no form. UTF-8 is passed on as it is: who
     /// writes it out replaces what is malformed in it, and counts it there.
-    pub fn to_utf8(self, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
+    pub fn to_utf8(self, bytes: &[u8], out: &mut Vec<u8>) -> Formless {
         match self {
             Charset::Binary | Charset::Utf8 => {
                 out.extend_from_slice(bytes);
-                0
+                Formless::default()
             }
             Charset::Ascii | Charset::Unknown => each(bytes, 1, out, |byte| match byte {
                 [byte @ 0..=0x7f] => Some(*byte as char),
@@ -103,18 +104,42 @@ impl Charset {
     }
 }
 
+/// Characters of a text that became U+FFFD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Formless {
+    /// Bytes that are no character of the set.
+    pub malformed: u64,
+    /// Characters of the set that Unicode does not have.
+    pub unmapped: u64,
+}
+
+impl Formless {
+    fn malformed(malformed: u64) -> Self {
+        Self { malformed, unmapped: 0 }
+    }
+
+    /// Counts the text as one odd value of its column, once for each reason.
+    pub fn count(self, odd: &mut OddValues, table: u16, column: usize) {
+        for (characters, why) in [(self.malformed, Oddity::MalformedText), (self.unmapped, Oddity::UnmappedText)] {
+            if characters > 0 {
+                odd.add(table, column as u16, why, 1);
+            }
+        }
+    }
+}
+
 /// Converts characters of a fixed width; a rest shorter than one is one without a form.
-fn each(bytes: &[u8], width: usize, out: &mut Vec<u8>, read: impl Fn(&[u8]) -> Option<char>) -> u64 {
+fn each(bytes: &[u8], width: usize, out: &mut Vec<u8>, read: impl Fn(&[u8]) -> Option<char>) -> Formless {
     let mut formless = 0;
     for code in bytes.chunks(width) {
         let c = if code.len() == width { read(code) } else { None };
         formless += u64::from(c.is_none());
         push(c.unwrap_or(char::REPLACEMENT_CHARACTER), out);
     }
-    formless
+    Formless::malformed(formless)
 }
 
-fn utf16(bytes: &[u8], unit: impl Fn(&[u8]) -> Option<u16>, out: &mut Vec<u8>) -> u64 {
+fn utf16(bytes: &[u8], unit: impl Fn(&[u8]) -> Option<u16>, out: &mut Vec<u8>) -> Formless {
     let mut formless = 0;
     // An odd byte at the end is a half surrogate here: it has no form either.
     let units = bytes.chunks(2).map(|pair| unit(pair).unwrap_or(0xd800));
@@ -122,7 +147,7 @@ fn utf16(bytes: &[u8], unit: impl Fn(&[u8]) -> Option<u16>, out: &mut Vec<u8>) -
         formless += u64::from(c.is_err());
         push(c.unwrap_or(char::REPLACEMENT_CHARACTER), out);
     }
-    formless
+    Formless::malformed(formless)
 }
 
 fn be16(pair: &[u8]) -> Option<u16> {

@@ -154,6 +154,8 @@ pub struct Layout {
     pub json_columns: usize,
     /// The place of the row's end, in a table with system versioning.
     pub row_end: Option<usize>,
+    /// Captured columns, by their cells, that the history of definitions describes otherwise than the log does.
+    pub disputed: Box<[u16]>,
 }
 
 /// Why there is no layout.
@@ -217,7 +219,7 @@ pub fn table_layout(
     let name = TableName { schema: map.schema.clone(), table: map.table.clone() };
     let key_seed = key_seed(&name);
     let schema = TableSchema { name, version, columns, key: key.into(), key_seed };
-    Ok((schema, Layout { columns: wires, json_columns, row_end }))
+    Ok((schema, Layout { columns: wires, json_columns, row_end, disputed: [].into() }))
 }
 
 /// The known facts of a column: those at its place if the name agrees, else none.

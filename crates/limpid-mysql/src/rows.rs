@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use limpid_connector::{Decode, DecodeTally, JsonText};
-use limpid_model::{Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Op, RowHeader, key_hash};
+use limpid_model::{Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Oddity, Op, RowHeader, key_hash};
 
 use crate::bytes::{Cursor, bit};
 use crate::compressed;
@@ -70,7 +70,7 @@ impl Decode for RowsDecoder {
             }
             let layout = Arc::clone(&layouts[table]);
             let layout = layout.downcast_ref::<Layout>().expect("the reader attaches its own layouts");
-            match self.event(batch, event, layout, tally) {
+            match self.event(batch, event, layout) {
                 Ok(()) => Ok(()),
                 Err(error) => match fault_of(error, batch, header.at, table) {
                     (fault, true) => {
@@ -115,7 +115,7 @@ fn fault_of(error: RowError, batch: &Batch, at: u64, table: usize) -> (Fault, bo
 }
 
 impl RowsDecoder {
-    fn event(&self, batch: &mut Batch, event: u32, layout: &Layout, tally: &mut DecodeTally) -> Result<(), RowError> {
+    fn event(&self, batch: &mut Batch, event: u32, layout: &Layout) -> Result<(), RowError> {
         let header = batch.events[event as usize];
         if header.kind == TRUNCATE_KIND {
             push_truncate(batch, event);
@@ -142,7 +142,7 @@ impl RowsDecoder {
         }
         let first_row = batch.rows.len();
         let mut out = Out { cells: std::mem::take(&mut batch.cells), arena: std::mem::take(&mut batch.arena) };
-        let reader = ImageReader::new(layout, images_in, self.json_text, tally);
+        let reader = ImageReader::new(layout, images_in, self.json_text, (header.table, &mut batch.odd));
         let result = match layout.row_end {
             None => images(&frame, reader, &mut out, event, &header, &mut batch.rows),
             Some(_) => versioned_images(&frame, reader, &mut out, event, &header, &mut batch.rows),
@@ -152,6 +152,9 @@ impl RowsDecoder {
             batch.counts[header.table as usize][row.op as usize] += 1;
         }
         batch.events[event as usize].rows = (batch.rows.len() - first_row) as u32;
+        if !layout.disputed.is_empty() {
+            count_disputed(batch, first_row, header.table, &layout.disputed);
+        }
         hash_keys(batch, first_row, header.table);
         result
     }
@@ -259,6 +262,16 @@ fn fill(out: &mut Out, before: u32, after: u32) {
         if *cell == Cell::ABSENT {
             *cell = *known;
         }
+    }
+}
+
+/// Counts the values of columns that the log describes otherwise than the history does, in the rows from `first_row` on.
+#[cold]
+fn count_disputed(batch: &mut Batch, first_row: usize, table: u16, disputed: &[u16]) {
+    let images = |row: &RowHeader| u64::from(row.before != NONE) + u64::from(row.after != NONE);
+    let values = batch.rows[first_row..].iter().map(images).sum();
+    for column in disputed {
+        batch.odd.add(table, *column, Oddity::SchemaDisagreement, values);
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use limpid_connector::StreamEvent;
-use limpid_model::{Component, Fault, FaultCode, TableName, TableSchema};
+use limpid_model::{Column, Component, Fault, FaultCode, TableName, TableSchema};
 
 use crate::copy::shape;
 use crate::ddl::{ScanContext, SqlMode, Statement, Xid, scan};
@@ -99,18 +99,21 @@ impl Schemas {
             return Some(None);
         }
         let map = TableMap::parse(body, self.server.flavor)?;
-        let definition = self.history.as_ref().and_then(|history| history.table(&name));
-        if definition.is_some_and(|definition| definition.is_sequence) {
+        let definition = self.history.as_ref().and_then(|history| history.table(&name)).cloned();
+        if definition.as_ref().is_some_and(|definition| definition.is_sequence) {
             return Some(None);
         }
-        let facts = definition.map(|definition| table_facts(definition));
-        if self.is_doubtful(&name, &map, definition.is_some_and(|definition| !definition.certain)) {
+        let facts = definition.as_deref().map(table_facts);
+        if self.is_doubtful(&name, &map, definition.as_ref().is_some_and(|definition| !definition.certain)) {
             self.doubt(FaultCode::TableSchemaUnknown, format!("{name}: column names are the present ones"));
         }
         self.version += 1;
         let keep = |column: &str| self.selection.takes_column(&name, column);
         match table_layout(&map, facts.as_ref(), self.version, &keep) {
-            Ok((schema, layout)) => {
+            Ok((schema, mut layout)) => {
+                if let Some(definition) = definition.filter(|_| self.holds_from.is_none()) {
+                    layout.disputed = disputed(&schema, &definition, &keep);
+                }
                 let layout: Arc<dyn Any + Send + Sync> = Arc::new(layout);
                 Some(Some(Captured { schema: Arc::new(schema), layout }))
             }
@@ -305,8 +308,20 @@ impl Schemas {
         }
         let key_seed = limpid_model::key_seed(name);
         let schema = TableSchema { name: name.clone(), version: 0, columns: Vec::new(), key: [].into(), key_seed };
-        Some((Arc::new(schema), Arc::new(Layout { columns: Vec::new(), json_columns: 0, row_end: None })))
+        let layout = Layout { columns: Vec::new(), json_columns: 0, row_end: None, disputed: [].into() };
+        Some((Arc::new(schema), Arc::new(layout)))
     }
+}
+
+/// The columns that a definition alone describes otherwise than `schema`, which follows the log.
+fn disputed(schema: &TableSchema, definition: &TableDefinition, keep: &dyn Fn(&str) -> bool) -> Box<[u16]> {
+    let Ok((known, _)) = shape::of_definition(&schema.name, definition, 0, keep) else { return [].into() };
+    let agrees = |column: &Column| {
+        let known = known.column(&column.name).and_then(|index| known.columns.get(index));
+        known.is_some_and(|known| (&known.logical, known.nullable) == (&column.logical, column.nullable))
+    };
+    let differs = schema.columns.iter().enumerate().filter(|(_, column)| !agrees(column));
+    differs.map(|(index, _)| index as u16).collect()
 }
 
 /// The fault of a table whose columns cannot be read.

@@ -69,7 +69,7 @@ fn measure(shape: &Shape) -> f64 {
         meter.read(&batch, now.nanos);
         meter.blocked(now.nanos);
         meter.made(&batch, &[]);
-        meter.coerced(0, 0, 0);
+        meter.odd(&batch, &batch.odd);
         meter.submitted(0, batch.rows.len() as u64);
         meter.durable(&batch, 600_000, &delivered, now);
     }

@@ -14,6 +14,7 @@ mod page;
 mod parked;
 mod pipeline;
 mod process;
+mod quality;
 mod spine;
 mod traces;
 
@@ -25,6 +26,7 @@ pub use page::markdown;
 pub use parked::*;
 pub use pipeline::*;
 pub use process::*;
+pub use quality::*;
 pub use spine::*;
 pub use traces::*;
 
@@ -196,6 +198,7 @@ pub static ALL: &[&Metric] = &[
     &UNKNOWN_EVENTS_TOTAL,
     &DOUBTS_TOTAL,
     &COERCED_VALUES_TOTAL,
+    &QUALITY_VALUES_TOTAL,
     &HALTED_TABLES,
     &SNAPSHOT_RATIO,
     &SNAPSHOT_REMAINING_SECONDS,

@@ -29,7 +29,9 @@ pub use events::{
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
 pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words, rfc3339};
-pub use meter::{ClockLook, DeliveredTo, HeadLook, KnownTable, MeterOptions, PipelineMeter, TableTotals, Totals};
+pub use meter::{
+    ClockLook, DeliveredTo, HeadLook, KnownTable, MeterOptions, OddTotal, PipelineMeter, TableTotals, Totals,
+};
 pub use moment::Moment;
 pub use registry::{Build, Registry, Sampled};
 pub use remote::RemoteWrite;

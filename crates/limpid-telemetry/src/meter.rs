@@ -21,12 +21,13 @@ mod heartbeat;
 mod input;
 mod known;
 mod names;
+mod odd;
 mod output;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, PipelineName, TableName};
+use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, OddValues, PipelineName, TableName};
 
 use crate::catalogue as names_of;
 use crate::instruments::Gauge;
@@ -43,10 +44,12 @@ use head::AtHead;
 use heartbeat::Heartbeat;
 use input::Input;
 use known::Known;
+use odd::Odd;
 use output::Output;
 
 pub use clock::ClockLook;
 pub use known::KnownTable;
+pub use odd::OddTotal;
 pub use output::DeliveredTo;
 
 /// How much a pipeline may tell.
@@ -129,6 +132,8 @@ pub struct PipelineMeter {
     filtered: Mutex<Filtered>,
     /// Locked once a saved position.
     flow: Mutex<FlowSeries>,
+    /// Locked by the delivery once a batch that has odd values.
+    odd: Mutex<Odd>,
     /// Locked once a batch by the delivery.
     output: Mutex<Output>,
 }
@@ -157,6 +162,7 @@ impl PipelineMeter {
             heartbeat: Heartbeat::new(registry, name),
             filtered: Mutex::default(),
             flow: Mutex::new(FlowSeries::new(registry, name, Arc::clone(&tables))),
+            odd: Mutex::new(Odd::new(registry, name, Arc::clone(&tables))),
             output: Mutex::new(Output::new(registry, name, tables, writer, (clock, Arc::clone(&known)))),
             known,
             registry: Arc::clone(registry),
@@ -269,17 +275,16 @@ impl PipelineMeter {
         self.input.lock().expect("never held across a panic").rows(batch);
     }
 
-    /// Values of a batch that lost something: dates that no calendar has, text not valid in its character set, values
-    /// that the format has no exact form for.
-    pub fn coerced(&self, impossible_dates: u64, malformed_text: u64, unrepresentable: u64) {
-        let kinds = [
-            ("impossible_date", impossible_dates),
-            ("malformed_text", malformed_text),
-            ("unrepresentable", unrepresentable),
-        ];
-        for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
-            self.registry.counter(&names_of::COERCED_VALUES_TOTAL, &[&self.pipeline, kind]).add(count);
+    /// Values of a batch that did not come through as they are. Called by the delivery.
+    pub fn odd(&self, batch: &Batch, odd: &OddValues) {
+        if !odd.is_empty() {
+            self.odd.lock().expect("never held across a panic").add(batch, odd);
         }
+    }
+
+    /// How many values did not come through as they are, by column and reason.
+    pub fn odd_totals(&self) -> Vec<OddTotal> {
+        self.odd.lock().expect("never held across a panic").totals()
     }
 
     /// A lane hands a batch of so many changes to the sink.

@@ -87,8 +87,9 @@ impl Observer for Told {
         self.telemetry.meter.made(&batch.batch, &transformed.statements);
     }
 
-    fn tallies(&self, _: &EncodedBatch, decoded: &DecodeTally, encoded: &EncodeTally) {
-        self.telemetry.meter.coerced(decoded.impossible_dates, decoded.malformed_text, encoded.coerced);
+    fn tallies(&self, batch: &EncodedBatch, _: &DecodeTally, encoded: &EncodeTally) {
+        self.telemetry.meter.odd(&batch.batch, &batch.batch.odd);
+        self.telemetry.meter.odd(&batch.batch, &encoded.odd);
     }
 
     fn submitted(&self, batch: &EncodedBatch) {

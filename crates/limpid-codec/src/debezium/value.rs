@@ -3,14 +3,14 @@
 //! Owns: writing a cell in its column's form. Does not own: choosing forms (`form`), prefixes and braces (`debezium`).
 //!
 //! Invariant: what is appended is one JSON value, or an error says that the cell does not fit the column; what loses
-//! something on the way (an impossible date, malformed text) is counted.
+//! something on the way (an impossible date, malformed text, a number that wraps) is named with its column and reason.
 
 mod decimal;
 mod geometry;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use limpid_model::{Batch, Cell, CellKind, Place};
+use limpid_model::{Batch, Cell, CellKind, Oddity, Place};
 
 use super::form::{Form, Unit};
 use super::options::BinaryHandling;
@@ -33,7 +33,10 @@ const UNAVAILABLE: &[u8] = b"\"__debezium_unavailable_value\"";
 
 const WRONG_KIND: &str = "a value does not have the kind that its column's type calls for";
 
-/// Appends `cell`. `at` is the column's index, for the error.
+/// What of a row lost something: the column's index and why.
+type Odd = Vec<(u16, Oddity)>;
+
+/// Appends `cell`. `at` is the column's index, for the error and for what is odd.
 #[inline]
 pub(super) fn put(
     out: &mut Vec<u8>,
@@ -41,24 +44,39 @@ pub(super) fn put(
     column: &ColumnPlan,
     at: u16,
     cell: Cell,
-    coerced: &mut u64,
+    odd: &mut Odd,
 ) -> Result<(), Misfit> {
     match (&column.form, cell.kind()) {
         (Form::Int | Form::Wrapped, CellKind::Int) => put_i64(out, cell.as_i64()),
         (Form::Text, CellKind::Text | CellKind::Json) => {
             out.push(b'"');
-            *coerced += put_text(out, batch.bytes(cell));
+            if put_text(out, batch.bytes(cell)) > 0 {
+                odd.push((at, Oddity::MalformedText));
+            }
             out.push(b'"');
         }
         (Form::Int, CellKind::UInt) => put_u64(out, cell.bits()),
         // Above 2^63-1 it wraps, as Debezium's does.
-        (Form::Wrapped, CellKind::UInt) => put_i64(out, cell.as_i64()),
-        (Form::DateTime(unit), CellKind::DateTime) => *coerced += put_count(out, *unit, cell.as_i64()),
+        (Form::Wrapped, CellKind::UInt) => {
+            put_i64(out, cell.as_i64());
+            if cell.as_i64() < 0 {
+                odd.push((at, Oddity::UnsignedWrap));
+            }
+        }
+        (Form::DateTime(unit), CellKind::DateTime) => {
+            if let Some(why) = put_count(out, *unit, cell.as_i64()) {
+                odd.push((at, why));
+            }
+        }
         (Form::Date, CellKind::Date) => put_i64(out, cell.as_i64()),
         (Form::Zoned(digits), CellKind::Timestamp) => put_zoned(out, cell.as_i64(), *digits),
         (Form::DecimalBase64, CellKind::Decimal) => put_decimal(out, batch, cell),
-        (Form::F64, CellKind::F64) => put_f64(out, f64::from_bits(cell.bits())),
-        _ => return put_rarer(out, batch, column, at, cell, coerced),
+        (Form::F64, CellKind::F64) => {
+            if !put_f64(out, f64::from_bits(cell.bits())) {
+                odd.push((at, Oddity::NotFinite));
+            }
+        }
+        _ => return put_rarer(out, batch, column, at, cell, odd),
     }
     Ok(())
 }
@@ -71,7 +89,7 @@ fn put_rarer(
     column: &ColumnPlan,
     at: u16,
     cell: Cell,
-    coerced: &mut u64,
+    odd: &mut Odd,
 ) -> Result<(), Misfit> {
     match cell.place() {
         Place::Null => {
@@ -87,7 +105,7 @@ fn put_rarer(
     }
     let written = match (&column.form, cell.kind()) {
         (_, CellKind::Impossible) => {
-            *coerced += 1;
+            odd.push((at, Oddity::ImpossibleDate));
             put_impossible(out, column)
         }
         (Form::Enum(members), CellKind::Enum) => match members.get(cell.bits() as usize) {
@@ -101,12 +119,33 @@ fn put_rarer(
             return Err(Misfit { column: at, what: "the column's type has no form in this format" });
         }
         (Form::Time(unit), CellKind::Time) => {
-            *coerced += put_count(out, *unit, cell.as_i64());
+            odd.extend(put_count(out, *unit, cell.as_i64()).map(|why| (at, why)));
             true
         }
-        (form, kind) => put_scalar(out, form, kind, cell) || put_made_of_bytes(out, batch, form, kind, cell),
+        (form, kind) => {
+            odd.extend(loss_of(batch, form, cell).map(|why| (at, why)));
+            put_scalar(out, form, kind, cell) || put_made_of_bytes(out, batch, form, kind, cell)
+        }
     };
     if written { Ok(()) } else { Err(Misfit { column: at, what: WRONG_KIND }) }
+}
+
+/// What the rarer forms lose of a value.
+fn loss_of(batch: &Batch, form: &Form, cell: Cell) -> Option<Oddity> {
+    const DAY: i64 = 86_400_000_000;
+    let (lost, why) = match (form, cell.kind()) {
+        (Form::TinyBool, CellKind::Int | CellKind::UInt) => (cell.bits() > 1, Oddity::OutOfRange),
+        // What counts is the time of day that is left.
+        (Form::TimeIso, CellKind::Time) => (!(0..DAY).contains(&cell.as_i64()), Oddity::OutOfRange),
+        (Form::F32, CellKind::F32) => (!f32::from_bits(cell.bits() as u32).is_finite(), Oddity::NotFinite),
+        (Form::Point, CellKind::Geometry) => (!geometry::is_finite(batch.bytes(cell)), Oddity::NotFinite),
+        (Form::Vector, CellKind::Vector) => {
+            let floats = batch.bytes(cell).as_chunks::<4>().0;
+            (!floats.iter().all(|float| f32::from_le_bytes(*float).is_finite()), Oddity::NotFinite)
+        }
+        _ => (false, Oddity::OutOfRange),
+    };
+    lost.then_some(why)
 }
 
 /// Values that stand in the cell itself; false for all others.
@@ -177,23 +216,26 @@ fn put_quoted_base64(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     quoted(out, |out| put_base64(out, bytes, Alphabet::Standard))
 }
 
-/// Microseconds in the unit asked for; returns 1 where the value does not fit. Finer ones are exact; coarser ones are cut
-/// toward the past, as Java's `toEpochMilli` cuts them.
+/// Microseconds in the unit asked for; returns what was lost. Finer ones are exact; coarser ones are cut toward the past,
+/// as Java's `toEpochMilli` cuts them.
 #[inline]
-fn put_count(out: &mut Vec<u8>, unit: Unit, micros: i64) -> u64 {
+fn put_count(out: &mut Vec<u8>, unit: Unit, micros: i64) -> Option<Oddity> {
     match unit {
-        Unit::Millis => put_i64(out, micros.div_euclid(1000)),
+        Unit::Millis => {
+            put_i64(out, micros.div_euclid(1000));
+            return (micros.rem_euclid(1000) != 0).then_some(Oddity::Truncated);
+        }
         Unit::Micros => put_i64(out, micros),
         Unit::Nanos => match micros.checked_mul(1000) {
             Some(nanos) => put_i64(out, nanos),
             // Beyond 1677..2262: the nearest that 64 bits can hold (Debezium's wraps around).
             None => {
                 put_i64(out, if micros < 0 { i64::MIN } else { i64::MAX });
-                return 1;
+                return Some(Oddity::OutOfRange);
             }
         },
     }
-    0
+    None
 }
 
 #[inline]

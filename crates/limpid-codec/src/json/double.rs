@@ -9,19 +9,23 @@
 
 use super::number::put_i64;
 
-/// Appends `value`; what is not finite goes between quotes, as Jackson has it.
+/// Appends `value`; what is not finite goes between quotes, as Jackson has it, and gives false.
 #[inline]
-pub(crate) fn put_f64(out: &mut Vec<u8>, value: f64) {
+pub(crate) fn put_f64(out: &mut Vec<u8>, value: f64) -> bool {
     let size = value.abs();
     let mut buffer = zmij::Buffer::new();
     match classify(value, (1e-3..1e7).contains(&size)) {
         Class::Plain => out.extend_from_slice(buffer.format_finite(value).as_bytes()),
-        Class::Fixed(text) => out.extend_from_slice(text),
+        Class::Fixed(text) => {
+            out.extend_from_slice(text);
+            return value == 0.0;
+        }
         Class::Scientific => match buffer.format_finite(value) {
             one if size < f64::MIN_POSITIVE && has_one_digit(one) => put_scientific(out, &format!("{value:.1e}")),
             shortest => put_scientific(out, shortest),
         },
     }
+    true
 }
 
 /// As [`put_f64`], for a number of 32 bits.

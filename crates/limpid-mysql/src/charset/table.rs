@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use flate2::read::ZlibDecoder;
 
-use super::{TABLED, push};
+use super::{Formless, TABLED, push};
 use crate::bytes::Cursor;
 
 /// For each set of [`TABLED`] its name, the length of a zlib stream, and the stream.
@@ -91,8 +91,8 @@ impl Table {
     }
 
     /// As [`super::Charset::to_utf8`].
-    pub(super) fn to_utf8(&self, bytes: &[u8], ascii: bool, out: &mut Vec<u8>) -> u64 {
-        let mut formless = 0;
+    pub(super) fn to_utf8(&self, bytes: &[u8], ascii: bool, out: &mut Vec<u8>) -> Formless {
+        let mut formless = Formless::default();
         let mut rest = bytes;
         while let Some(first) = rest.first() {
             if ascii && first.is_ascii() {
@@ -104,10 +104,15 @@ impl Table {
             }
             let (c, len) = match self.find(rest) {
                 Found::Char(point, len) => (char::from_u32(point), len),
-                Found::Unmapped(len) => (None, len),
-                Found::None => (None, 1),
+                Found::Unmapped(len) => {
+                    formless.unmapped += 1;
+                    (None, len)
+                }
+                Found::None => {
+                    formless.malformed += 1;
+                    (None, 1)
+                }
             };
-            formless += u64::from(c.is_none());
             push(c.unwrap_or(char::REPLACEMENT_CHARACTER), out);
             rest = rest.get(len..).unwrap_or_default();
         }

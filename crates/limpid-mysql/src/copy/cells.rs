@@ -9,7 +9,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use limpid_connector::JsonText;
-use limpid_model::{Cell, CellKind};
+use limpid_model::{Cell, CellKind, OddValues};
 
 use super::keys::hex_value;
 use crate::bytes::{Cursor, be, bit};
@@ -146,6 +146,8 @@ pub enum RowError {
 pub struct Out {
     pub cells: Vec<Cell>,
     pub arena: Vec<u8>,
+    /// Of a batch's one table.
+    pub odd: OddValues,
 }
 
 /// Reads one row's packet; `base` is where it begins in its block, which is number 0 of its batch.
@@ -167,7 +169,7 @@ pub fn row(packet: &[u8], base: u32, reads: &[Read], out: &mut Out) -> Result<()
                 let (at, bytes) = lengthy(&mut cur).ok_or(RowError::Garbled)?;
                 Cell::raw(kind, 0, base + at, bytes.len() as u32)
             }
-            other => value(&mut cur, other, base, out).map_err(|wrong| match wrong {
+            other => value(&mut cur, other, base, (index, &mut *out)).map_err(|wrong| match wrong {
                 Wrong::Garbled => RowError::Garbled,
                 Wrong::Value => RowError::Value { column: index },
             })?,
@@ -194,7 +196,7 @@ fn lengthy<'a>(cur: &mut Cursor<'a>) -> Option<(u32, &'a [u8])> {
     Some((at, cur.take(len)?))
 }
 
-fn value(cur: &mut Cursor<'_>, read: Read, base: u32, out: &mut Out) -> Result<Cell, Wrong> {
+fn value(cur: &mut Cursor<'_>, read: Read, base: u32, (column, out): (usize, &mut Out)) -> Result<Cell, Wrong> {
     let garbled = || Wrong::Garbled;
     Ok(match read {
         Read::Int { bytes } => {
@@ -232,16 +234,7 @@ fn value(cur: &mut Cursor<'_>, read: Read, base: u32, out: &mut Out) -> Result<C
             let (at, bytes) = lengthy(cur).ok_or_else(garbled)?;
             Cell::raw(kind, 0, base + at, bytes.len() as u32)
         }
-        Read::Text(charset) => {
-            let (at, bytes) = lengthy(cur).ok_or_else(garbled)?;
-            if charset.is_ascii_compatible() && bytes.is_ascii() {
-                return Ok(Cell::raw(CellKind::Text, 0, base + at, bytes.len() as u32));
-            }
-            made(out, CellKind::Text, |arena| {
-                charset.to_utf8(bytes, arena);
-                Some(())
-            })?
-        }
+        Read::Text(charset) => text(cur, charset, base, (column, out)).ok_or_else(garbled)?,
         Read::Uuid => {
             let (_, text) = lengthy(cur).ok_or_else(garbled)?;
             made(out, CellKind::Uuid, |arena| uuid(text, arena))?
@@ -255,6 +248,17 @@ fn value(cur: &mut Cursor<'_>, read: Read, base: u32, out: &mut Out) -> Result<C
             made(out, CellKind::Json, |arena| jsonb::debezium_of_server(text, arena))?
         }
     })
+}
+
+/// Text of a set other than UTF-8: as it is where it is ASCII, converted where it is not.
+fn text(cur: &mut Cursor<'_>, charset: Charset, base: u32, (column, out): (usize, &mut Out)) -> Option<Cell> {
+    let (at, bytes) = lengthy(cur)?;
+    if charset.is_ascii_compatible() && bytes.is_ascii() {
+        return Some(Cell::raw(CellKind::Text, 0, base + at, bytes.len() as u32));
+    }
+    let start = out.arena.len();
+    charset.to_utf8(bytes, &mut out.arena).count(&mut out.odd, 0, column);
+    Some(Cell::arena(CellKind::Text, start as u64, (out.arena.len() - start) as u32, 0))
 }
 
 fn made(out: &mut Out, kind: CellKind, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Result<Cell, Wrong> {

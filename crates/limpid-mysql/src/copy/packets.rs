@@ -247,7 +247,7 @@ impl RowReader {
     /// The rows so far as a batch of one event of one transaction.
     fn batch(&mut self, block: Bytes, piece: &mut Piece) {
         let room = (self.out.cells.len(), self.rows.len());
-        let out = std::mem::replace(&mut self.out, Out { cells: Vec::with_capacity(room.0), arena: Vec::new() });
+        let out = std::mem::replace(&mut self.out, Out { cells: Vec::with_capacity(room.0), ..Out::default() });
         let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(room.1));
         let count = rows.len() as u32;
         let seconds = self.origin.micros / 1_000_000;
@@ -280,6 +280,7 @@ impl RowReader {
             layouts: vec![Arc::clone(&self.known.layout)],
             logs: vec![Arc::clone(&self.origin.fence.file)],
             counts: vec![counts],
+            odd: out.odd,
             ..Batch::default()
         };
         hash_keys(&mut batch, 0, 0);

@@ -5,11 +5,12 @@
 //! Invariant: either a whole image's cells were pushed, or an error says why not; cells never point outside their
 //! block.
 
+mod partial;
 mod skip;
 mod versioned;
 
-use limpid_connector::{DecodeTally, JsonText};
-use limpid_model::{Cell, CellKind};
+use limpid_connector::JsonText;
+use limpid_model::{Cell, CellKind, OddValues};
 
 use crate::bytes::{be, bit, le};
 use crate::charset::Charset;
@@ -54,7 +55,8 @@ pub(super) struct ImageReader<'a, 't> {
     block: u16,
     base: u32,
     json_text: JsonText,
-    tally: &'t mut DecodeTally,
+    /// The table's index in its batch, and where its odd values are counted.
+    odd: (u16, &'t mut OddValues),
     /// Raw JSON of the image last read, by JSON column: what a partial update starts from.
     json_raw: Vec<Option<&'a [u8]>>,
     keep_json: bool,
@@ -69,7 +71,7 @@ impl<'a, 't> ImageReader<'a, 't> {
         layout: &'a Layout,
         images: ImagesIn<'a>,
         json_text: JsonText,
-        tally: &'t mut DecodeTally,
+        odd: (u16, &'t mut OddValues),
     ) -> Self {
         let ImagesIn { bytes: body, at: pos, block, base } = images;
         Self {
@@ -79,7 +81,7 @@ impl<'a, 't> ImageReader<'a, 't> {
             block,
             base,
             json_text,
-            tally,
+            odd,
             json_raw: Vec::new(),
             keep_json: false,
             image_start: 0,
@@ -243,63 +245,6 @@ impl<'a, 't> ImageReader<'a, 't> {
         self.keep_json = true;
     }
 
-    /// Reads the after image of a partial update: some JSON columns are given as differences to the before image.
-    /// Source: MySQL's `Rows_log_event::PARTIAL_UPDATE_ROWS_EVENT` (WL#2955) and `rpl_record.cc`.
-    pub(super) fn read_partial(&mut self, out: &mut Out, present: &[u8]) -> Result<u32, RowError> {
-        let options = self.lenenc()?;
-        let partial = if options & 1 == 1 { self.take(self.layout.json_columns.div_ceil(8))? } else { &[] };
-        let width = self.layout.columns.len();
-        let nulls = self.take(present_count(present, width).div_ceil(8))?;
-        let layout = self.layout;
-        let before = std::mem::take(&mut self.json_raw);
-        let first = out.cells.len() as u32;
-        self.image_start = out.cells.len();
-        let (mut nth, mut json) = (0, 0);
-        for (index, column) in layout.columns.iter().enumerate() {
-            let is_json = matches!(column.wire, Wire::Json { .. });
-            let is_diff = is_json && bit(partial, json);
-            json += is_json as usize;
-            let mut cell = Cell::ABSENT;
-            if bit(present, index) {
-                nth += 1;
-                if bit(nulls, nth - 1) {
-                    cell = Cell::NULL;
-                } else if is_diff {
-                    let len = u32::from_le_bytes(self.array()?) as usize;
-                    let diffs = self.take(len)?;
-                    let from = before.get(json - 1).copied().flatten();
-                    cell = self.merged(out, from, diffs)?;
-                } else if column.captured {
-                    cell = self.value(out, column.wire)?;
-                } else {
-                    self.skip(column.wire)?;
-                }
-            }
-            if column.captured {
-                out.cells.push(cell);
-            }
-        }
-        self.json_raw = before;
-        Ok(first)
-    }
-
-    fn merged(&mut self, out: &mut Out, from: Option<&[u8]>, diffs: &[u8]) -> Result<Cell, RowError> {
-        let column = out.cells.len() - self.image_start;
-        let what = "a partial JSON update does not fit the value before it";
-        let from = from.ok_or(RowError::Value { column, what })?;
-        let start = out.arena.len();
-        jsonb::apply_differences(from, diffs, self.json_text, &mut out.arena)
-            .ok_or(RowError::Value { column, what })?;
-        Ok(Cell::arena(CellKind::Json, start as u64, (out.arena.len() - start) as u32, 0))
-    }
-
-    fn lenenc(&mut self) -> Result<u64, RowError> {
-        let mut cur = crate::bytes::Cursor::new(self.body.get(self.pos..).unwrap_or_default());
-        let value = cur.lenenc().ok_or(RowError::Malformed)?;
-        self.pos += cur.pos();
-        Ok(value)
-    }
-
     /// The bytes behind a length of `prefix` bytes, and where they begin in the body.
     #[inline]
     fn prefixed(&mut self, prefix: u8) -> Result<(u32, &'a [u8]), RowError> {
@@ -346,15 +291,15 @@ impl<'a, 't> ImageReader<'a, 't> {
             }
             Wire::DateTime { digits } => {
                 let bytes = self.take(5 + values::fraction_size(digits))?;
-                self.checked(values::datetime2(bytes, digits).ok_or(RowError::Malformed)?)
+                values::datetime2(bytes, digits).ok_or(RowError::Malformed)?
             }
             Wire::Timestamp { digits } => {
                 let bytes = self.take(4 + values::fraction_size(digits))?;
-                self.checked(values::timestamp2(bytes, digits).ok_or(RowError::Malformed)?)
+                values::timestamp2(bytes, digits).ok_or(RowError::Malformed)?
             }
             Wire::Date => {
                 let [a, b, c] = self.array()?;
-                self.checked(values::date(u32::from_le_bytes([a, b, c, 0])))
+                values::date(u32::from_le_bytes([a, b, c, 0]))
             }
             Wire::Text { prefix, charset: Charset::Utf8 } => {
                 let (at, bytes) = self.prefixed(prefix)?;
@@ -385,11 +330,11 @@ impl<'a, 't> ImageReader<'a, 't> {
             }
             Wire::DateTimeOld => {
                 let packed = u64::from_le_bytes(self.array()?);
-                self.checked(values::datetime_old(packed).ok_or(RowError::Malformed)?)
+                values::datetime_old(packed).ok_or(RowError::Malformed)?
             }
             Wire::TimestampOld => {
                 let seconds = u32::from_le_bytes(self.array()?) as i64;
-                self.checked(values::timestamp(seconds, 0, 0))
+                values::timestamp(seconds, 0, 0)
             }
             Wire::Time { digits } => {
                 let bytes = self.take(3 + values::fraction_size(digits))?;
@@ -429,20 +374,14 @@ impl<'a, 't> ImageReader<'a, 't> {
         })
     }
 
-    /// Counts a date that no calendar has.
-    #[inline]
-    fn checked(&mut self, cell: Cell) -> Cell {
-        self.tally.impossible_dates += (cell.kind() == CellKind::Impossible) as u64;
-        cell
-    }
-
     /// Text of a set other than UTF-8: as it is where it is ASCII, converted into the arena where it is not.
     fn text(&mut self, out: &mut Out, at: u32, bytes: &[u8], charset: Charset) -> Cell {
         if charset.is_ascii_compatible() && bytes.is_ascii() {
             return self.raw(CellKind::Text, at, bytes);
         }
         let start = out.arena.len();
-        self.tally.malformed_text += charset.to_utf8(bytes, &mut out.arena);
+        let (table, odd) = &mut self.odd;
+        charset.to_utf8(bytes, &mut out.arena).count(odd, *table, out.cells.len() - self.image_start);
         Cell::arena(CellKind::Text, start as u64, (out.arena.len() - start) as u32, 0)
     }
 
@@ -477,7 +416,8 @@ impl<'a, 't> ImageReader<'a, 't> {
         let start = out.arena.len();
         let kind = match charset {
             Some(charset) => {
-                self.tally.malformed_text += charset.to_utf8(&value, &mut out.arena);
+                let (table, odd) = &mut self.odd;
+                charset.to_utf8(&value, &mut out.arena).count(odd, *table, column);
                 CellKind::Text
             }
             None => {

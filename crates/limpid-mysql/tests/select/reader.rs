@@ -33,7 +33,6 @@ pub struct Log {
     pub fault: Option<FaultCode>,
     pub table_faults: Vec<(String, FaultCode)>,
     pub doubts: Vec<String>,
-    pub malformed_text: u64,
     /// What the batches count as while they are in flight.
     pub raw_bytes: u64,
 }
@@ -110,7 +109,6 @@ pub fn read_while(
         for (table, fault) in &tally.table_faults {
             log.table_faults.push((batch.tables[*table as usize].name.to_string(), fault.code()));
         }
-        log.malformed_text += tally.malformed_text;
         log.changes.extend(changes(&batch));
         if log.changes.len() >= enough || !log.table_faults.is_empty() {
             return log;

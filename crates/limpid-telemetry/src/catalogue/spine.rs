@@ -5,9 +5,7 @@
 //! Invariant: a number that could mislead (a full label set, a value that lost something) has a counter here.
 
 use super::Metric;
-use super::pipeline::{
-    EMITTER_SCHEDULER_COUNTER, ERROR_TOTAL, EVENT_TIME_LATENCY, INPUT_COUNTER, INPUT_LATENCY, THROUGHPUT,
-};
+use super::pipeline::{EMITTER_SCHEDULER_COUNTER, ERROR_TOTAL, EVENT_TIME_LATENCY, INPUT_LATENCY, THROUGHPUT};
 
 pub static BUILD_INFO: Metric = Metric::gauge("limpid_build_info", "1")
     .labels(&["version", "commit"])
@@ -51,7 +49,7 @@ pub static COERCED_VALUES_TOTAL: Metric = Metric::counter("limpid_coerced_values
     .labels(&["pipeline", "kind"])
     .says("Values that lost something on the way: impossible_date, malformed_text, or unrepresentable in the format.")
     .answers("Does the target hold exactly what the source holds?")
-    .beside(&INPUT_COUNTER);
+    .beside(&super::quality::QUALITY_VALUES_TOTAL);
 
 pub static METRIC_PUSHES_TOTAL: Metric = Metric::counter("limpid_metric_pushes_total", "messages")
     .labels(&["pipeline", "receiver", "outcome"])
@@ -72,7 +70,7 @@ pub static HALTED_TABLES: Metric = Metric::gauge("limpid_halted_tables", "tables
 
 pub static FOLDED_LABELS_TOTAL: Metric = Metric::counter("limpid_folded_labels_total", "label sets")
     .labels(&["pipeline", "label"])
-    .says("Tables, or whole label sets (series), that came after their bound was reached and stand under __other__.")
+    .says("Tables, columns, or whole label sets (series), that came after their bound was reached and stand under __other__.")
     .answers("Is a table missing from the dashboards?")
     .beside(&THROUGHPUT);
 

@@ -419,15 +419,12 @@ fn faults_retries_and_doubts_are_counted_by_code() {
     desk.meter.retry(&Fault::new(FaultCode::SinkUnreachable, Component::Output, "away"));
     desk.meter.fault(&Fault::new(FaultCode::LogChecksum, Component::Input, "broken"));
     desk.meter.doubt(FaultCode::TableSchemaMismatch);
-    desk.meter.coerced(2, 0, 0);
     for (sample, value) in [
         ("gravity_error_total{pipeline=\"shop\",component=\"output\",error_type=\"SINK_UNREACHABLE\"}", Some(1.0)),
         ("gravity_error_total{pipeline=\"shop\",component=\"input\",error_type=\"LOG_CHECKSUM\"}", Some(1.0)),
         ("gravity_retry_total{pipeline=\"shop\",component=\"output\",reason=\"SINK_UNREACHABLE\"}", Some(1.0)),
         ("gravity_scheduler_retry_counter{pipeline=\"shop\"}", Some(1.0)),
         ("limpid_doubts_total{pipeline=\"shop\",code=\"TABLE_SCHEMA_MISMATCH\"}", Some(1.0)),
-        ("limpid_coerced_values_total{pipeline=\"shop\",kind=\"impossible_date\"}", Some(2.0)),
-        ("limpid_coerced_values_total{pipeline=\"shop\",kind=\"malformed_text\"}", None),
     ] {
         assert_eq!(desk.value(sample, at(0)), value, "{sample}");
     }

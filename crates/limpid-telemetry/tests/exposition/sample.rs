@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use limpid_model::{
-    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, Flow, FlowCounts, NONE, Op, PipelineName,
-    RowHeader, TableName, TableSchema, TxnHeader, TxnId,
+    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, Flow, FlowCounts, NONE, OddValues, Oddity,
+    Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader, TxnId,
 };
 use limpid_telemetry::{
     Build, ClockLook, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry, catalogue, trace,
@@ -53,7 +53,11 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     meter.blocked(92 * SECOND);
     meter.rules([ODD.into()].into());
     meter.made(&batch, &[0]);
-    meter.coerced(1, 2, 3);
+    let mut odd = OddValues::default();
+    odd.add(0, 0, Oddity::ImpossibleDate, 1);
+    odd.add(0, 0, Oddity::UnmappedText, 2);
+    odd.add(1, 0, Oddity::UnsignedWrap, 3);
+    meter.odd(&batch, &odd);
     meter.submitted(0, 4);
     let to = |table: u16| DeliveredTo {
         table,

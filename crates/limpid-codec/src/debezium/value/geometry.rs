@@ -30,17 +30,26 @@ pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     true
 }
 
-/// A point's WKB: byte order, type 1, x, y.
+/// Where a point lies. Its WKB: byte order, type 1, x, y.
+fn coordinates(wkb: &[u8]) -> Option<[f64; 2]> {
+    let (order, rest) = wkb.split_first()?;
+    let read = if *order == 0 { f64::from_be_bytes } else { f64::from_le_bytes };
+    Some([read(rest.get(4..12)?.try_into().ok()?), read(rest.get(12..20)?.try_into().ok()?)])
+}
+
+/// False for a point with a coordinate that is no number.
+pub(super) fn is_finite(bytes: &[u8]) -> bool {
+    let at = split_geometry(bytes).and_then(|(_, wkb)| coordinates(wkb));
+    at.is_none_or(|at| at.iter().all(|coordinate| coordinate.is_finite()))
+}
+
 pub(super) fn put_point(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let Some((srid, wkb)) = split_geometry(bytes) else { return false };
-    let Some((order, rest)) = wkb.split_first() else { return false };
-    let Some((x, y)) = rest.get(4..12).zip(rest.get(12..20)) else { return false };
-    let (Ok(x), Ok(y)) = (<[u8; 8]>::try_from(x), <[u8; 8]>::try_from(y)) else { return false };
-    let read = if *order == 0 { f64::from_be_bytes } else { f64::from_le_bytes };
+    let Some([x, y]) = coordinates(wkb) else { return false };
     out.extend_from_slice(b"{\"x\":");
-    put_f64(out, read(x));
+    put_f64(out, x);
     out.extend_from_slice(b",\"y\":");
-    put_f64(out, read(y));
+    put_f64(out, y);
     out.push(b',');
     put_wkb_and_srid(out, srid, wkb);
     true
