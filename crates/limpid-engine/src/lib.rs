@@ -37,7 +37,7 @@ pub use ledger::FlowSeen;
 pub use limpid_state::FlowWindow;
 /// A row that is kept, as the state has it.
 pub use limpid_state::ParkedRow;
-pub use observe::{Beat, Fill, HeadLooked, Observer, Unobserved};
+pub use observe::{Beat, Fill, HeadLooked, Observer, RowAt, Unobserved};
 pub use parking::{
     Body, BodyCell, BodyRecord, OnRowError, ParkedAction, ParkedAsk, ParkedOutcome, ParkedSeen, ParkedSelection,
     RowFate, RowKept,

@@ -61,6 +61,13 @@ pub enum Beat<'a> {
     Paused,
 }
 
+/// A row of a batch, by its index.
+#[derive(Clone, Copy, Debug)]
+pub struct RowAt<'a> {
+    pub batch: &'a Batch,
+    pub row: u32,
+}
+
 /// How full the queues are, sampled a few times a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fill {
@@ -109,8 +116,8 @@ pub trait Observer: Send + Sync {
     fn health(&self, _component: Component, _endpoint: &str, _healthy: bool, _fault: Option<&Fault>) {}
     /// A server of the source's list cannot be read, and the next one was asked.
     fn passed_over(&self, _endpoint: &str, _why: &Fault) {}
-    /// A table's rows are delivered no longer.
-    fn table_halted(&self, _table: &TableName, _fault: &Fault) {}
+    /// A table's rows are delivered no longer, from the row on that is named where the fault is a row's.
+    fn table_halted(&self, _table: &TableName, _fault: &Fault, _from: Option<RowAt<'_>>) {}
     /// A row could not be delivered and is kept.
     fn row_kept(&self, _row: RowKept<'_>) {}
     /// Rows of the batch that is submitted next that go no further: their indices, in their order, and why. Those that
@@ -229,9 +236,9 @@ impl Observer for Boarded {
         }
     }
 
-    fn table_halted(&self, table: &TableName, fault: &Fault) {
+    fn table_halted(&self, table: &TableName, fault: &Fault, from: Option<RowAt<'_>>) {
         self.board.halted(table, fault);
-        self.inner.table_halted(table, fault);
+        self.inner.table_halted(table, fault, from);
     }
 
     fn row_kept(&self, row: RowKept<'_>) {

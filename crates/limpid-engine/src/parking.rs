@@ -29,7 +29,7 @@ use limits::Limits;
 use replay::Replay;
 
 use crate::failpoint::{Point, pass};
-use crate::observe::Observer;
+use crate::observe::{Observer, RowAt};
 
 /// What happens to a row that cannot be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ pub struct ParkedSeen {
 /// A row that was put aside, for whoever watches.
 #[derive(Clone, Copy, Debug)]
 pub struct RowKept<'a> {
+    pub at: RowAt<'a>,
     pub table: &'a TableName,
     pub operation: &'a str,
     pub position: &'a str,
@@ -95,8 +96,8 @@ pub(crate) struct Parking {
 /// What became of the rows of a batch besides those that are left in it.
 #[derive(Debug, Default)]
 pub(crate) struct Diverted {
-    /// Tables that stop, and why.
-    pub(crate) halts: Vec<(TableName, Fault)>,
+    /// Tables that stop, and why, each with the row that it stops at.
+    pub(crate) halts: Vec<(TableName, Fault, u32)>,
     /// What records that pass the batch carry.
     pub(crate) change: Option<ChangeNumber>,
     /// For each row that goes no further, its index and why.
@@ -150,7 +151,10 @@ impl Parking {
         if !rows.is_empty() {
             let (change, ids) = self.store.park(&self.name, &rows)?;
             diverted.change = Some(change);
-            rows.iter().for_each(|row| tell_of(row, observer));
+            let kept = diverted.fates.iter().filter(|(_, fate)| !matches!(fate, RowFate::Withheld(_)));
+            for (kept, (row, _)) in rows.iter().zip(kept) {
+                tell_of(kept, RowAt { batch: &encoded.batch, row: *row }, observer);
+            }
             self.index.extend(rows, &ids);
         }
         if !superseded.is_empty() {
@@ -196,11 +200,11 @@ impl Parking {
 }
 
 /// Rows that only wait behind another are counted, not told of.
-fn tell_of(row: &ToPark, observer: &dyn Observer) {
+fn tell_of(row: &ToPark, at: RowAt<'_>, observer: &dyn Observer) {
     if let Some((code, message)) = &row.fault {
         let (table, operation, position) = (&row.table, row.operation.as_str(), row.position.as_str());
         let is_parked = row.kind == ParkedKind::Parked;
-        observer.row_kept(RowKept { table, operation, position, is_parked, code: *code, message });
+        observer.row_kept(RowKept { at, table, operation, position, is_parked, code: *code, message });
     }
 }
 

@@ -382,6 +382,8 @@ pub struct TraceDocument {
     pub key_hash: Option<String>,
     /// How far back the memory of recent rows reaches; `None` while it is empty.
     pub reach_seconds: Option<f64>,
+    /// Whether the transactions of the key are kept as traces for the next seconds; `None` where nobody asked for that.
+    pub watched: Option<bool>,
     /// Oldest first; one that says `evicted` where nothing is known.
     pub changes: Vec<TraceChange>,
 }

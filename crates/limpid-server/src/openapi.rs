@@ -126,6 +126,8 @@ fn trace_rows(name: &Value) -> Vec<Value> {
         text("key", "A value, `a=1,b=x`, or a JSON object with the key's columns."),
         text("position", "One transaction, by its GTID."),
         text("trace_id", "One transaction, by 32 hexadecimal digits."),
+        json!({"name": "watch", "in": "query", "required": false, "schema": {"type": "boolean"},
+               "description": "With `key`: keep its transactions as traces for the next 10 s. To be asked again meanwhile."}),
     ]
 }
 

@@ -20,6 +20,7 @@ use limpid_model::{Component, Fault, FaultCode, Response, TableName};
 
 use crate::log::{Level, Line, Log, Value};
 use crate::meter::{PipelineMeter, Totals};
+use crate::trace::RowTrace;
 pub use flow::FlowDiffers;
 pub use heartbeat::{HeartbeatAgain, HeartbeatFailed};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
@@ -124,6 +125,8 @@ impl Event for FaultHalted<'_> {
 pub struct TableHalted<'a> {
     pub table: &'a TableName,
     pub fault: &'a Fault,
+    /// Of the row that it is halted at, where it is a row's fault.
+    pub trace: Option<RowTrace>,
 }
 
 impl Event for TableHalted<'_> {
@@ -133,6 +136,7 @@ impl Event for TableHalted<'_> {
         let mut line = to.fault_line(Level::Error, self.fault);
         line.schema = Some(&self.table.schema);
         line.table = Some(&self.table.table);
+        line.of_trace(self.trace);
         to.log.write(&line);
     }
 }

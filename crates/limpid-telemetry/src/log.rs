@@ -21,6 +21,7 @@ use std::sync::Mutex;
 
 use limpid_model::Fault;
 
+use crate::trace::RowTrace;
 pub use calendar::rfc3339;
 use file::RotatedFile;
 use repeats::Repeats;
@@ -114,6 +115,12 @@ impl<'a> Line<'a> {
             error_code: None,
             metadata: Vec::new(),
         }
+    }
+
+    /// It is about a row of this trace.
+    pub(crate) fn of_trace(&mut self, trace: Option<RowTrace>) {
+        self.trace_id = trace.map(|trace| trace.trace_id);
+        self.span_id = trace.map(|trace| trace.span_id);
     }
 
     /// With one further fact.

@@ -23,6 +23,7 @@ mod known;
 mod names;
 mod odd;
 mod output;
+mod traced;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -34,7 +35,6 @@ use crate::instruments::Gauge;
 use crate::moment::{Moment, seconds};
 use crate::registry::{Registry, Sampled};
 use crate::ring::{Fate, RING_BYTES, Ring};
-use crate::trace::{TraceOptions, TraceQueue, Tracer};
 use bound::{Bound, Nanos};
 use clock::SourceClock;
 use filtered::Filtered;
@@ -167,34 +167,6 @@ impl PipelineMeter {
             known,
             registry: Arc::clone(registry),
             pipeline: name.into(),
-        }
-    }
-
-    /// Keeps transactions as traces from now on. Before the first batch; what is kept waits in the queue returned.
-    pub fn traces(&self, options: TraceOptions) -> Arc<TraceQueue> {
-        let tracer = Tracer::new(&self.registry, &self.pipeline, options);
-        let queue = Arc::clone(tracer.queue());
-        self.output.lock().expect("never held across a panic").tracer = Some(tracer);
-        queue
-    }
-
-    /// Keeps all transactions with this key from now on, or no longer. False where that cannot be.
-    pub fn watch(&self, key_hash: u64, watched: bool) -> bool {
-        let mut output = self.output.lock().expect("never held across a panic");
-        let Some(tracer) = &mut output.tracer else { return false };
-        match watched {
-            true => tracer.keep().watch(key_hash),
-            false => {
-                tracer.keep().unwatch(key_hash);
-                true
-            }
-        }
-    }
-
-    /// An attempt of the pipeline ended with this fault: what was with the sink comes again.
-    pub fn attempt_failed(&self, code: FaultCode, now: Moment) {
-        if let Some(tracer) = &mut self.output.lock().expect("never held across a panic").tracer {
-            tracer.failed(code, now);
         }
     }
 

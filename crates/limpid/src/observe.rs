@@ -13,7 +13,7 @@ use std::time::Duration;
 use limpid_config::{LogFormat, LogLevel, LogsSpec};
 use limpid_connector::{Clock, DecodeTally, Delivered, EncodeTally, EncodedBatch, TransformTally};
 use limpid_engine::{
-    Beat, CopyProgress, Fill, FlowWindow, HeadLooked, Observer, ParkedSeen, Ratios, RowFate, RowKept, STAGES,
+    Beat, CopyProgress, Fill, FlowWindow, HeadLooked, Observer, ParkedSeen, Ratios, RowAt, RowFate, RowKept, STAGES,
 };
 use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, TableName};
 use limpid_telemetry::{
@@ -191,13 +191,15 @@ impl Observer for Told {
         PassedOver { endpoint, why }.emit(&self.telemetry);
     }
 
-    fn table_halted(&self, table: &TableName, fault: &Fault) {
-        TableHalted { table, fault }.emit(&self.telemetry);
+    fn table_halted(&self, table: &TableName, fault: &Fault, from: Option<RowAt<'_>>) {
+        let trace = from.and_then(|at| self.telemetry.meter.trace_of(at.batch, at.row));
+        TableHalted { table, fault, trace }.emit(&self.telemetry);
     }
 
     fn row_kept(&self, row: RowKept<'_>) {
-        let RowKept { table, operation, position, is_parked, code, message } = row;
-        RowPutAside { table, operation, position, is_parked, code, message }.emit(&self.telemetry);
+        let RowKept { at, table, operation, position, is_parked, code, message } = row;
+        let trace = self.telemetry.meter.trace_of(at.batch, at.row);
+        RowPutAside { table, operation, position, is_parked, code, message, trace }.emit(&self.telemetry);
     }
 
     fn diverted(&self, rows: &[(u32, RowFate)]) {

@@ -18,7 +18,7 @@ use limpid_file::{FileSink, NullSink, StdoutSink};
 use limpid_kafka::KafkaSink;
 use limpid_model::{Fault, TableName, Target};
 use limpid_mysql::{HeartbeatOptions, MySqlOptions, MySqlSource};
-use limpid_telemetry::trace::{BaseRate, Positions, Stamp};
+use limpid_telemetry::trace::{BaseRate, Positions, Stamp, Watches};
 use limpid_transform::Stage;
 
 use crate::disk;
@@ -87,6 +87,8 @@ pub struct Made {
     pub encoders: Option<EncoderFactory>,
     pub start: StartPoint,
     pub selection: u64,
+    /// Keys that somebody watches: the records of their transactions say that their traces are kept.
+    pub watches: Arc<Watches>,
 }
 
 /// Why the parts could not be made.
@@ -132,9 +134,11 @@ pub fn make(spec: &PipelineSpec, data_dir: Option<&Path>, clock: &Clock) -> Resu
         Start::Earliest => StartPoint::Earliest,
         Start::Position(text) => StartPoint::At(text.clone()),
     };
-    let encoders = spec.sink.format.as_ref().map(|format| encoders(spec, format, &topic)).transpose()?;
+    let watches = Arc::new(Watches::default());
+    let made = |format| encoders(spec, format, &topic, &watches);
+    let encoders = spec.sink.format.as_ref().map(made).transpose()?;
     let transforms = Stage::new(&spec.transforms)?.map(|stage| Arc::new(stage) as Arc<dyn Transforms>);
-    Ok(Made { source: Box::new(MySqlSource::new(source)), sink, transforms, encoders, start, selection })
+    Ok(Made { source: Box::new(MySqlSource::new(source)), sink, transforms, encoders, start, selection, watches })
 }
 
 /// What the real systems say to a pipeline, and the SQL that grants what it needs at its source.
@@ -255,14 +259,19 @@ fn source_options(spec: &PipelineSpec, json_text: JsonText) -> Result<MySqlOptio
 }
 
 /// Makes encoders of the format asked for, which share one registry of topics.
-fn encoders(spec: &PipelineSpec, format: &FormatSpec, topic: &str) -> Result<EncoderFactory, Vec<ConfigFault>> {
+fn encoders(
+    spec: &PipelineSpec,
+    format: &FormatSpec,
+    topic: &str,
+    watches: &Arc<Watches>,
+) -> Result<EncoderFactory, Vec<ConfigFault>> {
     let refused = |key: &str, words: String| vec![spec.sink.section.fault(key, Complaint::bad_value(words))];
     let template =
         codec::TopicTemplate::parse(topic).map_err(|error| refused("topic", format!("is refused: {error}")))?;
     let topics = Arc::new(codec::TopicRegistry::new(template));
     let options = debezium_options(spec, format)
         .map_err(|error| refused("message-key-columns", format!("is refused: {error}")))?;
-    let stamp = stamp(spec);
+    let stamp = stamp(spec, watches);
     Ok(Arc::new(move |connector| {
         let mut options = options.clone();
         options.connector = if connector == "mariadb" { codec::Connector::MariaDb } else { codec::Connector::MySql };
@@ -275,11 +284,12 @@ fn encoders(spec: &PipelineSpec, format: &FormatSpec, topic: &str) -> Result<Enc
 }
 
 /// What gives records the id of their transaction's trace.
-fn stamp(spec: &PipelineSpec) -> Option<Stamp> {
+fn stamp(spec: &PipelineSpec, watches: &Arc<Watches>) -> Option<Stamp> {
     let traces = spec.telemetry.traces.as_ref()?;
     let base = BaseRate::new(traces.sample);
     let is_wanted = traces.headers != TraceHeaders::Off;
-    is_wanted.then(|| Stamp::new(spec.name.as_str(), base, traces.headers == TraceHeaders::All))
+    let all = traces.headers == TraceHeaders::All;
+    is_wanted.then(|| Stamp::new(spec.name.as_str(), base, all, Arc::clone(watches)))
 }
 
 fn debezium_options(

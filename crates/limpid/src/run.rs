@@ -206,7 +206,7 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
         registry: Arc::clone(&registry),
         telemetry: telemetry.clone(),
     });
-    let traced = Traced::of(spec, &telemetry).map_err(|fault| refused(&fault))?;
+    let traced = Traced::of(spec, &telemetry, made.watches).map_err(|fault| refused(&fault))?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let parts = Parts {
         name: spec.name.clone(),

@@ -18,7 +18,7 @@ pub struct Stamped {
 impl Encode for Stamped {
     fn encode(&mut self, out: &mut EncodedBatch, now_micros: i64, tally: &mut EncodeTally) {
         self.inner.encode(out, now_micros, tally);
-        self.stamp.begin_batch();
+        self.stamp.begin_batch(&out.batch);
         out.add_header(NAME, |batch, row| self.stamp.of(batch, row));
     }
 

@@ -43,8 +43,9 @@ fn ask(client: &Client, arguments: &TraceArguments) -> Result<TraceDocument, Fau
         ("position", &arguments.position),
         ("trace_id", &arguments.trace_id),
     ];
-    let parameters: Vec<(&str, &str)> =
-        named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    let watched = arguments.watch.then_some(("watch", "true"));
+    let parameters = named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    let parameters: Vec<(&str, &str)> = parameters.chain(watched).collect();
     client.trace(&arguments.pipeline, &parameters)
 }
 
@@ -123,7 +124,11 @@ fn head(document: &TraceDocument, arguments: &TraceArguments) -> String {
         (Some(table), Some(hash), _) => format!(" {table} key {hash}"),
         _ => String::new(),
     };
-    format!("{}:{what}  ({reach})\n", document.pipeline)
+    let kept = match document.watched {
+        Some(true) => "  its transactions are kept as traces while it is watched\n",
+        Some(false) | None => "",
+    };
+    format!("{}:{what}  ({reach})\n{kept}", document.pipeline)
 }
 
 fn text(change: &TraceChange) -> String {

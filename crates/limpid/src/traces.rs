@@ -16,7 +16,7 @@ use limpid_config::{Granularity, PipelineSpec, TracesSpec};
 use limpid_connector::{Clock, Stop};
 use limpid_model::{Component, Fault, FaultCode};
 use limpid_server::client::{Client, Grpc};
-use limpid_telemetry::trace::{self, Dropped, KeptTrace, SentBy, SpanMaker, TraceOptions, TraceQueue};
+use limpid_telemetry::trace::{self, Dropped, KeptTrace, SentBy, SpanMaker, TraceOptions, TraceQueue, Watches};
 use limpid_telemetry::{Event, PipelineTelemetry, TracesRefused, TracesTaken};
 
 use crate::run::spawn;
@@ -48,15 +48,19 @@ pub struct Traced {
 }
 
 impl Traced {
-    /// Has a pipeline keep traces; `None` where its file has none.
+    /// Has a pipeline keep traces, of what is watched among others; `None` where its file has none.
     ///
     /// # Errors
     /// `CONFIG_BAD_VALUE` for an address that is none.
-    pub fn of(spec: &PipelineSpec, telemetry: &PipelineTelemetry) -> Result<Option<Self>, Fault> {
+    pub fn of(
+        spec: &PipelineSpec,
+        telemetry: &PipelineTelemetry,
+        watches: Arc<Watches>,
+    ) -> Result<Option<Self>, Fault> {
         let Some(traces) = &spec.telemetry.traces else { return Ok(None) };
         let Some(destination) = destination::of(traces, &|name| std::env::var(name).ok())? else { return Ok(None) };
         let options = options(traces);
-        let queue = telemetry.meter.traces(options);
+        let queue = telemetry.meter.traces(options, watches);
         let maker = SpanMaker {
             pipeline: spec.name.to_string(),
             granularity: options.granularity,

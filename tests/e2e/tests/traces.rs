@@ -4,18 +4,26 @@
 //! of the rules and the spans.
 //!
 //! Invariant: the oracles are the collector, which says what it received, the server's own GTIDs, and Apache's consumer.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long the broker stands still is told in real time; nothing is awaited by it"
+)]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
-use limpid_e2e::{Case, Limpid, PATIENCE, Pipeline, page, wait_until};
+use limpid_e2e::{Case, Limpid, PATIENCE, Pipeline, limpid, page, wait_until};
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, otelcol, ports, require};
 use serde_json::Value;
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 const SECRET: &str = "no-row-value-leaves";
+
+/// Longer than `slow-ms` is where nothing is said.
+const SLOW: Duration = Duration::from_millis(1100);
 
 /// A span as it was received.
 #[derive(Clone, Debug)]
@@ -100,7 +108,7 @@ fn last_gtid(case: &Case) -> Result<String> {
 
 /// The case with traces; one state for all, as the topics' records demand.
 fn pipeline(case: &Case, dir: &TempDir, word: &str, traces: &str) -> Result<Pipeline> {
-    let yaml = std::fs::read_to_string(&case.pipeline.file)?;
+    let yaml = std::fs::read_to_string(&case.pipeline.file)?.replace("halt-table", "park-key");
     let text = format!("{yaml}telemetry:\n  traces: {{ {traces} }}\n");
     Ok(Pipeline::write(dir.path(), word, &text)?.with_data_dir("kept-data"))
 }
@@ -132,9 +140,10 @@ fn counter(limpid: &Limpid, start: &str) -> Result<f64> {
 fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result<()> {
     let (Some(broker), Some(db)) = (broker(), maria()) else { return Ok(()) };
     let Some(collector) = require(otelcol::start(&Default::default())) else { return Ok(()) };
-    let tables = "create table t (id bigint primary key, v varchar(100)); create table u (id int primary key)";
+    let tables = "create table t (id bigint primary key, v longtext); create table u (id int primary key)";
     let bootstrap = broker.bootstrap();
     let case = Case::unstarted(db, "kept", tables, |spec| spec.to_kafka(&bootstrap).source("start: head"))?;
+    broker.create_topic(&format!("{0}.{0}.t", case.name), 3, &[("max.message.bytes", "20000")])?;
     let dir = TempDir::new("kept")?;
     // By gRPC, everything.
     let all = pipeline(&case, &dir, "all", &format!("otlp: \"{}\", sample: 1", collector.grpc()))?;
@@ -182,6 +191,9 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     ensure!(all.iter().all(|span| span.attributes.get("limpid.txn.id") != Some(&passed)), "{passed} had no reason");
     ensure!(all.iter().all(|span| span.links == 0), "nobody named a context");
     applications_name_their_traces(&case, &collector)?;
+    a_row_that_is_parked_is_told_of_with_the_ids_of_its_trace(&case, &limpid, &collector)?;
+    what_was_slow_is_kept(&case, &limpid, &collector)?;
+    what_somebody_watches_is_kept(&case, &limpid, &collector)?;
     limpid.signal(libc::SIGTERM);
     limpid.wait(PATIENCE)?;
     ensure!(collector.received().iter().all(|message| !message.contains(SECRET)), "a row's value was sent");
@@ -229,6 +241,89 @@ fn applications_name_their_traces(case: &Case, collector: &otelcol::Server) -> R
         "{records:?}"
     );
     Ok(())
+}
+
+fn root_of(spans: &[Span]) -> Result<&Span> {
+    spans.iter().find(|span| span.attributes.contains_key("limpid.txn.id")).context("a root")
+}
+
+/// The row's transaction is kept, and what the log says of the row leads to it; to the application's trace where it has one.
+fn a_row_that_is_parked_is_told_of_with_the_ids_of_its_trace(
+    case: &Case,
+    limpid: &Limpid,
+    collector: &otelcol::Server,
+) -> Result<()> {
+    let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let comment = format!("/*traceparent='00-{trace}-{span}-00'*/");
+    let mut session = case.db.session()?;
+    session.exec(&format!("use {}", case.name))?;
+    for (id, comment) in [(30, ""), (31, &*comment)] {
+        session.exec(&format!("insert into t values ({id}, repeat('{SECRET}', 2000)) {comment}"))?;
+        let gtid = last_gtid(case)?;
+        let spans = of_txn(collector, &gtid)?;
+        let root = root_of(&spans)?;
+        let attribute = |name: &str| root.attributes.get(name).map(String::as_str);
+        ensure!(
+            (attribute("limpid.kept"), attribute("error.type")) == (Some("error"), Some("RECORD_TOO_LARGE")),
+            "{root:#?}"
+        );
+        let (own, own_root) = independent_ids(&case.name, &gtid);
+        let shown = if comment.is_empty() { own.as_str() } else { trace };
+        ensure!((&*root.trace, &*root.id) == (shown, &*own_root), "{root:#?}");
+        let said = limpid.stderr();
+        let mut lines = said.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let line = lines.find(|line| line["error_code"] == "RECORD_TOO_LARGE").context("a line")?;
+        ensure!(line["trace_id"] == shown && line["span_id"] == *own_root, "{line:#} of {root:#?}");
+    }
+    ensure!(!limpid.stderr().contains(SECRET), "a row's value was logged");
+    Ok(())
+}
+
+/// A broker that stands still for longer than `slow-ms`.
+fn what_was_slow_is_kept(case: &Case, limpid: &Limpid, collector: &otelcol::Server) -> Result<()> {
+    let broker = broker().context("a broker")?;
+    broker.pause()?;
+    let waits = || -> Result<String> {
+        case.sql("insert into t values (32, 's')")?;
+        let gtid = last_gtid(case)?;
+        let (address, path) = (limpid.address()?, format!("/api/v1/pipelines/{}/trace?table=t&key=32", case.name));
+        wait_until("the row to be with the sink", PATIENCE, || {
+            page(&address, &path).is_ok_and(|text| text.contains("waiting"))
+        })?;
+        std::thread::sleep(SLOW);
+        Ok(gtid)
+    };
+    let waited = waits();
+    broker.resume()?;
+    let spans = of_txn(collector, &waited?)?;
+    check_tree(&spans)?;
+    let root = root_of(&spans)?;
+    ensure!(root.attributes["limpid.kept"] == "slow" && root.end - root.start >= 1_000_000_000, "{root:#?}");
+    Ok(())
+}
+
+/// While a key is watched, its transactions are kept and its records say so; those of another are not.
+fn what_somebody_watches_is_kept(case: &Case, running: &Limpid, collector: &otelcol::Server) -> Result<()> {
+    let url = format!("http://{}", running.address()?);
+    let watcher = limpid(&["trace", &case.name, "--table", "t", "--key", "33", "--watch", "--server", &url])?;
+    wait_until("the key to be watched", PATIENCE, || watcher.stdout().contains("kept as traces"))?;
+    case.sql("insert into t values (34, 'x')")?;
+    let other = last_gtid(case)?;
+    case.sql("insert into t values (33, 'w')")?;
+    let spans = of_txn(collector, &last_gtid(case)?)?;
+    check_tree(&spans)?;
+    let root = root_of(&spans)?;
+    ensure!(root.attributes["limpid.kept"] == "watched", "{root:#?}");
+    ensure!(received(collector)?.iter().all(|span| span.attributes.get("limpid.txn.id") != Some(&other)), "{other}");
+    let topic = format!("{0}.{0}.t", case.name);
+    let records = broker().context("a broker")?.consume(&topic, Isolation::ReadCommitted)?;
+    let of = |id: u32| {
+        let key = format!("{{\"id\":{id}}}");
+        let record = records.iter().find(|record| record.key.as_deref() == Some(key.as_bytes()));
+        record.map(stamped).with_context(|| format!("row {id}"))
+    };
+    ensure!(of(33)? == Some(format!("00-{}-{}-01", root.trace, root.id)) && of(34)?.is_none(), "{records:?}");
+    wait_until("the watcher to tell", PATIENCE, || watcher.stdout().contains("delivered"))
 }
 
 /// Each exemplar of the exposition is a trace that the collector has.

@@ -22,6 +22,7 @@ use super::{Made, Shared};
 use crate::failpoint::{Point, pass};
 use crate::heartbeat::BeatsOut;
 use crate::ledger::Ledger;
+use crate::observe::RowAt;
 use crate::parking::Parking;
 use crate::saver::{Covered, Saver};
 use crate::stages::State;
@@ -249,7 +250,7 @@ impl<'a> Delivery<'a> {
 
     fn stream_event(&mut self, event: StreamEvent, end: &Position) -> Result<(), Fault> {
         match event {
-            StreamEvent::TableFault { table, fault } => self.halt(table, fault),
+            StreamEvent::TableFault { table, fault } => self.halt(table, fault, None),
             StreamEvent::Doubt { code, object } => {
                 self.shared.observer.doubt(code, &object);
                 Ok(())
@@ -266,10 +267,10 @@ impl<'a> Delivery<'a> {
     }
 
     /// A table's rows end here, durably so before any later position is saved.
-    fn halt(&mut self, table: TableName, fault: Fault) -> Result<(), Fault> {
+    fn halt(&mut self, table: TableName, fault: Fault, from: Option<RowAt<'_>>) -> Result<(), Fault> {
         if self.halted.insert(table.clone()) {
             self.saver.halt_table(&table, &fault, &self.before, self.shared)?;
-            self.shared.observer.table_halted(&table, &fault);
+            self.shared.observer.table_halted(&table, &fault, from);
             if let Some(copying) = &self.shared.copying {
                 copying.halted(&table);
             }
@@ -364,7 +365,7 @@ impl<'a> Delivery<'a> {
                 }
                 Ok(())
             }
-            SinkEvent::TableFault { table, fault } => self.halt(table, fault),
+            SinkEvent::TableFault { table, fault } => self.halt(table, fault, None),
             SinkEvent::Health { endpoint, healthy } => {
                 self.shared.observer.health(Component::Output, &endpoint, healthy, None);
                 Ok(())

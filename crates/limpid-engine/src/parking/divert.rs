@@ -21,7 +21,7 @@ pub(super) struct Sorted {
     pub(super) fates: Vec<(u32, RowFate)>,
     /// Rows kept earlier that a row of the batch supersedes.
     pub(super) superseded: Vec<u64>,
-    pub(super) halts: Vec<(TableName, Fault)>,
+    pub(super) halts: Vec<(TableName, Fault, u32)>,
     /// For each record, whether it stays in the batch.
     pub(super) keep: Vec<bool>,
 }
@@ -100,7 +100,9 @@ impl<'a> Round<'a> {
             match fate {
                 Fate::Deliver | Fate::Drop => {}
                 Fate::Keep(kind, fault) => self.keep(encoded, records, kind, fault.as_ref()),
-                Fate::Halt(fault) => self.sorted.halts.push((batch.tables[usize::from(table)].name.clone(), fault)),
+                Fate::Halt(fault) => {
+                    self.sorted.halts.push((batch.tables[usize::from(table)].name.clone(), fault, row))
+                }
             }
         }
     }
@@ -108,7 +110,7 @@ impl<'a> Round<'a> {
     fn fate(&mut self, encoded: &EncodedBatch, records: &[RecordSpan], fault: Option<Fault>) -> Fate {
         let row = &encoded.batch.rows[records[0].row as usize];
         let name = &encoded.batch.tables[usize::from(row.table)].name;
-        if self.halted.contains(name) || self.sorted.halts.iter().any(|(halted, _)| halted == name) {
+        if self.halted.contains(name) || self.sorted.halts.iter().any(|(halted, ..)| halted == name) {
             return Fate::Drop;
         }
         let keys = digests(encoded, records);

@@ -1,6 +1,7 @@
 //! Where a row is: every change of a key or of a transaction that is remembered, and what became of it.
 //!
-//! Owns: what a call may ask for. Does not own: finding (`limpid-telemetry`), what is said of a change (`change`).
+//! Owns: what a call may ask for, that it watches. Does not own: finding (`limpid-telemetry`), what is said of a change
+//! (`change`).
 //!
 //! Invariant: no value of a row is in an answer, and none of a key in an error. What cannot be known is null or
 //! `evicted`, never guessed.
@@ -37,6 +38,8 @@ enum Wanted {
 fn found(site: &Site, shown: &Shown, asked: &Asked<'_>) -> Result<Answer, Answer> {
     let wanted = wanted(shown, asked)?;
     let (now, ring) = (site.now(), shown.view.meter.ring());
+    // Before the look: what comes after it is kept.
+    let watched = watched(shown, &wanted, asked, now.nanos)?;
     let same = |txn: &NamedTxn, id: TxnId, tag: &str| id.is_same(txn.id) && *tag == *txn.tag;
     let found = match &wanted {
         Wanted::Key { table, hash } => ring.find(table.schema.key_seed, *hash),
@@ -60,8 +63,19 @@ fn found(site: &Site, shown: &Shown, asked: &Asked<'_>) -> Result<Answer, Answer
         Wanted::Txn(_) | Wanted::Trace(_) => (None, None),
     };
     let (pipeline, reach_seconds) = (shown.view.name.clone(), ring.reach_seconds(now.nanos));
-    let document = TraceDocument { pipeline, table, key_hash, reach_seconds, changes };
+    let document = TraceDocument { pipeline, table, key_hash, reach_seconds, watched, changes };
     Ok(Answer::json(StatusCode::OK, &document))
+}
+
+/// Has a key be watched where the call asks for it. It changes nothing that is delivered, and ends by itself: so whoever
+/// may look may watch.
+fn watched(shown: &Shown, wanted: &Wanted, asked: &Asked<'_>, nanos: u64) -> Result<Option<bool>, Answer> {
+    match (asked.parameter("watch")?.as_deref(), wanted) {
+        (None | Some("false"), _) => Ok(None),
+        (Some("true"), Wanted::Key { hash, .. }) => Ok(Some(shown.view.meter.watch(*hash, nanos))),
+        (Some("true"), _) => Err(Answer::bad_request("watch goes with table and key")),
+        (Some(_), _) => Err(Answer::bad_request("watch is true or false")),
+    }
 }
 
 /// The rows of the state that may be among those asked for: all of the key, or those that the ring says were kept.

@@ -8,6 +8,7 @@ use limpid_model::{Component, FaultCode, TableName};
 
 use super::{Event, PipelineTelemetry};
 use crate::log::{Level, Value};
+use crate::trace::RowTrace;
 
 /// A row could not be delivered and is kept, for an operator to replay or to drop.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,7 @@ pub struct RowPutAside<'a> {
     pub code: FaultCode,
     /// The fault's own sentence.
     pub message: &'a str,
+    pub trace: Option<RowTrace>,
 }
 
 impl Event for RowPutAside<'_> {
@@ -30,6 +32,7 @@ impl Event for RowPutAside<'_> {
         (line.schema, line.table) = (Some(&*self.table.schema), Some(&*self.table.table));
         line.operation = Some(self.operation);
         line.error_code = Some(self.code.as_str());
+        line.of_trace(self.trace);
         to.log.write(&line.with("position", Value::Text(self.position.to_owned())));
     }
 }

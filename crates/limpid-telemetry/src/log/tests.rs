@@ -149,7 +149,7 @@ fn a_servers_own_words_are_reduced_unless_raw() {
 fn an_event_is_both_counted_and_told() {
     let desk = Desk::json();
     let fault = Fault::new(FaultCode::RecordTooLarge, Component::Output, "a record is too large").about("topic x");
-    TableHalted { table: &TableName::new("s", "t"), fault: &fault }.emit(&desk.to);
+    TableHalted { table: &TableName::new("s", "t"), fault: &fault, trace: None }.emit(&desk.to);
     DoubtSeen { code: FaultCode::LogEventUnknown, object: "binlog.000001:4" }.emit(&desk.to);
     let lines = desk.lines();
     assert_eq!(

@@ -19,6 +19,7 @@ use super::kept::{
     CHANGES_MAX, CONTEXTS_MAX, KeptTrace, PLACES_MAX, Part, PartTable, TABLES_MAX, TRIES_MAX, Times, To, Try,
 };
 use super::queue::{Dropped, QUEUE_BYTES, TraceQueue};
+use super::watches::Watches;
 use crate::meter::DeliveredTo;
 use crate::moment::Moment;
 use crate::registry::Registry;
@@ -64,8 +65,11 @@ struct Flight {
     sent: u64,
     /// Id and rows of each of its transactions; id 0 for one that has none.
     txns: Vec<(u128, u32)>,
-    faults: Vec<(u32, Option<FaultCode>)>,
+    faults: Vec<RowFault>,
 }
+
+/// A row that was not delivered: its transaction, why, and whether it is kept.
+type RowFault = (u32, Option<FaultCode>, bool);
 
 /// A transaction of several batches.
 #[derive(Debug)]
@@ -86,6 +90,7 @@ pub struct Tracer {
     granularity: Granularity,
     ids: TraceIds,
     keep: Keep,
+    watches: Arc<Watches>,
     queue: Arc<TraceQueue>,
     attempt: u32,
     flight: VecDeque<Flight>,
@@ -97,12 +102,13 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    pub(crate) fn new(registry: &Registry, pipeline: &str, options: TraceOptions) -> Self {
+    pub(crate) fn new(registry: &Registry, pipeline: &str, options: TraceOptions, watches: Arc<Watches>) -> Self {
         Self {
             pipeline: pipeline.into(),
             granularity: options.granularity,
             ids: TraceIds::new(pipeline),
             keep: Keep::new(BaseRate::new(options.sample), options.slow_nanos),
+            watches,
             queue: TraceQueue::new(registry, pipeline, QUEUE_BYTES),
             attempt: 0,
             flight: VecDeque::new(),
@@ -117,8 +123,12 @@ impl Tracer {
         &self.queue
     }
 
-    pub(crate) fn keep(&mut self) -> &mut Keep {
-        &mut self.keep
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    pub(crate) fn granularity(&self) -> Granularity {
+        self.granularity
     }
 
     /// An attempt failed: what was with the sink comes again.
@@ -162,8 +172,10 @@ impl Tracer {
             }
         }
         let fault = |(row, fate): &(u32, Fate)| match fate {
-            Fate::Parked(code) | Fate::DeadLetter(code) => Some((batch.rows.get(*row as usize)?.txn, *code)),
-            Fate::Withheld(_) | Fate::NoRecord | Fate::Filtered(_) => None,
+            Fate::Parked(code) | Fate::DeadLetter(code) => Some((batch.rows.get(*row as usize)?.txn, *code, true)),
+            // Its table is halted at it; those behind it only follow.
+            Fate::Withheld(Some(code)) => Some((batch.rows.get(*row as usize)?.txn, Some(*code), false)),
+            Fate::Withheld(None) | Fate::NoRecord | Fate::Filtered(_) => None,
         };
         let faults = kept.iter().filter_map(fault).collect();
         self.flight.push_back(Flight { seq: batch.seq, sent: batch.times.sent, txns, faults });
@@ -193,7 +205,7 @@ impl Tracer {
         self.told.clear();
         let Some(index) = self.flight.iter().position(|flight| flight.seq == batch.seq) else { return &self.told };
         let Some(flight) = self.flight.remove(index) else { return &self.told };
-        self.mark(batch, &flight);
+        self.mark(batch, &flight, now);
         let mut first = 0;
         for (number, (txn, (id, rows))) in batch.txns.iter().zip(&flight.txns).enumerate() {
             let range = first as usize..(first + rows) as usize;
@@ -214,9 +226,9 @@ impl Tracer {
     }
 
     /// Transactions that something speaks for, whatever their times.
-    fn mark(&mut self, batch: &Batch, flight: &Flight) {
+    fn mark(&mut self, batch: &Batch, flight: &Flight, now: Moment) {
         self.marks.clear();
-        self.marks.extend(flight.faults.iter().map(|(txn, _)| (*txn, Why::Error)));
+        self.marks.extend(flight.faults.iter().map(|(txn, ..)| (*txn, Why::Error)));
         for (index, table) in batch.tables.iter().enumerate() {
             let has_rows = batch.counts.get(index).is_some_and(|counts| *counts != [0; Op::COUNT]);
             if has_rows && self.keep.is_first(table.key_seed) {
@@ -224,9 +236,8 @@ impl Tracer {
                 self.marks.extend(row.map(|row| (row.txn, Why::First)));
             }
         }
-        if self.keep.watches() {
-            let watched = batch.rows.iter().filter(|row| self.keep.is_watched(row.key_hash));
-            self.marks.extend(watched.map(|row| (row.txn, Why::Watched)));
+        if let Some(watched) = self.watches.look(now.nanos) {
+            self.marks.extend(watched.txns(&batch.rows).into_iter().map(|txn| (txn, Why::Watched)));
         }
         let asked = batch.contexts.iter().filter(|(_, context)| context.is_sampled);
         self.marks.extend(asked.map(|(txn, _)| (*txn, Why::Asked)));
@@ -318,7 +329,7 @@ impl Tracer {
 struct Place<'a> {
     batch: &'a Batch,
     delivered: &'a [DeliveredTo<'a>],
-    faults: &'a [(u32, Option<FaultCode>)],
+    faults: &'a [RowFault],
     txn: u32,
     /// Its rows.
     range: Range<usize>,
@@ -341,10 +352,10 @@ impl Place<'_> {
         let is_alone = range.len() == batch.rows.len();
         let filtered = |row: usize| batch.filtered.partition_point(|filtered| (filtered.row as usize) < row);
         let mut faults: Vec<(Option<FaultCode>, u64)> = Vec::new();
-        for (_, code) in self.faults.iter().filter(|(txn, _)| *txn == self.txn) {
+        for (_, code, is_kept) in self.faults.iter().filter(|(txn, ..)| *txn == self.txn) {
             match faults.iter_mut().find(|(known, _)| known == code) {
-                Some((_, count)) => *count += 1,
-                None => faults.push((*code, 1)),
+                Some((_, count)) => *count += u64::from(*is_kept),
+                None => faults.push((*code, u64::from(*is_kept))),
             }
         }
         Part {

@@ -1,6 +1,7 @@
 //! Which transactions are kept as traces, decided once they are delivered.
 //!
-//! Owns: the rules, the tables' own tails, what is watched. Does not own: gathering a transaction (`gather`), spans.
+//! Owns: the rules, the tables' own tails. Does not own: gathering a transaction (`gather`), spans, what is watched
+//! (`watches`).
 //!
 //! Invariant: pure: the same transactions at the same times give the same answers. The base rate looks at the trace's id
 //! alone, so that every process decides alike; it takes no part in any bound.
@@ -12,9 +13,6 @@ const KEPT_A_SECOND: u32 = 100;
 
 /// Tables whose own tail is known, at 520 bytes each.
 const TAILS_MAX: usize = 4096;
-
-/// Keys that are watched at a time.
-const WATCHED_MAX: usize = 1024;
 
 /// Why a transaction is kept. Ordered by what explains most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,34 +107,14 @@ pub struct Keep {
     slow_nanos: u64,
     tails: HashMap<u64, Tail>,
     seen: HashSet<u64>,
-    watched: HashSet<u64>,
     second: u64,
     kept: u32,
 }
 
 impl Keep {
     pub fn new(base: BaseRate, slow_nanos: u64) -> Self {
-        let (tails, seen, watched) = (HashMap::new(), HashSet::new(), HashSet::new());
-        Self { base, slow_nanos, tails, seen, watched, second: 0, kept: 0 }
-    }
-
-    /// From now on transactions with this key are kept. False where too many are watched.
-    pub fn watch(&mut self, key_hash: u64) -> bool {
-        self.watched.contains(&key_hash) || (self.watched.len() < WATCHED_MAX && self.watched.insert(key_hash))
-    }
-
-    /// Nobody watches this key any more.
-    pub fn unwatch(&mut self, key_hash: u64) {
-        self.watched.remove(&key_hash);
-    }
-
-    /// Whether rows have to be looked at at all.
-    pub fn watches(&self) -> bool {
-        !self.watched.is_empty()
-    }
-
-    pub fn is_watched(&self, key_hash: u64) -> bool {
-        self.watched.contains(&key_hash)
+        let (tails, seen) = (HashMap::new(), HashSet::new());
+        Self { base, slow_nanos, tails, seen, second: 0, kept: 0 }
     }
 
     /// True the first time a table is named. Beyond the bound no table is new any more.
@@ -325,15 +303,6 @@ mod tests {
         assert_eq!((of_second(&mut keep, 1), of_second(&mut keep, 2)), (100, 100));
         assert_eq!(keep.decide(low, 2 * SECOND), Verdict::Spared(Why::Slow));
         assert_eq!(keep.decide(txn(u128::MAX, SECOND), 2 * SECOND), Verdict::Keep(Why::Sampled));
-    }
-
-    #[test]
-    fn a_key_is_watched_until_nobody_does() {
-        let mut keep = Keep::new(BaseRate::new(0.0), SECOND);
-        assert!(!keep.watches() && keep.watch(5) && keep.watch(5) && keep.watches() && keep.is_watched(5));
-        keep.unwatch(5);
-        assert!(!keep.watches());
-        assert!((0..1024).all(|key| keep.watch(key)) && !keep.watch(5000), "bounded");
     }
 
     #[test]

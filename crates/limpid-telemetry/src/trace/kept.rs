@@ -53,7 +53,8 @@ pub struct Part {
     /// The batch had nothing else.
     pub is_alone: bool,
     pub tables: Vec<PartTable>,
-    /// Rows that are kept, by their fault; without one they wait behind another of their key.
+    /// How many rows are kept, by their fault; without one they wait behind another of their key. None of them where its
+    /// table is halted for it.
     pub faults: Vec<(Option<FaultCode>, u64)>,
     /// The attempt of the pipeline that delivered it.
     pub(super) attempt: u32,

@@ -126,7 +126,7 @@ impl KeptTrace {
 }
 
 /// The trace of one change, where changes have traces.
-fn change_id(pipeline: &str, txn: &str, ordinal: u64) -> TraceId {
+pub(super) fn change_id(pipeline: &str, txn: &str, ordinal: u64) -> TraceId {
     trace_id(pipeline, &format!("{txn}#{ordinal}"))
 }
 
@@ -211,8 +211,9 @@ impl<'a> Tree<'a> {
             span.number(names::ROWS, kept.rows());
             span.number(names::BATCHES, kept.parts.len() as u64 + kept.more.0);
             let codes: Vec<_> = kept.parts.iter().flat_map(|part| &part.faults).collect();
-            if !codes.is_empty() {
-                span.number(names::ROWS_KEPT, codes.iter().map(|(_, rows)| rows).sum());
+            let rows_kept = codes.iter().map(|(_, rows)| rows).sum();
+            if rows_kept > 0 {
+                span.number(names::ROWS_KEPT, rows_kept);
             }
             if let Some(code) = codes.iter().find_map(|(code, _)| *code) {
                 span.is_error = true;

@@ -10,12 +10,14 @@
 //! Source: W3C Trace Context, level 1, section 3.2.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use limpid_model::{Batch, TraceContext};
 
 use super::ids::{TraceId, TraceIds};
 use super::keep::BaseRate;
 use super::names;
+use super::watches::Watches;
 
 /// Length of a `traceparent`.
 pub const TRACEPARENT_LEN: usize = 55;
@@ -27,18 +29,25 @@ pub struct Stamp {
     base: BaseRate,
     /// Records of transactions that are not sampled carry theirs too, which says so.
     all: bool,
+    watches: Arc<Watches>,
+    /// Transactions of the batch in hand that somebody watches a key of.
+    watched: Vec<u32>,
     /// The transaction that was decided over last.
     last: Option<(u32, Option<[u8; TRACEPARENT_LEN]>)>,
 }
 
 impl Stamp {
-    pub fn new(pipeline: &str, base: BaseRate, all: bool) -> Self {
-        Self { ids: TraceIds::new(pipeline), base, all, last: None }
+    pub fn new(pipeline: &str, base: BaseRate, all: bool, watches: Arc<Watches>) -> Self {
+        Self { ids: TraceIds::new(pipeline), base, all, watches, watched: Vec::new(), last: None }
     }
 
     /// The transactions of another batch come.
-    pub fn begin_batch(&mut self) {
+    pub fn begin_batch(&mut self, batch: &Batch) {
         self.last = None;
+        self.watched.clear();
+        if let Some(watched) = self.watches.look(batch.times.decoded) {
+            self.watched = watched.txns(&batch.rows);
+        }
     }
 
     /// Of a row of the batch, by its index.
@@ -61,7 +70,8 @@ impl Stamp {
         let own = Some(TraceId(self.ids.of(batch, header.id))).filter(|id| id.0 != 0)?;
         let mut named = batch.contexts.iter().filter(|(of, _)| *of == txn).map(|(_, context)| *context);
         let parent = named.next().filter(|_| named.next().is_none());
-        let is_sampled = self.base.keeps(own.0) || parent.is_some_and(|parent: TraceContext| parent.is_sampled);
+        let is_asked = parent.is_some_and(|parent: TraceContext| parent.is_sampled) || self.watched.contains(&txn);
+        let is_sampled = is_asked || self.base.keeps(own.0);
         if !is_sampled && !self.all {
             return None;
         }
@@ -94,6 +104,10 @@ mod tests {
         batch
     }
 
+    fn stamp_of(part: f64, all: bool) -> Stamp {
+        Stamp::new("shop", BaseRate::new(part), all, Arc::default())
+    }
+
     fn told(stamp: &mut Stamp, batch: &Batch, row: u32) -> Option<String> {
         stamp.of(batch, row).map(|text| String::from_utf8(text.to_vec()).unwrap())
     }
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_transaction_carry_the_id_that_the_lookup_knows() {
-        let (batch, mut stamp) = (batch(Op::Insert), Stamp::new("shop", BaseRate::new(1.0), false));
+        let (batch, mut stamp) = (batch(Op::Insert), stamp_of(1.0, false));
         let first = told(&mut stamp, &batch, 0).unwrap();
         assert!(first.starts_with(&format!("00-{TRACE}-")) && first.ends_with("-01") && first.len() == 55, "{first}");
         assert_eq!(told(&mut stamp, &batch, 1).as_ref(), Some(&first));
@@ -114,11 +128,11 @@ mod tests {
     #[test]
     fn what_is_not_sampled_carries_none_or_says_so() {
         let batch = batch(Op::Insert);
-        assert_eq!(told(&mut Stamp::new("shop", BaseRate::new(0.0), false), &batch, 0), None);
-        let all = told(&mut Stamp::new("shop", BaseRate::new(0.0), true), &batch, 0).unwrap();
+        assert_eq!(told(&mut stamp_of(0.0, false), &batch, 0), None);
+        let all = told(&mut stamp_of(0.0, true), &batch, 0).unwrap();
         assert!(all.starts_with(&format!("00-{TRACE}-")) && all.ends_with("-00"), "{all}");
         let copied = self::batch(Op::Read);
-        assert_eq!(told(&mut Stamp::new("shop", BaseRate::new(1.0), true), &copied, 0), None);
+        assert_eq!(told(&mut stamp_of(1.0, true), &copied, 0), None);
     }
 
     #[test]
@@ -126,8 +140,24 @@ mod tests {
         let mut batch = batch(Op::Insert);
         let context = |trace_id| TraceContext { trace_id, span_id: 7, is_sampled: true };
         batch.contexts = vec![(0, context(0xabc)), (1, context(1)), (1, context(2))];
-        let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false);
+        let mut stamp = stamp_of(0.0, false);
         assert!(told(&mut stamp, &batch, 0).unwrap().starts_with(&format!("00-{:032x}-", 0xabc)));
         assert_eq!(told(&mut stamp, &batch, 2), None, "two parents are none");
+    }
+
+    #[test]
+    fn a_transaction_with_a_watched_key_says_that_its_trace_is_kept() {
+        let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
+        (batch.rows[1].key_hash, batch.rows[2].key_hash) = (5, 6);
+        let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, Arc::clone(&watches));
+        stamp.begin_batch(&batch);
+        assert_eq!(told(&mut stamp, &batch, 0), None, "nobody watches");
+        assert!(watches.renew(5, 0));
+        stamp.begin_batch(&batch);
+        let of_all = [0, 1, 2].map(|row| told(&mut stamp, &batch, row).is_some_and(|text| text.ends_with("-01")));
+        assert_eq!(of_all, [true, true, false]);
+        batch.times.decoded = super::super::LEASE_NANOS + 1;
+        stamp.begin_batch(&batch);
+        assert_eq!(told(&mut stamp, &batch, 0), None, "its watcher is gone");
     }
 }

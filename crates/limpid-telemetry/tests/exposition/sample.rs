@@ -42,7 +42,8 @@ pub fn desk() -> Desk {
 
 fn use_everything(meter: &PipelineMeter, now: Moment) {
     let granularity = trace::Granularity::Transaction;
-    let _queue = meter.traces(trace::TraceOptions { sample: 1.0, slow_nanos: SECOND, granularity });
+    let options = trace::TraceOptions { sample: 1.0, slow_nanos: SECOND, granularity };
+    let _queue = meter.traces(options, Default::default());
     meter.started(1);
     let mut batch = batch(now);
     batch.control.commits = 2;

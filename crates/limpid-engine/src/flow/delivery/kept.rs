@@ -9,6 +9,7 @@ use limpid_connector::EncodedBatch;
 use limpid_model::{Fault, Position};
 
 use super::{Against, Delivery};
+use crate::observe::RowAt;
 use crate::parking::RowFate;
 
 impl Delivery<'_> {
@@ -59,7 +60,7 @@ impl Delivery<'_> {
             self.divert(encoded, refused, &end)?;
         }
         for (table, fault) in tables {
-            self.halt(table, fault)?;
+            self.halt(table, fault, None)?;
         }
         if !self.halted.is_empty() {
             self.tell_withheld(encoded);
@@ -88,8 +89,8 @@ impl Delivery<'_> {
             self.saver.raised(change);
         }
         self.ledger.diverted(&encoded.batch, &diverted.fates, &diverted.records);
-        for (table, fault) in diverted.halts {
-            self.halt(table, fault)?;
+        for (table, fault, row) in diverted.halts {
+            self.halt(table, fault, Some(RowAt { batch: &encoded.batch, row }))?;
         }
         Ok(())
     }

@@ -14,6 +14,11 @@ pub(super) fn document() -> Value {
         ("table", maybe(text("As schema.table"))),
         ("key_hash", maybe(text("The key, hashed"))),
         ("reach_seconds", maybe(number("How far back recent rows are remembered"))),
+        (
+            "watched",
+            maybe(json!({"type": "boolean",
+            "description": "With `watch`: whether its transactions are kept as traces for the next 10 s"})),
+        ),
         ("changes", list("TraceChange")),
     ])
 }

@@ -4,7 +4,7 @@ use limpid_model::{CommitTime, RowHeader, StageTimes, TableName, TableSchema, Tx
 
 use super::*;
 use crate::registry::Build;
-use crate::trace::{Span, SpanMaker, trace_id};
+use crate::trace::{RowTrace, Span, SpanMaker, of_row, trace_id};
 
 const NOW: Moment = Moment { nanos: 10_000_000_000, wall_micros: 1_700_000_000_000_000 };
 
@@ -17,7 +17,7 @@ impl Desk {
     fn new(sample: f64, granularity: Granularity) -> Self {
         let registry = Registry::new(Build { version: "1", commit: "c" });
         let options = TraceOptions { sample, slow_nanos: 60_000_000_000, granularity };
-        let mut tracer = Tracer::new(&registry, "shop", options);
+        let mut tracer = Tracer::new(&registry, "shop", options, Arc::default());
         tracer.started();
         Self { tracer, registry }
     }
@@ -117,7 +117,7 @@ fn reasons_keep_at_a_rate_of_nothing() {
     let mut desk = Desk::new(0.0, Granularity::Transaction);
     let mut deliver = |number: u64, kept: &[(u32, Fate)], watched: Option<u64>| {
         let batch = batch(number, &[(number, 0, 2, true)]);
-        assert!(watched.is_none_or(|key| desk.tracer.keep().watch(key)));
+        assert!(watched.is_none_or(|key| desk.tracer.watches().renew(key, NOW.nanos)));
         desk.tracer.handed_in(&batch, Some(&[2]), kept);
         desk.deliver(&batch);
         desk.kept().first().map(|kept| kept.why)
@@ -128,6 +128,9 @@ fn reasons_keep_at_a_rate_of_nothing() {
     assert_eq!(deliver(3, &[(1, Fate::NoRecord)], None), None);
     assert_eq!(deliver(4, &[], Some(4001)), Some(Why::Watched));
     assert_eq!(deliver(5, &[], None), None);
+    let halted = [(0, Fate::Withheld(Some(FaultCode::RecordTooLarge))), (1, Fate::Withheld(None))];
+    assert_eq!(deliver(6, &halted, None), Some(Why::Error));
+    assert_eq!(deliver(7, &halted[1..], None), None, "it only follows");
 }
 
 #[test]
@@ -194,4 +197,26 @@ fn what_finds_no_room_is_counted_and_is_nobodys_exemplar() {
     let page = desk.registry.render(crate::exposition::Format::Text, NOW);
     let dropped = format!("limpid_traces_dropped_total{{pipeline=\"shop\",reason=\"queue_full\"}} {}", 60_000 - kept);
     assert!(kept == told && (1000..60_000).contains(&kept) && page.contains(&dropped), "{kept} {told}");
+}
+
+#[test]
+fn a_row_that_is_told_of_alone_has_the_ids_of_its_transactions_root() {
+    for granularity in [Granularity::Transaction, Granularity::Change] {
+        let mut desk = Desk::new(1.0, granularity);
+        let mut batch = batch(0, &[(1, 0, 1, true), (2, 0, 3, true), (3, 0, 1, true)]);
+        let context = TraceContext { trace_id: 77, span_id: 7, is_sampled: false };
+        batch.contexts = vec![(2, context)];
+        desk.hand_in(&batch);
+        desk.deliver(&batch);
+        let spans: Vec<Span> = desk.kept().iter().flat_map(|kept| maker(granularity).spans(kept)).collect();
+        for row in 0..batch.rows.len() as u32 {
+            let RowTrace { trace_id, span_id } = of_row("shop", granularity, &batch, row).unwrap();
+            let root = spans.iter().find(|span| span.id.0 == span_id).unwrap();
+            assert_eq!((root.trace_id, root.name.as_str()), (trace_id, "process s.t"), "row {row}");
+        }
+        let last = of_row("shop", granularity, &batch, 4).unwrap();
+        assert_eq!(last.trace_id == 77, granularity == Granularity::Transaction);
+        batch.txns[0].id = TxnId::Anonymous;
+        assert_eq!(of_row("shop", granularity, &batch, 0), None);
+    }
 }

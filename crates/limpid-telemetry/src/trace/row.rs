@@ -1,0 +1,42 @@
+//! What the trace of one row is called, for whoever tells of that row alone.
+//!
+//! Owns: the ids that a log line carries. Does not own: the ids themselves (`ids`), whether the trace is kept (`keep`).
+//!
+//! Invariant: they are those of the root that `spans` makes of the same transaction. Where a transaction is in several
+//! batches, of which only a later one names an application's trace, the row's batch alone counts.
+
+use limpid_model::Batch;
+
+use super::gather::Granularity;
+use super::ids::{TraceId, tag_of, trace_id, txn_text};
+use super::names;
+use super::spans::change_id;
+
+/// The trace and its root, which stands for the transaction, or for the change where changes have traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowTrace {
+    pub trace_id: u128,
+    pub span_id: u64,
+}
+
+/// Of a row of the batch, by its index. `None` for a row whose transaction has no name.
+pub(crate) fn of_row(pipeline: &str, granularity: Granularity, batch: &Batch, row: u32) -> Option<RowTrace> {
+    let number = batch.rows.get(row as usize)?.txn;
+    let txn = batch.txns.get(number as usize)?;
+    let text = txn_text(txn.id, tag_of(batch, txn.id).map(|tag| &**tag))?;
+    let (own, shown) = match granularity {
+        Granularity::Change => {
+            let first = batch.rows.partition_point(|row| row.txn < number) as u64;
+            let own = change_id(pipeline, &text, txn.rows_before + u64::from(row) - first);
+            (own, own.0)
+        }
+        Granularity::Transaction => {
+            let own = trace_id(pipeline, &text);
+            let mut named = batch.contexts.iter().filter(|(of, _)| *of == number).map(|(_, context)| context.trace_id);
+            let parent = named.next().filter(|_| named.next().is_none());
+            (own, parent.unwrap_or(own.0))
+        }
+    };
+    let TraceId(trace_id) = TraceId(shown);
+    Some(RowTrace { trace_id, span_id: own.span(names::ROOT, 0, 1).0 })
+}
