@@ -18,6 +18,7 @@ mod memory;
 mod report;
 mod sheet;
 mod table;
+mod truth;
 mod works;
 
 use std::path::{Path, PathBuf};

@@ -67,6 +67,7 @@ fn examine_one(options: &MySqlOptions, clock: &Clock) -> Examined {
     asked.pass("source.version", format!("version {version}"));
     asked.encryption();
     asked.log();
+    asked.statements();
     asked.retention();
     asked.tables();
     asked.rights();
@@ -146,6 +147,27 @@ impl Asked<'_> {
         } else {
             let sentence = "binlog_row_metadata is not FULL: after a change of a table a start in the past may halt it";
             self.warn("source.log-metadata", sentence, "SET GLOBAL binlog_row_metadata=FULL");
+        }
+    }
+
+    /// Where an application writes its trace's context.
+    fn statements(&mut self) {
+        if !self.options.contexts {
+            return;
+        }
+        let name = "source.statements";
+        let setting = match self.facts.flavor {
+            Flavor::MariaDb => "binlog_annotate_row_events",
+            Flavor::MySql => "binlog_rows_query_log_events",
+        };
+        match self.number("see whether the log has statements", &format!("SELECT @@global.{setting}")) {
+            Ok(Some(1)) => self.pass(name, format!("{setting} is on: traces of applications are continued")),
+            Ok(_) => {
+                let sentence =
+                    format!("{setting} is off: the log has no statements, so no application's trace is continued");
+                self.warn(name, sentence, format!("SET GLOBAL {setting}=ON, and let sessions begin anew"));
+            }
+            Err(fault) => self.out.findings.push(Finding::of_fault(name, &fault)),
         }
     }
 

@@ -297,9 +297,15 @@ pub fn compare(said: &[Said], stretches: &[Stretch], ledger: &Ledger) -> Result<
         let told = of.iter().find(|said| said.verdict == stretch.then);
         let told = told.map(|said| (said.at - stretch.from).as_secs_f64());
         let seen = of.iter().filter(|said| stretch.is_seen(said));
-        let error = seen.filter_map(|said| truth(said)).map(|(shown, (_, most))| shown - most).fold(0.0, f64::max);
+        let mut errors: Vec<f64> = seen.filter_map(|said| truth(said)).map(|(shown, (_, most))| shown - most).collect();
+        errors.sort_by(f64::total_cmp);
+        // A look at the head that the machine let us take late makes one reading old, and is no fault.
+        let error =
+            errors.get((errors.len() * 9 / 10).min(errors.len().saturating_sub(1))).map_or(0.0, |error| error.max(0.0));
         let (name, then, looks) = (stretch.name, stretch.then, of.len());
-        println!("{name:<32} {looks:>4} looks, {then} after {told:.1?} s, freshness too old by {error:.3} s at most");
+        println!(
+            "{name:<32} {looks:>4} looks, {then} after {told:.1?} s, freshness too old by {error:.3} s in one of ten"
+        );
         ensure!(of.len() > 3, "{name}: nobody looked");
         let wrong = of.iter().find(|said| !stretch.allows(said)).map(|said| (said.at - stretch.from, said));
         ensure!(wrong.is_none(), "{name}, so long after it began: {wrong:?}");

@@ -95,6 +95,19 @@ fn the_rights_that_it_prints_are_what_was_missing_and_are_enough() -> Result<()>
         ] {
             ensure!(after.of(check).0 == "pass", "{check}: {}", after.stdout);
         }
+        // Only where traces are kept is it of interest whether the log has statements.
+        ensure!(!after.stdout.contains("source.statements"), "{}", after.stdout);
+        let text = std::fs::read_to_string(&pipeline.file)?;
+        let traces = "telemetry:\n  traces: { otlp: \"http://127.0.0.1:4317\" }\n";
+        let traced = Pipeline::write(dir.path(), &format!("{name}_traced"), &format!("{text}{traces}"))?;
+        let setting = if db.is_maria() { "binlog_annotate_row_events" } else { "binlog_rows_query_log_events" };
+        for (value, expected) in [("OFF", "warn"), ("ON", "pass")] {
+            db.sql(&format!("set global {setting} = {value}"))?;
+            let said = doctor(&traced)?;
+            ensure!(said.of("source.statements").0 == expected, "{setting}={value}: {}", said.stdout);
+            let is_told = said.remedy("source.statements").contains(&format!("SET GLOBAL {setting}=ON"));
+            ensure!(is_told == (value == "OFF"), "{}", said.stdout);
+        }
         // And no more than enough: each right that is taken away is missed, and a run says the same.
         db.sql(&format!("revoke select on `{}`.* from {name}@'127.0.0.1'", name.replace('_', "\\_")))?;
         let without = doctor(&pipeline)?;

@@ -12,10 +12,10 @@ use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld};
 use limpid_e2e::{
     Case, Db, Ended, Limpid, PATIENCE, Proxy, Seeded, Spec, Trouble, Writer, call, check_exactly_once,
-    check_nothing_lost, seen_in, wait_until,
+    check_nothing_lost, page, seen_in, wait_until,
 };
 use limpid_stack::kafka::{self, Isolation};
-use limpid_stack::{Placement, mariadb, mysql, ports, require};
+use limpid_stack::{Instance, Placement, mariadb, mysql, ports, require};
 
 const TABLE: &str = "create table t (id bigint primary key, v bigint not null, pad varchar(100) not null)";
 
@@ -75,9 +75,15 @@ fn nothing_is_lost_when_the_broker_is_killed_and_comes_back() -> Result<()> {
     load.finish(&broker, 3)
 }
 
-fn source_killed(db: Db, broker: &kafka::Server, kill: impl Fn() -> Result<()>) -> Result<()> {
+fn source_killed(db: Db, broker: &kafka::Server, server: &Instance) -> Result<()> {
     let mut load = Load::start(db, "source", &broker.bootstrap(), |spec| spec)?;
-    kill()?;
+    let address = load.limpid.address()?;
+    let tells_stages = || page(&address, "/metrics").is_ok_and(|page| page.contains("limpid_stage_time_ratio{"));
+    wait_until("stages to be told of", PATIENCE, tells_stages)?;
+    server.kill()?;
+    // Nothing runs that could be busy or idle.
+    wait_until("nothing to be told of stages", PATIENCE, || !tells_stages()).with_context(|| load.limpid.stderr())?;
+    server.restart()?;
     // It went down with its server, in the middle of a statement.
     let writer = Writer::start(db.session()?, &load.case.name, 1)?;
     load.writer = writer;
@@ -89,10 +95,10 @@ fn source_killed(db: Db, broker: &kafka::Server, kill: impl Fn() -> Result<()>) 
 fn nothing_is_lost_when_the_source_is_killed_and_comes_back() -> Result<()> {
     let Some(broker) = broker() else { return Ok(()) };
     if let Some(server) = require(mariadb::start(&mariadb::Options::default())) {
-        source_killed(Db::Maria(&server), broker, || server.kill().and_then(|()| server.restart()))?;
+        source_killed(Db::Maria(&server), broker, &server)?;
     }
     if let Some(server) = require(mysql::start(&mysql::Options::default())) {
-        source_killed(Db::MySql(&server), broker, || server.kill().and_then(|()| server.restart()))?;
+        source_killed(Db::MySql(&server), broker, &server)?;
     }
     Ok(())
 }

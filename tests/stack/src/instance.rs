@@ -19,9 +19,9 @@ use crate::ports::Lease;
 use crate::ready::Probe;
 
 /// Slow machines under a parallel build have needed 15 s for a Kafka broker after a kill.
-const READY_MAX: Duration = Duration::from_secs(60);
+const READY_MAX: Duration = Duration::from_secs(120);
 /// A clean MySQL shutdown takes 2 s; ten times that is a hang.
-const STOP_MAX: Duration = Duration::from_secs(20);
+const STOP_MAX: Duration = Duration::from_secs(60);
 /// Fine enough not to matter beside a start of 250 ms.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -101,7 +101,7 @@ impl Instance {
         self.pid().and_then(Running::of)
     }
 
-    /// Asks the server to end in good order and waits for it. Kills it, and fails, after 20 s.
+    /// Asks the server to end in good order and waits for it. Kills it, and fails, after a minute.
     pub fn stop(&self) -> anyhow::Result<()> {
         match self.process().take() {
             Some(mut process) => process.terminate(STOP_MAX).with_context(|| format!("stop {}", self.name)),
@@ -134,7 +134,7 @@ impl Instance {
         self.signal(libc::SIGCONT)
     }
 
-    /// Waits until the server answers in its own protocol; fails at once when it has ended, or after 60 s.
+    /// Waits until the server answers in its own protocol; fails at once when it has ended, or after two minutes.
     pub fn wait_ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + READY_MAX;
         loop {

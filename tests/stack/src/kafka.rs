@@ -6,10 +6,10 @@
 //! Invariant: topics are never made by accident (`auto.create.topics.enable=false`): a test that writes to a wrong
 //! name fails.
 
+mod java;
 mod records;
 mod tools;
 
-use std::ffi::OsString;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use anyhow::Context;
 
 use crate::cache;
 use crate::instance::{Instance, Placement};
+use crate::kafka::java::{Archive, Java};
 pub use crate::kafka::records::Record;
 use crate::launch::Launch;
 use crate::locate;
@@ -31,8 +32,6 @@ pub const SASL_USER: &str = "limpid";
 /// Its password.
 pub const SASL_PASSWORD: &str = "limpid-secret";
 
-/// Serial collection and the first compiler tier only: a third less memory at the same throughput.
-const JVM: [&str; 3] = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 const LOG4J: &str = include_str!("kafka/log4j.properties");
 
 /// What a broker is started with.
@@ -59,15 +58,19 @@ pub struct Server {
 
 /// Starts a broker and waits until its cluster lists it. Fails with [`crate::Unavailable`] where there is none.
 pub fn start(options: &Options) -> anyhow::Result<Server> {
-    let jars = locate::kafka_jars()?;
-    let java = locate::java()?;
+    let java = Java { jars: locate::kafka_jars()?, program: locate::java()?, archive: Archive::Without };
+    let java = java.with(Archive::From(archives(&java)?));
+    start_by(&java, &java, options)
+}
+
+fn start_by(java: &Java, for_tools: &Java, options: &Options) -> anyhow::Result<Server> {
     let (dir, lease) = options.placement.take("kafka")?;
     let base = dir.path();
     let controller = ports::lease()?;
     let sasl = options.sasl_tls.then(|| sasl_listener(base)).transpose()?;
     let log4j = base.join("log4j.properties");
     std::fs::write(&log4j, LOG4J).context("write the broker's log settings")?;
-    let tools = tools::Tools::new(java.clone(), &jars, base)?;
+    let tools = tools::Tools::new(for_tools.clone(), base)?;
     let mut settings = default_settings(lease.port(), controller.port(), &base.join("data"));
     if let Some((port, certificates)) = &sasl {
         add_sasl(&mut settings, port.port(), certificates)?;
@@ -79,16 +82,15 @@ pub fn start(options: &Options) -> anyhow::Result<Server> {
     let properties = base.join("server.properties");
     write_settings(&properties, &settings)?;
     if !base.join("data").is_dir() {
-        cache::copy_folder(&template(&tools)?, &base.join("data"))?;
+        cache::copy_folder(&template(&tools, java)?, &base.join("data"))?;
         own_cluster_id(&base.join("data/meta.properties"))?;
     }
-    let mut args: Vec<OsString> = JVM.map(OsString::from).to_vec();
-    args.push(format!("-Dlog4j.configuration=file:{}", log4j.display()).into());
-    args.extend(["-cp".into(), jars.join("*").into_os_string(), "kafka.Kafka".into(), properties.into_os_string()]);
+    let mut args = java.arguments("broker", &log4j, "kafka.Kafka");
+    args.push(properties.into_os_string());
     let output = base.join("broker.log");
     // Not as another user: Java does not mind root, and the jars may lie in root's home.
     let launch = Launch {
-        program: java,
+        program: java.program.clone(),
         args,
         folder: base.to_path_buf(),
         output,
@@ -244,9 +246,25 @@ fn write_settings(path: &Path, settings: &[(String, String)]) -> anyhow::Result<
     std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
+/// What a broker and a consumer load, from a life of each (15 s), once per version.
+fn archives(java: &Java) -> anyhow::Result<PathBuf> {
+    const TOPIC: &str = "seen";
+    cache::template(&java.archives(), |building| {
+        let making = java.with(Archive::Into(building.to_path_buf()));
+        let server = start_by(&making, java, &Options::default()).context("start a broker to see what it loads")?;
+        server.create_topic(TOPIC, 1, &[])?;
+        let bootstrap = server.bootstrap();
+        let produce = ["--bootstrap-server", &bootstrap, "--topic", TOPIC];
+        server.tool_with_input("kafka.tools.ConsoleProducer", &produce, b"seen\n")?;
+        let consumer = tools::Tools::new(making, server.dir())?;
+        consumer.consume(&bootstrap, TOPIC, Isolation::ReadCommitted, 1)?;
+        server.stop()
+    })
+}
+
 /// A formatted log directory; formatting starts two JVMs (3 s), so it is done once per version.
-fn template(tools: &tools::Tools) -> anyhow::Result<PathBuf> {
-    cache::template(&format!("data-{}", tools.version()), |building| {
+fn template(tools: &tools::Tools, java: &Java) -> anyhow::Result<PathBuf> {
+    cache::template(&format!("data-{}", java.version()), |building| {
         let properties = building.join("format.properties");
         write_settings(&properties, &default_settings(1, 2, building))?;
         let path = properties.to_str().context("name the settings in UTF-8")?;

@@ -12,10 +12,10 @@ use super::measure::Contender;
 use super::report::Report;
 use super::sheet::Sheet;
 use super::table::Work;
-use super::{Bench, busy, contenders, cost, latency, memory};
+use super::{Bench, busy, contenders, cost, latency, memory, truth};
 
-pub(crate) const NAMES: [&str; 11] =
-    ["bulk", "snapshot", "kafka", "cost", "idle", "large", "single", "start", "latency", "busy", "huge"];
+pub(crate) const NAMES: [&str; 12] =
+    ["bulk", "snapshot", "kafka", "cost", "idle", "large", "single", "start", "latency", "busy", "huge", "truth"];
 
 /// Rounds of most works; medians are quoted.
 const ROUNDS: usize = 5;
@@ -65,6 +65,9 @@ pub(crate) fn run(bench: &Bench, report: &mut Report, wanted: impl Fn(&str) -> b
     if wanted("huge") {
         let load = load::huge(bench)?;
         measure(bench, report, "huge", "one transaction of more than 2 GiB", &load, SLOW_ROUNDS, &huge)?;
+    }
+    if wanted("truth") {
+        report.add_sheet(truth::measure(bench)?);
     }
     Ok(())
 }

@@ -3,13 +3,13 @@
 //! Owns: running one, and the console consumer's options.
 //! Does not own: reading what the consumer prints (`records`).
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
+use crate::kafka::java::Java;
 use crate::kafka::records::{Format, Record};
 use crate::wire::Isolation;
 
@@ -17,37 +17,23 @@ const LOG4J: &str = include_str!("tools.log4j.properties");
 /// Only a safeguard, since the number of records is known: longer than a JVM starts on a machine that compiles.
 const SILENCE_MS_MAX: &str = "30000";
 
-/// A Java and a set of jars.
+/// Kafka's tools, of one set of jars.
 #[derive(Debug)]
 pub(crate) struct Tools {
-    java: PathBuf,
-    jars: PathBuf,
+    java: Java,
     log4j: PathBuf,
 }
 
 impl Tools {
-    pub(crate) fn new(java: PathBuf, jars: &Path, folder: &Path) -> anyhow::Result<Tools> {
+    pub(super) fn new(java: Java, folder: &Path) -> anyhow::Result<Tools> {
         let log4j = folder.join("tools.log4j.properties");
         std::fs::write(&log4j, LOG4J).context("write the tools' log settings")?;
-        Ok(Tools { java, jars: jars.to_path_buf(), log4j })
-    }
-
-    /// Such as `kafka_2.13-3.9.1`.
-    pub(crate) fn version(&self) -> String {
-        let entries = std::fs::read_dir(&self.jars).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut cores = names
-            .filter_map(|name| name.strip_suffix(".jar").map(str::to_owned))
-            .filter(|name| name.starts_with("kafka_2."));
-        cores.next().unwrap_or_else(|| "kafka-unknown".to_owned())
+        Ok(Tools { java, log4j })
     }
 
     pub(crate) fn run(&self, class: &str, args: &[&str], input: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let mut command = Command::new(&self.java);
-        command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
-        let mut log4j = OsString::from("-Dlog4j.configuration=file:");
-        log4j.push(&self.log4j);
-        command.arg(log4j).arg("-cp").arg(self.jars.join("*")).arg(class).args(args);
+        let mut command = Command::new(&self.java.program);
+        command.args(self.java.arguments("tools", &self.log4j, class)).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("start {class}"))?;
         let mut stdin = child.stdin.take().context("open the tool's input")?;
