@@ -154,9 +154,6 @@ impl Checker {
                 }
                 _ => self.complain(path, at, scalar::wrong_type(&key.expected(), value)),
             },
-            Kind::LaterValue => {
-                self.complain(path, key_place, Complaint::later("is not in this version").help("remove it"));
-            }
             Kind::System => {
                 if !matches!(value, Value::Map(_)) {
                     self.complain(path, at, scalar::wrong_type(&key.expected(), value));
@@ -168,7 +165,7 @@ impl Checker {
     /// A key without a value: `sasl: null`, or `tls:` with nothing below it.
     fn null(&mut self, node: &Node, path: &str, key_place: &Place, key: &Key) {
         match (key.kind, key.presence) {
-            (Kind::LaterBlock { .. } | Kind::LaterValue, _) | (_, Presence::Optional) => {}
+            (Kind::LaterBlock { .. }, _) | (_, Presence::Optional) => {}
             (_, Presence::Required) => {
                 let complaint = Complaint::new(FaultCode::ConfigMissingKey, "has no value");
                 self.complain(path, key_place, complaint.help(format!("write {}", key.expected())));

@@ -108,8 +108,6 @@ pub(crate) enum Kind {
     Choices {
         words: fn() -> Vec<Word>,
     },
-    /// A value of a later version: nothing.
-    LaterValue,
     /// `source` and `sink`: a table whose other keys depend on its `type`. Read by `load`.
     System,
     /// `transforms`: a list of tables, each with a `type`. Read by `load`.
@@ -215,11 +213,6 @@ impl Key {
         Self::new(name, Kind::Choices { words: words::<T> })
     }
 
-    /// A value of a later version.
-    pub const fn later_value(name: &'static str) -> Self {
-        Self::new(name, Kind::LaterValue)
-    }
-
     pub(crate) const fn transforms(name: &'static str) -> Self {
         Self::new(name, Kind::Transforms)
     }
@@ -280,7 +273,6 @@ impl Key {
             Kind::TextMap => "a table of texts".into(),
             Kind::Transforms => "a list".into(),
             Kind::Section(_) | Kind::LaterBlock { .. } | Kind::System => "a table of keys".into(),
-            Kind::LaterValue => "left out".into(),
         }
     }
 }

@@ -128,7 +128,6 @@ fn kind(key: &Key) -> Value {
                 "type": "object", "additionalProperties": false, "properties": properties, "required": ["enabled"],
             })
         }
-        Kind::LaterValue => json!({ "type": "null" }),
         // `json_schema` puts the connectors here.
         Kind::System => json!({ "type": "object" }),
     }

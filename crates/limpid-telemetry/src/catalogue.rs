@@ -10,6 +10,7 @@ mod copy;
 mod flow;
 mod heartbeat;
 mod lag;
+mod logs;
 mod page;
 mod parked;
 mod pipeline;
@@ -22,6 +23,7 @@ pub use copy::*;
 pub use flow::*;
 pub use heartbeat::*;
 pub use lag::*;
+pub use logs::*;
 pub use page::markdown;
 pub use parked::*;
 pub use pipeline::*;
@@ -190,6 +192,8 @@ pub static ALL: &[&Metric] = &[
     &TRACES_KEPT_TOTAL,
     &TRACES_SENT_TOTAL,
     &TRACES_DROPPED_TOTAL,
+    &LOG_LINES_SENT_TOTAL,
+    &LOG_LINES_DROPPED_TOTAL,
     &FILTERED_TOTAL,
     &FLOW_ROWS_TOTAL,
     &FLOW_DIFFERENCE_ROWS,

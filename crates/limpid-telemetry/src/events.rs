@@ -8,6 +8,7 @@
 
 mod flow;
 mod heartbeat;
+mod logs;
 mod parked;
 mod pushed;
 mod server;
@@ -23,6 +24,7 @@ use crate::meter::{PipelineMeter, Totals};
 use crate::trace::RowTrace;
 pub use flow::FlowDiffers;
 pub use heartbeat::{HeartbeatAgain, HeartbeatFailed};
+pub use logs::{LogsRefused, LogsTaken};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
 pub use pushed::{MetricsPushed, MetricsRefused};
 pub use server::{AnswerFailed, CallJudged, FilesKept, FilesTaken, Listening};

@@ -13,26 +13,30 @@ mod instruments;
 mod log;
 mod meter;
 mod moment;
+mod otlp;
 mod process;
 mod registry;
 mod remote;
 mod ring;
 pub mod trace;
+mod waiting;
 
 pub use events::{
     AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DoubtSeen, Event, FaultHalted,
-    FaultRetried, FilesKept, FilesTaken, FlowDiffers, HeartbeatAgain, HeartbeatFailed, Listening, MetricsPushed,
-    MetricsRefused, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineEnded, PipelineStarted,
-    PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, TableHalted,
-    TablesCopied, TracesRefused, TracesTaken,
+    FaultRetried, FilesKept, FilesTaken, FlowDiffers, HeartbeatAgain, HeartbeatFailed, Listening, LogsRefused,
+    LogsTaken, MetricsPushed, MetricsRefused, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineEnded,
+    PipelineStarted, PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted,
+    TableHalted, TablesCopied, TracesRefused, TracesTaken,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
-pub use log::{FileOptions, Level, Line, Log, LogOptions, Style, Value, Words, rfc3339};
+pub use log::{FileOptions, Level, Line, Log, LogOptions, LogQueue, LogRecord, Style, Value, Words, rfc3339};
 pub use meter::{
     ClockLook, DeliveredTo, HeadLook, KnownTable, MeterOptions, OddTotal, PipelineMeter, TableTotals, Totals,
 };
 pub use moment::Moment;
+pub use otlp::{OtlpMetrics, SentBy, log_request};
 pub use registry::{Build, Registry, Sampled};
 pub use remote::RemoteWrite;
 pub use ring::{Fate, Found, Offset, Ring, RingWriter};
+pub use waiting::Dropped;

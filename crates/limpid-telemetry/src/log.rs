@@ -12,12 +12,13 @@ mod file;
 mod json;
 mod reduce;
 mod repeats;
+mod sent;
 mod text;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use limpid_model::Fault;
 
@@ -25,6 +26,7 @@ use crate::trace::RowTrace;
 pub use calendar::rfc3339;
 use file::RotatedFile;
 use repeats::Repeats;
+pub use sent::{LogQueue, LogRecord};
 
 /// How much a line matters. Ordered from the least to the most that is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +98,8 @@ pub struct Line<'a> {
     pub error: Option<String>,
     pub error_code: Option<&'a str>,
     pub metadata: Vec<(&'a str, Value)>,
+    /// Written here, and not sent to a collector.
+    pub stays: bool,
 }
 
 impl<'a> Line<'a> {
@@ -114,6 +118,7 @@ impl<'a> Line<'a> {
             error: None,
             error_code: None,
             metadata: Vec::new(),
+            stays: false,
         }
     }
 
@@ -127,6 +132,13 @@ impl<'a> Line<'a> {
     #[must_use]
     pub fn with(mut self, name: &'a str, value: Value) -> Self {
         self.metadata.push((name, value));
+        self
+    }
+
+    /// Not sent to a collector: for what tells of sending.
+    #[must_use]
+    pub(crate) fn staying(mut self) -> Self {
+        self.stays = true;
         self
     }
 }
@@ -166,6 +178,8 @@ struct Outlets {
     out: Box<dyn Write + Send>,
     file: Option<RotatedFile>,
     repeats: Repeats,
+    /// What is sent to a collector, if anything is.
+    sent: Option<Arc<LogQueue>>,
 }
 
 impl Log {
@@ -188,8 +202,15 @@ impl Log {
     ) -> io::Result<Self> {
         let file = options.file.as_ref().map(RotatedFile::open).transpose()?;
         let LogOptions { style, level, words, .. } = *options;
-        let outlets = Mutex::new(Outlets { out, file, repeats: Repeats::default() });
+        let outlets = Mutex::new(Outlets { out, file, repeats: Repeats::default(), sent: None });
         Ok(Self { style, level, words, wall: Box::new(wall), outlets })
+    }
+
+    /// Has every line sent to a collector too, by whoever empties the queue.
+    #[must_use]
+    pub fn sending(mut self, queue: Arc<LogQueue>) -> Self {
+        self.outlets.get_mut().expect("never held across a panic").sent = Some(queue);
+        self
     }
 
     /// True when lines of this level are told: for those that are dear to make.
@@ -248,6 +269,9 @@ impl Outlets {
             let _ = self.out.write_all(text.as_bytes());
             if let Some(file) = &mut self.file {
                 let _ = file.write(text.as_bytes());
+            }
+            if let Some(queue) = self.sent.as_ref().filter(|_| !line.stays) {
+                queue.put(LogRecord::of(now, &line));
             }
         }
     }

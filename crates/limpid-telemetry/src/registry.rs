@@ -6,6 +6,8 @@
 //! Invariant: a series is bound once and kept; a label set past the bound is folded into `__other__` and counted,
 //! never dropped. A scrape waits for nobody and nobody waits for a scrape: it works on a copy of the list.
 
+mod chosen;
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 

@@ -88,16 +88,9 @@ impl RemoteWrite {
         Self { request: WriteRequest::default(), outer, millis: now.wall_micros / 1000 }
     }
 
-    /// Adds the series of a registry: those of the pipeline named, and with `process` those that are no pipeline's.
+    /// Adds the series of a registry that [`Registry::each_of`] chooses.
     pub fn add(&mut self, registry: &Registry, pipeline: &str, process: bool, now: Moment) {
-        registry.each(now, |metric, labels, value| {
-            let labels = pairs(metric, labels);
-            let of = labels.iter().find(|(name, _)| *name == "pipeline").map(|(_, value)| value);
-            let is_wanted = of.map_or(process, |of| of == pipeline);
-            if is_wanted {
-                self.series(metric, &labels, &value);
-            }
-        });
+        registry.each_of(pipeline, process, now, |metric, labels, value| self.series(metric, &labels, &value));
     }
 
     /// The message, compressed as it is sent.
@@ -153,34 +146,6 @@ impl RemoteWrite {
         let samples = vec![Sample { value, timestamp: self.millis }];
         self.request.timeseries.push(TimeSeries { labels, samples, exemplars: Vec::new() });
     }
-}
-
-/// Labels as they stand between the braces, taken apart.
-fn pairs<'m>(metric: &'m Metric, text: &str) -> Vec<(&'m str, String)> {
-    let mut rest = text;
-    let mut pairs = Vec::with_capacity(metric.labels.len());
-    for name in metric.labels {
-        let Some(quoted) = rest.trim_start_matches(',').strip_prefix(name).and_then(|rest| rest.strip_prefix("=\""))
-        else {
-            break;
-        };
-        let mut value = String::new();
-        let mut chars = quoted.char_indices();
-        let mut end = quoted.len();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '"' => {
-                    end = at + 1;
-                    break;
-                }
-                '\\' => value.extend(chars.next().map(|(_, c)| if c == 'n' { '\n' } else { c })),
-                c => value.push(c),
-            }
-        }
-        pairs.push((*name, value));
-        rest = &quoted[end..];
-    }
-    pairs
 }
 
 #[cfg(test)]

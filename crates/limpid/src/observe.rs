@@ -18,9 +18,9 @@ use limpid_engine::{
 use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, TableName};
 use limpid_telemetry::{
     CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, Fate, FaultHalted,
-    FaultRetried, FileOptions, FlowDiffers, HeadLook, HeartbeatAgain, HeartbeatFailed, Level, Log, LogOptions, Moment,
-    MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry, PositionMoved,
-    RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted, TablesCopied, Words,
+    FaultRetried, FileOptions, FlowDiffers, HeadLook, HeartbeatAgain, HeartbeatFailed, Level, Log, LogOptions,
+    LogQueue, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry,
+    PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted, TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -51,6 +51,7 @@ pub fn log(
     spec: &LogsSpec,
     style: Option<LogStyle>,
     out: Box<dyn Write + Send>,
+    sent: Option<Arc<LogQueue>>,
     clock: &Clock,
 ) -> std::io::Result<Arc<Log>> {
     let style = match (style, spec.format) {
@@ -67,7 +68,11 @@ pub fn log(
     let file = spec.file.clone().map(|path| FileOptions { path, bytes_max: spec.rotate_bytes, kept: spec.rotate_keep });
     let options = LogOptions { style, level, words: Words::Reduced, file };
     let clock = clock.clone();
-    Log::to(out, &options, move || clock.wall_micros()).map(Arc::new)
+    let log = Log::to(out, &options, move || clock.wall_micros())?;
+    Ok(Arc::new(match sent {
+        Some(queue) => log.sending(queue),
+        None => log,
+    }))
 }
 
 impl Observer for Told {

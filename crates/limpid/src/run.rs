@@ -25,13 +25,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::{LogStyle, OnHalt, RunArguments};
+use crate::logs::{Logged, Outlet};
 use crate::observe::{self, Told};
+use crate::otlp::Senders;
 use crate::progress::{self, Watched};
 use crate::push::{self, Pushed, Pushers};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
-use crate::traces::{Senders, Traced};
+use crate::traces::Traced;
 use crate::{serve, verdict};
 
 /// What runs.
@@ -54,8 +56,9 @@ struct Pipeline {
     lag_limit: Duration,
     /// Tells two configurations apart.
     config_hash: String,
-    pushed: Option<Pushed>,
+    pushed: Vec<Pushed>,
     traced: Option<Traced>,
+    logged: Option<Logged>,
 }
 
 /// Everything that runs.
@@ -65,7 +68,8 @@ struct ProcessParts {
     screen: Screen,
     server: Server,
     pushers: Pushers,
-    senders: Senders,
+    traces: Senders,
+    logs: Senders,
 }
 
 /// What every pipeline of the process shares.
@@ -118,14 +122,19 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
         Some(LogFormat::Text) => LogStyle::Text,
         Some(LogFormat::Json) | None => LogStyle::Json,
     });
-    let server = serve::start(arguments, views, &common.registry, &clock, style, &common.screen);
+    // What is no pipeline's goes with the first that sends its lines, as with metrics.
+    let sent =
+        pipelines.iter().find_map(|pipeline| pipeline.logged.as_ref()).map(|logged| Arc::clone(&logged.outlet.queue));
+    let server = serve::start(arguments, views, &common.registry, &clock, style, &common.screen, sent);
     let server = server.map_err(|fault| refused(&fault))?;
-    let pushed = pipelines.iter_mut().filter_map(|pipeline| pipeline.pushed.take()).collect();
+    let pushed = pipelines.iter_mut().flat_map(|pipeline| std::mem::take(&mut pipeline.pushed)).collect();
     let instance = push::instance(server.local_addr().port());
     let pushers = Pushers::start(pushed, &instance, &clock).map_err(|fault| refused(&fault))?;
     let traced = pipelines.iter_mut().filter_map(|pipeline| pipeline.traced.take()).collect();
-    let senders = Senders::start(traced, &instance, &clock).map_err(|fault| refused(&fault))?;
-    Ok(ProcessParts { pipelines, clock, screen: common.screen, server, pushers, senders })
+    let traces = Senders::start(traced, &instance, &clock).map_err(|fault| refused(&fault))?;
+    let logged = pipelines.iter_mut().filter_map(|pipeline| pipeline.logged.take()).collect();
+    let logs = Senders::start(logged, &instance, &clock).map_err(|fault| refused(&fault))?;
+    Ok(ProcessParts { pipelines, clock, screen: common.screen, server, pushers, traces, logs })
 }
 
 fn config(faults: &[ConfigFault]) -> u8 {
@@ -180,32 +189,16 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
             2
         }
     })?;
-    let logs = &spec.telemetry.logs;
-    let log = observe::log(logs, arguments.log_format, Box::new(common.screen.clone()), clock).map_err(|error| {
-        let path = logs.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        let text = "the log file of telemetry.logs cannot be opened";
-        refused(&Fault::new(FaultCode::ConfigBadValue, Component::Server, text).about(path).because(error))
-    })?;
     let registry = match spec.telemetry.metrics.prometheus {
         true => Arc::clone(&common.registry),
         // Counted all the same, for the API, but rendered nowhere.
         false => Arc::new(Registry::new(BUILD)),
     };
-    let tombstones = spec.sink.format.as_ref().is_some_and(|format| format.tombstones);
-    let options = MeterOptions { tombstones, ..MeterOptions::default() };
-    let meter = Arc::new(PipelineMeter::new(&registry, &spec.name, options));
+    let (telemetry, logged) = telemetry(spec, common, &registry)?;
     if let Some(transforms) = &made.transforms {
-        meter.rules(transforms.rules());
+        telemetry.meter.rules(transforms.rules());
     }
-    let telemetry = PipelineTelemetry { meter, log };
-    let metrics = &spec.telemetry.metrics;
-    let pushed = metrics.remote_write.as_ref().map(|url| Pushed {
-        url: url.reveal().to_owned(),
-        every: metrics.push_every,
-        pipeline: spec.name.to_string(),
-        registry: Arc::clone(&registry),
-        telemetry: telemetry.clone(),
-    });
+    let pushed = Pushed::of(spec, &registry, &telemetry).map_err(|fault| refused(&fault))?;
     let traced = Traced::of(spec, &telemetry, made.watches).map_err(|fault| refused(&fault))?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let parts = Parts {
@@ -234,7 +227,29 @@ fn pipeline(spec: &PipelineSpec, common: &Common<'_>) -> Result<Pipeline, u8> {
     verdict::show(&registry, &handle, &telemetry.meter, spec.lag_limit);
     let config_hash = format!("{:016x}", made.selection);
     let (name, lag_limit) = (spec.name.clone(), spec.lag_limit);
-    Ok(Pipeline { name, parts, handle, telemetry, lag_limit, config_hash, pushed, traced })
+    Ok(Pipeline { name, parts, handle, telemetry, lag_limit, config_hash, pushed, traced, logged })
+}
+
+/// Where a pipeline's occurrences go, and its lines on their way elsewhere.
+fn telemetry(
+    spec: &PipelineSpec,
+    common: &Common<'_>,
+    registry: &Arc<Registry>,
+) -> Result<(PipelineTelemetry, Option<Logged>), u8> {
+    let outlet = Outlet::of(spec, registry).map_err(|fault| refused(&fault))?;
+    let sent = outlet.as_ref().map(|outlet| Arc::clone(&outlet.queue));
+    let (logs, style, out) = (&spec.telemetry.logs, common.arguments.log_format, Box::new(common.screen.clone()));
+    let log = observe::log(logs, style, out, sent, &common.clock).map_err(|error| {
+        let path = logs.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let text = "the log file of telemetry.logs cannot be opened";
+        refused(&Fault::new(FaultCode::ConfigBadValue, Component::Server, text).about(path).because(error))
+    })?;
+    let tombstones = spec.sink.format.as_ref().is_some_and(|format| format.tombstones);
+    let options = MeterOptions { tombstones, ..MeterOptions::default() };
+    let meter = Arc::new(PipelineMeter::new(registry, &spec.name, options));
+    let telemetry = PipelineTelemetry { meter, log };
+    let logged = outlet.map(|outlet| Logged { outlet, telemetry: telemetry.clone() });
+    Ok((telemetry, logged))
 }
 
 fn observer(arguments: &RunArguments, telemetry: &PipelineTelemetry, clock: &Clock) -> Arc<dyn Observer> {
@@ -274,7 +289,7 @@ enum Happened {
 
 /// Starts a thread for each pipeline, waits for their ends, and takes the rest down.
 fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
-    let ProcessParts { pipelines, clock, screen, server, pushers, senders } = process;
+    let ProcessParts { pipelines, clock, screen, server, pushers, traces, logs } = process;
     let on_halt = arguments.on_halt.unwrap_or(match arguments.until {
         Some(_) => OnHalt::Exit,
         None => OnHalt::Stay,
@@ -303,10 +318,12 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
     let code = wait(&happened, &handles, &told, on_halt);
     done.raise();
     let _ = progress.join();
-    senders.finish();
+    traces.finish();
     pushers.finish();
     told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
     server.shutdown();
+    // Behind whatever writes a line.
+    logs.finish();
     code
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use limpid_connector::Clock;
 use limpid_model::{Component, Fault, FaultCode};
 use limpid_server::{PipelineView, Server, ServerOptions, TlsFiles};
-use limpid_telemetry::{Level, Log, LogOptions, Registry, Style, Words};
+use limpid_telemetry::{Level, Log, LogOptions, LogQueue, Registry, Style, Words};
 
 use crate::cli::{LogStyle, RunArguments};
 use crate::observe::moment;
@@ -27,6 +27,7 @@ pub fn start(
     clock: &Clock,
     style: LogStyle,
     screen: &Screen,
+    sent: Option<Arc<LogQueue>>,
 ) -> Result<Server, Fault> {
     let style = match style {
         LogStyle::Json => Style::Json,
@@ -39,6 +40,10 @@ pub fn start(
         Fault::new(FaultCode::ListenFailed, Component::Server, "the server has no log").because(error)
     })?;
     let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    let log = match sent {
+        Some(queue) => log.sending(queue),
+        None => log,
+    };
     let options = ServerOptions {
         listen: arguments.listen,
         metrics_listen: arguments.metrics_listen,

@@ -13,6 +13,7 @@ mod history;
 mod pair;
 mod prepared;
 mod proxy;
+pub mod received;
 pub mod servers;
 mod skew;
 mod small_disk;

@@ -1,9 +1,10 @@
-//! Kept transactions arrive at a real OpenTelemetry Collector.
+//! Kept transactions, metrics and log lines arrive at a real OpenTelemetry Collector.
 //!
-//! Owns: what is kept and how it arrives, by gRPC and by HTTP; what a collector that is away costs. Does not own: unit facts
+//! Owns: what is sent and how it arrives, by gRPC and by HTTP; what a collector that is away costs. Does not own: unit facts
 //! of the rules and the spans.
 //!
-//! Invariant: the oracles are the collector, which says what it received, the server's own GTIDs, and Apache's consumer.
+//! Invariant: the oracles are the collector, which says what it received, a scrape, stderr, the server's own GTIDs, and Apache's
+//! consumer.
 #![expect(
     clippy::disallowed_methods,
     reason = "how long the broker stands still is told in real time; nothing is awaited by it"
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use limpid_e2e::received::{LogLine, Metrics, SampleName};
 use limpid_e2e::servers::{broker, maria};
 use limpid_e2e::{Case, Limpid, PATIENCE, Pipeline, limpid, page, wait_until};
 use limpid_stack::kafka::Isolation;
@@ -106,10 +108,12 @@ fn last_gtid(case: &Case) -> Result<String> {
     Ok(case.db.gtids()?.trim_start_matches("gtid:").to_owned())
 }
 
-/// The case with traces; one state for all, as the topics' records demand.
-fn pipeline(case: &Case, dir: &TempDir, word: &str, traces: &str) -> Result<Pipeline> {
+/// The case with everything that goes by OTLP; one state for all, as the topics' records demand.
+fn pipeline(case: &Case, dir: &TempDir, word: &str, address: &str, sample: u8) -> Result<Pipeline> {
     let yaml = std::fs::read_to_string(&case.pipeline.file)?.replace("halt-table", "park-key");
-    let text = format!("{yaml}telemetry:\n  traces: {{ {traces} }}\n");
+    let text = format!(
+        "{yaml}telemetry:\n  traces: {{ {address}, sample: {sample} }}\n  metrics: {{ {address}, push-every: 1s }}\n  logs: {{ {address} }}\n"
+    );
     Ok(Pipeline::write(dir.path(), word, &text)?.with_data_dir("kept-data"))
 }
 
@@ -146,7 +150,7 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     broker.create_topic(&format!("{0}.{0}.t", case.name), 3, &[("max.message.bytes", "20000")])?;
     let dir = TempDir::new("kept")?;
     // By gRPC, everything.
-    let all = pipeline(&case, &dir, "all", &format!("otlp: \"{}\", sample: 1", collector.grpc()))?;
+    let all = pipeline(&case, &dir, "all", &format!("otlp: \"{}\"", collector.grpc()), 1)?;
     let mut limpid = running(&all)?;
     case.sql(&format!("insert into t values (1, '{SECRET}')"))?;
     let first = last_gtid(&case)?;
@@ -174,10 +178,11 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     check_tree(&spans)?;
     ensure!(spans.iter().filter(|span| span.name == "Output").count() >= 2, "one a table: {spans:#?}");
     exemplars_are_traces(&limpid, &collector)?;
-    limpid.signal(libc::SIGTERM);
-    limpid.wait(PATIENCE)?;
+    metrics_are_those_of_a_scrape(&limpid, &collector)?;
+    ends_with_its_lines_received(&mut limpid, &collector)?;
     // By HTTP and at a rate of nothing, only what has a reason: the first of a table, and what an application keeps.
-    let none = pipeline(&case, &dir, "none", &format!("otlp: \"{}\", protocol: http, sample: 0", collector.http()))?;
+    let by_http = format!("otlp: \"{}\", protocol: http", collector.http());
+    let none = pipeline(&case, &dir, "none", &by_http, 0)?;
     let mut limpid = running(&none)?;
     case.sql("insert into t values (10, 'a')")?;
     let new = last_gtid(&case)?;
@@ -191,11 +196,11 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     ensure!(all.iter().all(|span| span.attributes.get("limpid.txn.id") != Some(&passed)), "{passed} had no reason");
     ensure!(all.iter().all(|span| span.links == 0), "nobody named a context");
     applications_name_their_traces(&case, &collector)?;
+    metrics_are_those_of_a_scrape(&limpid, &collector)?;
     a_row_that_is_parked_is_told_of_with_the_ids_of_its_trace(&case, &limpid, &collector)?;
     what_was_slow_is_kept(&case, &limpid, &collector)?;
     what_somebody_watches_is_kept(&case, &limpid, &collector)?;
-    limpid.signal(libc::SIGTERM);
-    limpid.wait(PATIENCE)?;
+    ends_with_its_lines_received(&mut limpid, &collector)?;
     ensure!(collector.received().iter().all(|message| !message.contains(SECRET)), "a row's value was sent");
     nobody_waits_for_a_collector_that_is_away(&case, &dir)
 }
@@ -328,29 +333,93 @@ fn what_somebody_watches_is_kept(case: &Case, running: &Limpid, collector: &otel
 
 /// Each exemplar of the exposition is a trace that the collector has.
 fn exemplars_are_traces(limpid: &Limpid, collector: &otelcol::Server) -> Result<()> {
-    let text = std::process::Command::new("curl")
-        .args(["-sf", "-H", "Accept: application/openmetrics-text; version=1.0.0"])
-        .arg(format!("http://{}/metrics", limpid.address()?))
-        .output()?;
-    let page = String::from_utf8(text.stdout)?;
-    let ids: Vec<&str> = page.lines().filter_map(|line| line.split("trace_id=\"").nth(1)?.split('"').next()).collect();
+    let page = open_metrics(limpid)?;
+    let ids = Metrics::of_page(&page)?.exemplars;
     ensure!(!ids.is_empty(), "there are exemplars: {page}");
     wait_until("the exemplars' traces", PATIENCE, || {
         received(collector).is_ok_and(|all| ids.iter().all(|id| all.iter().any(|span| span.trace == *id)))
     })
 }
 
+/// By name, type, help, labels and bounds; by value what does not move while nobody writes; by exemplar.
+fn metrics_are_those_of_a_scrape(limpid: &Limpid, collector: &otelcol::Server) -> Result<()> {
+    let address = limpid.address()?;
+    let port = address.rsplit(':').next().context("a port")?;
+    let compared = || -> Result<()> {
+        let pushed = Metrics::received(collector, port)?.context("nothing was received")?;
+        let scraped = Metrics::of_page(&page(&address, "/metrics")?)?;
+        ensure!(pushed.from["service.name"] == "limpid" && !pushed.from["service.version"].is_empty(), "{pushed:?}");
+        let is_still = |all: &Metrics, (name, _): &SampleName| {
+            let is_gauge = all.heads.get(name).is_some_and(|(kind, _)| kind == "gauge");
+            !is_gauge && !name.starts_with("process_") && name != "limpid_metric_pushes_total"
+        };
+        let still = |all: &Metrics| -> BTreeMap<SampleName, String> {
+            // Twelve digits: not every reader of JSON has the last one right.
+            let value = |name: &SampleName, value: f64| {
+                if is_still(all, name) { format!("{value:.12e}") } else { String::new() }
+            };
+            all.samples.iter().map(|(name, is)| (name.clone(), value(name, *is))).collect()
+        };
+        let (here, there) = (still(&scraped), still(&pushed));
+        let differ: Vec<_> = here.iter().filter(|(name, value)| there.get(*name) != Some(*value)).collect();
+        let further: Vec<_> = there.keys().filter(|name| !here.contains_key(*name)).collect();
+        let exemplars = Metrics::of_page(&open_metrics(limpid)?)?.exemplars;
+        ensure!(
+            differ.is_empty() && further.is_empty(),
+            "scraped {differ:#?}, not as pushed; pushed alone {further:#?}"
+        );
+        ensure!(pushed.heads == scraped.heads, "{:#?} {:#?}", pushed.heads, scraped.heads);
+        ensure!(exemplars == pushed.exemplars, "{exemplars:#?} {:#?}", pushed.exemplars);
+        Ok(())
+    };
+    let mut last = String::new();
+    let same = wait_until("the metrics of a scrape", PATIENCE, || {
+        last = compared().err().map(|error| error.to_string()).unwrap_or_default();
+        last.is_empty()
+    });
+    same.with_context(|| last)
+}
+
+/// Whatever stderr has, to the last line.
+fn ends_with_its_lines_received(limpid: &mut Limpid, collector: &otelcol::Server) -> Result<()> {
+    let address = limpid.address()?;
+    let port = address.rsplit(':').next().context("a port")?;
+    limpid.signal(libc::SIGTERM);
+    limpid.wait(PATIENCE)?;
+    let (mut written, mut received) = (LogLine::written(&limpid.stderr())?, LogLine::received(collector, port)?);
+    written.sort();
+    received.sort();
+    ensure!(written.iter().any(|line| line.facts.contains_key("metadata.position")), "facts: {written:#?}");
+    ensure!(written == received, "written {written:#?}, received {received:#?}");
+    Ok(())
+}
+
+fn open_metrics(limpid: &Limpid) -> Result<String> {
+    let text = std::process::Command::new("curl")
+        .args(["-sf", "-H", "Accept: application/openmetrics-text; version=1.0.0"])
+        .arg(format!("http://{}/metrics", limpid.address()?))
+        .output()?;
+    Ok(String::from_utf8(text.stdout)?)
+}
+
 /// Rows flow, the loss is counted and told once.
 fn nobody_waits_for_a_collector_that_is_away(case: &Case, dir: &TempDir) -> Result<()> {
     let nobody = ports::lease()?;
-    let away = pipeline(case, dir, "away", &format!("otlp: \"http://127.0.0.1:{}\", sample: 1", nobody.port()))?;
+    let away = pipeline(case, dir, "away", &format!("otlp: \"http://127.0.0.1:{}\"", nobody.port()), 1)?;
     let mut limpid = running(&away)?;
     case.sql("insert into t values (20, 'a'), (21, 'b')")?;
     let delivered = format!("gravity_output_counter{{pipeline=\"{}\"", case.name);
     wait_until("rows to flow", PATIENCE, || counter(&limpid, &delivered).is_ok_and(|rows| rows >= 2.0))?;
     let dropped = format!("limpid_traces_dropped_total{{pipeline=\"{}\",reason=\"unreachable\"}}", case.name);
     wait_until("the loss to be counted", PATIENCE, || counter(&limpid, &dropped).is_ok_and(|traces| traces >= 1.0))?;
-    ensure!(limpid.stderr().matches("TRACE_SEND_FAILED").count() == 1, "{}", limpid.stderr());
+    let failed =
+        format!("limpid_metric_pushes_total{{pipeline=\"{}\",receiver=\"otlp\",outcome=\"failed\"}}", case.name);
+    wait_until("pushes to fail again", PATIENCE, || counter(&limpid, &failed).is_ok_and(|pushes| pushes >= 2.0))?;
+    let lost = format!("limpid_log_lines_dropped_total{{pipeline=\"{}\",reason=\"unreachable\"}}", case.name);
+    wait_until("lines to be lost", PATIENCE, || counter(&limpid, &lost).is_ok_and(|lines| lines >= 1.0))?;
+    for code in ["TRACE_SEND_FAILED", "METRICS_PUSH_FAILED", "LOG_SEND_FAILED"] {
+        ensure!(limpid.stderr().matches(code).count() == 1, "told once: {}", limpid.stderr());
+    }
     limpid.signal(libc::SIGTERM);
     limpid.wait(PATIENCE)?;
     Ok(())

@@ -19,7 +19,7 @@ use crate::locate;
 use crate::ports::{self, Lease};
 use crate::ready::Probe;
 
-/// A running collector that takes traces by gRPC on its port and by HTTP on another.
+/// A running collector that takes traces, metrics and logs by gRPC on its port and by HTTP on another.
 #[derive(Debug)]
 pub struct Server {
     instance: Instance,
@@ -34,10 +34,13 @@ pub fn start(placement: &Placement) -> anyhow::Result<Server> {
     let http = ports::lease()?;
     let listener = TcpListener::bind("127.0.0.1:0").context("listen for what the collector received")?;
     let sink = listener.local_addr().context("find the sink's port")?;
+    let pipelines = ["traces", "metrics", "logs"]
+        .map(|signal| format!("{signal}: {{ receivers: [otlp], exporters: [otlp_http] }}"))
+        .join(", ");
     let config = format!(
         "receivers: {{ otlp: {{ protocols: {{ grpc: {{ endpoint: \"127.0.0.1:{}\" }}, http: {{ endpoint: \"127.0.0.1:{}\" }} }} }} }}\n\
          exporters: {{ otlp_http: {{ endpoint: \"http://{sink}\", encoding: json, compression: none, sending_queue: {{ enabled: false }} }} }}\n\
-         service: {{ telemetry: {{ metrics: {{ level: none }} }}, pipelines: {{ traces: {{ receivers: [otlp], exporters: [otlp_http] }} }} }}\n",
+         service: {{ telemetry: {{ metrics: {{ level: none }} }}, pipelines: {{ {pipelines} }} }}\n",
         lease.port(),
         http.port()
     );

@@ -12,13 +12,15 @@ use crate::key::{Choice, Choices, Key};
 use crate::reader::Reader;
 use crate::secret::Secret;
 
+const PROTOCOL: &str = "How `otlp` is spoken to. Left out: gRPC, unless the address has the port 4318 or a path.";
+
 const TRACES: &[Key] = &[
     Key::bool("enabled").default("true").doc("Off: no traces."),
     Key::url("otlp").doc(
         "Where they are sent by OTLP, as http://collector:4317. Left out: what OTEL_EXPORTER_OTLP_ENDPOINT says, else \
          http://127.0.0.1:4317.",
     ),
-    Key::choice::<OtlpProtocol>("protocol").doc("Left out: gRPC, unless the address has the port 4318 or a path."),
+    Key::choice::<OtlpProtocol>("protocol").doc(PROTOCOL),
     Key::ratio("sample").default("0.01").doc("The part of all transactions that is kept whatever happens to them."),
     Key::uint("slow-ms", 1, 86_400_000)
         .default("1000")
@@ -32,7 +34,8 @@ const TRACES: &[Key] = &[
 const METRICS: &[Key] = &[
     Key::bool("enabled").default("true").doc("Off: no metrics of this pipeline at all."),
     Key::bool("prometheus").default("true").doc("Whether they stand under /metrics."),
-    Key::later_value("otlp").doc("Where they are pushed by OTLP."),
+    Key::url("otlp").doc("Where they are pushed by OTLP, as http://collector:4317. Left out, they are not."),
+    Key::choice::<OtlpProtocol>("protocol").doc(PROTOCOL),
     Key::url("remote-write")
         .doc("Where they are pushed by Prometheus remote write, as http://prometheus:9090/api/v1/write."),
     Key::duration("push-every", Duration::from_secs(1), Duration::from_secs(3600))
@@ -45,6 +48,8 @@ const LOGS: &[Key] = &[
     Key::choice::<LogFormat>("format").default("json").doc("One JSON object a line, or lines for people."),
     Key::choice::<LogLevel>("level").default("info").doc("The least that is told."),
     Key::path("file").doc("Where they are written beside stderr."),
+    Key::url("otlp").doc("Where they are sent by OTLP beside that, as http://collector:4317. Left out, they are not."),
+    Key::choice::<OtlpProtocol>("protocol").doc(PROTOCOL),
     Key::section("rotate", ROTATE).doc("How large that file may grow, and how many older ones stay."),
 ];
 
@@ -83,7 +88,7 @@ impl Choices for TraceHeaders {
     ];
 }
 
-/// How spans are sent.
+/// How OTLP is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtlpProtocol {
     Grpc,
@@ -168,6 +173,9 @@ pub struct TracesSpec {
 pub struct MetricsSpec {
     /// Whether the pipeline's metrics stand under `/metrics`: both `enabled` and `prometheus`.
     pub prometheus: bool,
+    /// Where they are pushed by OTLP; `None` where `enabled` is off too.
+    pub otlp: Option<Secret>,
+    pub protocol: Option<OtlpProtocol>,
     /// Where they are pushed by remote write; `None` where `enabled` is off too.
     pub remote_write: Option<Secret>,
     pub push_every: Duration,
@@ -184,6 +192,9 @@ pub struct LogsSpec {
     pub rotate_bytes: u64,
     /// So many that were put aside stay.
     pub rotate_keep: u32,
+    /// Where they are sent by OTLP.
+    pub otlp: Option<Secret>,
+    pub protocol: Option<OtlpProtocol>,
 }
 
 impl TelemetrySpec {
@@ -204,6 +215,8 @@ impl TelemetrySpec {
             }),
             metrics: MetricsSpec {
                 prometheus: metrics.bool("enabled") && metrics.bool("prometheus"),
+                otlp: address(&metrics, "otlp").filter(|_| metrics.bool("enabled")),
+                protocol: metrics.optional_choice("protocol"),
                 remote_write: address(&metrics, "remote-write").filter(|_| metrics.bool("enabled")),
                 push_every: metrics.duration("push-every"),
             },
@@ -213,6 +226,8 @@ impl TelemetrySpec {
                 file: logs.optional_path("file"),
                 rotate_bytes: rotate.bytes("bytes"),
                 rotate_keep: rotate.uint("keep") as u32,
+                otlp: address(&logs, "otlp"),
+                protocol: logs.optional_choice("protocol"),
             },
         }
     }

@@ -440,13 +440,23 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         ),
         (
             "prometheus: true",
-            "otlp: \"http://c:4317\"",
-            &["29:14 NOT_IN_THIS_VERSION `telemetry.metrics.otlp` is not in this version | remove it"],
+            "otlp: { url: x }",
+            &["29:20 CONFIG_WRONG_TYPE `telemetry.metrics.otlp` must be a URL, not a table of keys"],
         ),
         (
-            "prometheus: true",
-            "otlp: { url: x }",
-            &["29:14 NOT_IN_THIS_VERSION `telemetry.metrics.otlp` is not in this version | remove it"],
+            "metrics: { prometheus: true }",
+            "metrics: { otlp: \"grpc://me:hidden@c:4317\" }",
+            &["29:20 CONFIG_BAD_VALUE `telemetry.metrics.otlp` is no http:// or https:// address"],
+        ),
+        (
+            "metrics: { prometheus: true }",
+            "metrics: { otlp: \"http://c:4317\", protocol: tcp }",
+            &["29:47 CONFIG_BAD_VALUE `telemetry.metrics.protocol` is \"tcp\", which is none of grpc, http"],
+        ),
+        (
+            "logs: { level: info }",
+            "logs: { otlp: \"collector:4317\" }",
+            &["30:17 CONFIG_BAD_VALUE `telemetry.logs.otlp` is no http:// or https:// address"],
         ),
         (
             "metrics: { prometheus: true }",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use limpid_config::{
     BigintUnsigned, BinaryHandling, Compat, Complaint, DecimalHandling, Delivery, FormatName, HeartbeatSpec, LogFormat,
-    LogLevel, OnRowError, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode, SnapshotSpec, Start,
-    TimePrecision, Tinyint1, TlsMode,
+    LogLevel, OnRowError, OtlpProtocol, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode,
+    SnapshotSpec, Start, TimePrecision, Tinyint1, TlsMode,
 };
 
 use crate::registry::{Kafka, Mysql, RowImage, faults_of, loaded, told};
@@ -253,6 +253,18 @@ fn logs_that_are_switched_off_still_say_what_needs_a_person() {
         format!("{LEAST}telemetry: {{ logs: {{ enabled: false, level: trace }}, metrics: {{ enabled: false }} }}\n");
     let telemetry = good("a.yaml", &text).telemetry;
     assert_eq!((telemetry.logs.level, telemetry.metrics.prometheus), (LogLevel::Warn, false));
+}
+
+#[test]
+fn metrics_that_are_switched_off_are_sent_nowhere() {
+    let with = |more: &str| {
+        let addresses = "otlp: \"http://c:4318\", remote-write: \"http://p/w\"";
+        good("a.yaml", &format!("{LEAST}telemetry: {{ metrics: {{ {addresses}{more} }} }}\n")).telemetry.metrics
+    };
+    let (on, off) = (with(", protocol: grpc"), with(", enabled: false"));
+    assert_eq!(on.otlp.map(|url| url.reveal().to_owned()).as_deref(), Some("http://c:4318"));
+    assert_eq!(on.protocol, Some(OtlpProtocol::Grpc));
+    assert!(on.remote_write.is_some() && off.otlp.is_none() && off.remote_write.is_none());
 }
 
 #[test]

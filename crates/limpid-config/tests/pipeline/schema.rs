@@ -56,7 +56,7 @@ fn the_schema_and_the_reader_agree() {
         ("\"config\": {\"a\": 1", "\"config\": {\"a\": [1]"),
         ("\"sasl\": null", "\"sasl\": {\"mechanism\": \"plain\"}"),
         ("\"compat\": \"3.5\"", "\"compat\": 3.5"),
-        ("\"otlp\": null", "\"otlp\": \"http://c\""),
+        ("\"otlp\": null", "\"otlp\": \"http://c\", \"protocol\": \"tcp\""),
         ("\"cycle\"", "\"cycel\""),
         ("\"enabled\": false, \"cycle\": \"24h\"", "\"cycle\": \"24h\""),
     ] {
@@ -76,6 +76,7 @@ fn the_schema_and_the_reader_agree() {
         (", \"snapshot\": \"never\"", ""),
         ("\"never\"", "{\"mode\": \"only\", \"where\": {\"shop.a\": \"id > 1\"}, \"parallel\": 4}"),
         ("\"user\": null", "\"user\": \"u\""),
+        ("\"otlp\": null", "\"otlp\": \"http://c\", \"protocol\": \"http\""),
     ] {
         let text = GOOD.replacen(from, to, 1);
         let value = serde_json::from_str(&text).expect("it is JSON");

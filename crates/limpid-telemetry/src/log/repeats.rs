@@ -28,6 +28,7 @@ pub(super) struct Told {
     error_code: Option<String>,
     /// What it is about; without numbers, which may differ from one time to the next, as a pause does.
     facts: Vec<(String, Value)>,
+    stays: bool,
     at: i64,
     held: u64,
 }
@@ -41,6 +42,7 @@ impl Told {
         line.error.clone_from(&self.error);
         line.error_code = self.error_code.as_deref();
         line.metadata = self.facts.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        line.stays = self.stays;
         line.with("repeated", Value::Number(self.held))
     }
 
@@ -91,6 +93,7 @@ impl Repeats {
                 error: line.error.clone(),
                 error_code: line.error_code.map(str::to_owned),
                 facts: facts(line).map(|(name, value)| (name.to_owned(), value.clone())).collect(),
+                stays: line.stays,
                 at: now,
                 held: 0,
             });

@@ -8,7 +8,8 @@ use limpid_stack::TempDir;
 
 use super::*;
 use crate::events::{
-    CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, PeerLost, PipelineTelemetry, TableHalted,
+    CheckpointSaved, DoubtSeen, Event, FaultHalted, FaultRetried, LogsRefused, LogsTaken, PeerLost, PipelineTelemetry,
+    TableHalted,
 };
 use crate::meter::{MeterOptions, PipelineMeter};
 use crate::registry::{Build, Registry};
@@ -237,4 +238,41 @@ fn a_full_disk_stops_the_file_and_nothing_else() {
     log.write(&Line::new(Level::Info, "p", "input", "one"));
     log.write(&Line::new(Level::Info, "p", "input", "two"));
     assert_eq!(page.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count(), 2);
+}
+
+#[test]
+fn what_tells_of_sending_lines_is_not_sent() {
+    let (page, now) = (Page::default(), Arc::new(AtomicI64::new(1_795_344_236_000_001)));
+    let options = LogOptions { style: Style::Text, level: Level::Info, words: Words::Reduced, file: None };
+    let registry = Arc::new(Registry::new(Build { version: "0", commit: "0" }));
+    let queue = LogQueue::new(&registry, "shop");
+    let clock = Arc::clone(&now);
+    let log = Log::to(Box::new(page.clone()), &options, move || clock.load(Ordering::Relaxed)).unwrap();
+    let log = Arc::new(log.sending(Arc::clone(&queue)));
+    let pipeline = PipelineName::parse("shop").unwrap();
+    let meter = Arc::new(PipelineMeter::new(&registry, &pipeline, MeterOptions::default()));
+    let to = PipelineTelemetry { meter, log };
+    let fault = Fault::new(FaultCode::LogSendFailed, Component::Server, "the collector does not answer");
+    for _ in 0..3 {
+        LogsRefused { fault: &fault, is_first: true }.emit(&to);
+        LogsTaken { endpoint: "http://c", is_again: true }.emit(&to);
+    }
+    now.fetch_add(60_000_000, Ordering::Relaxed);
+    PeerLost { component: Component::Output, endpoint: "b:9092" }.emit(&to);
+    let sent = queue.take(usize::MAX);
+    assert_eq!(sent.len(), 1, "{sent:#?}");
+    assert!(sent[0].facts.contains(&("pipeline".to_owned(), Value::Text("shop".to_owned()))), "{sent:#?}");
+    let written = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(written.matches("LOG_SEND_FAILED").count(), 2, "the first, and how often it came again: {written}");
+}
+
+#[test]
+fn lines_beyond_what_may_wait_are_counted() {
+    let registry = Registry::new(Build { version: "0", commit: "0" });
+    let queue = LogQueue::new(&registry, "shop");
+    let line = Line::new(Level::Info, "shop", "input", "x".repeat(1024 * 1024));
+    (0..3).for_each(|_| queue.put(LogRecord::of(1, &line)));
+    assert_eq!(queue.take(usize::MAX).len(), 1, "two do not fit in 2 MiB with what stands around them");
+    let lost = registry.counter(&crate::catalogue::LOG_LINES_DROPPED_TOTAL, &["shop", "queue_full"]);
+    assert_eq!(lost.get(), 2);
 }

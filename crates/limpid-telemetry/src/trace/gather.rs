@@ -18,12 +18,13 @@ use super::keep::{BaseRate, Delivered, Keep, Verdict, Why};
 use super::kept::{
     CHANGES_MAX, CONTEXTS_MAX, KeptTrace, PLACES_MAX, Part, PartTable, TABLES_MAX, TRIES_MAX, Times, To, Try,
 };
-use super::queue::{Dropped, QUEUE_BYTES, TraceQueue};
+use super::queue::{QUEUE_BYTES, TraceQueue};
 use super::watches::Watches;
 use crate::meter::DeliveredTo;
 use crate::moment::Moment;
 use crate::registry::Registry;
 use crate::ring::Fate;
+use crate::waiting::Dropped;
 
 /// Transactions of several batches that are under way: one, unless a stream interleaves them.
 const OPEN_MAX: usize = 64;

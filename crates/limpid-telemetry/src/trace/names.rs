@@ -6,12 +6,12 @@
 //! Invariant: no other file writes such a name, so that another version of the conventions is a change of this one. The
 //! messaging conventions are not stable yet.
 
-pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-pub(super) const SCOPE: &str = "limpid";
+pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+pub(crate) const SCOPE: &str = "limpid";
 
-pub(super) const SERVICE_NAME: &str = "service.name";
-pub(super) const SERVICE_VERSION: &str = "service.version";
-pub(super) const SERVICE_INSTANCE: &str = "service.instance.id";
+pub(crate) const SERVICE_NAME: &str = "service.name";
+pub(crate) const SERVICE_VERSION: &str = "service.version";
+pub(crate) const SERVICE_INSTANCE: &str = "service.instance.id";
 pub(super) const ERROR_TYPE: &str = "error.type";
 
 pub(super) const DB_SYSTEM: &str = "db.system.name";

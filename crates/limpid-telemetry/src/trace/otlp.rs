@@ -1,17 +1,18 @@
 //! Spans as OTLP has them.
 //!
-//! Owns: the message `ExportTraceServiceRequest`. Does not own: sending it (the binary), the spans (`spans`).
+//! Owns: the message `ExportTraceServiceRequest`. Does not own: sending it (the binary), the spans (`spans`), what
+//! it has in common with others (`crate::otlp`).
 //!
 //! Invariant: ids are 16 and 8 bytes, most significant first; times are nanoseconds since 1970.
 //!
-//! Source: opentelemetry-proto 1.7, `trace/v1/trace.proto`, `common/v1/common.proto`, `collector/trace/v1`. By hand rather
-//! than from `opentelemetry-otlp`, as the decision record says.
+//! Source: opentelemetry-proto 1.7, `trace/v1/trace.proto`, `collector/trace/v1`.
 
 use limpid_model::TraceContext;
-use prost::{Message, Oneof};
+use prost::Message;
 
 use super::names;
 use super::spans::{Attribute, Kind, Span};
+use crate::otlp::{Any, KeyValue, Resource, Scope, SentBy, text};
 
 #[derive(Clone, PartialEq, Message)]
 struct Export {
@@ -30,25 +31,11 @@ struct ResourceSpans {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Resource {
-    #[prost(message, repeated, tag = "1")]
-    attributes: Vec<KeyValue>,
-}
-
-#[derive(Clone, PartialEq, Message)]
 struct ScopeSpans {
     #[prost(message, optional, tag = "1")]
     scope: Option<Scope>,
     #[prost(message, repeated, tag = "2")]
     spans: Vec<SentSpan>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Scope {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    version: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -96,56 +83,15 @@ struct Status {
     code: i32,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct KeyValue {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(message, optional, tag = "2")]
-    value: Option<AnyValue>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct AnyValue {
-    #[prost(oneof = "Any", tags = "1, 3")]
-    value: Option<Any>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
-enum Any {
-    #[prost(string, tag = "1")]
-    Text(String),
-    #[prost(int64, tag = "3")]
-    Number(i64),
-}
-
 /// W3C's flag for a trace that is kept; all that are sent are.
 const SAMPLED: u32 = 1;
 
-/// Who sends.
-#[derive(Clone, Debug, Default)]
-pub struct SentBy {
-    pub service: String,
-    pub version: String,
-    pub instance: String,
-    /// Further attributes of the resource, which win over these three.
-    pub further: Vec<(String, String)>,
-}
-
 /// The message for these spans.
 pub fn request(by: &SentBy, spans: &[Span]) -> Vec<u8> {
-    let known = [
-        (names::SERVICE_NAME, &by.service),
-        (names::SERVICE_VERSION, &by.version),
-        (names::SERVICE_INSTANCE, &by.instance),
-    ];
-    let is_ours = |name: &str| !by.further.iter().any(|(further, _)| further == name);
-    let ours = known.into_iter().filter(|(name, _)| is_ours(name)).map(|(name, value)| text(name, value));
-    let attributes = ours.chain(by.further.iter().map(|(name, value)| text(name, value))).collect();
-    let scope = Some(Scope { name: names::SCOPE.into(), version: by.version.clone() });
     let message = Export {
         resource_spans: vec![ResourceSpans {
-            resource: Some(Resource { attributes }),
-            scope_spans: vec![ScopeSpans { scope, spans: spans.iter().map(sent).collect() }],
+            resource: Some(by.resource()),
+            scope_spans: vec![ScopeSpans { scope: Some(by.scope()), spans: spans.iter().map(sent).collect() }],
             schema_url: names::SCHEMA_URL.into(),
         }],
     };
@@ -155,9 +101,7 @@ pub fn request(by: &SentBy, spans: &[Span]) -> Vec<u8> {
 fn sent(span: &Span) -> SentSpan {
     let attribute = |(name, value): &(&'static str, Attribute)| match value {
         Attribute::Text(value) => text(name, value),
-        Attribute::Number(value) => {
-            KeyValue { key: (*name).to_owned(), value: Some(AnyValue { value: Some(Any::Number(*value)) }) }
-        }
+        Attribute::Number(value) => crate::otlp::attribute(name, Any::Number(*value)),
     };
     SentSpan {
         trace_id: span.trace_id.to_be_bytes().to_vec(),
@@ -186,8 +130,4 @@ fn link(context: &TraceContext) -> SentLink {
         span_id: context.span_id.to_be_bytes().to_vec(),
         flags: u32::from(context.is_sampled),
     }
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(Any::Text(value.to_owned())) }) }
 }

@@ -7,7 +7,8 @@ use limpid_model::{
     Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader, TxnId,
 };
 use limpid_telemetry::{
-    Build, ClockLook, DeliveredTo, Format, HeadLook, MeterOptions, Moment, PipelineMeter, Registry, catalogue, trace,
+    Build, ClockLook, DeliveredTo, Format, HeadLook, LogQueue, MeterOptions, Moment, PipelineMeter, Registry,
+    catalogue, trace,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -33,6 +34,7 @@ pub fn desk() -> Desk {
         let options = MeterOptions { tables_max: 2, ..MeterOptions::default() };
         let meter = PipelineMeter::new(&registry, &PipelineName::parse(pipeline).unwrap(), options);
         use_everything(&meter, now);
+        let _lines = LogQueue::new(&registry, pipeline);
         // Told by whoever knows the verdict.
         registry.gauge(&catalogue::STREAM_VERDICT, &[pipeline, "ok"]).set(1.0);
     }
