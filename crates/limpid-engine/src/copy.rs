@@ -11,6 +11,7 @@ mod copier;
 mod courtesy;
 mod pace;
 mod plan;
+mod told;
 mod touched;
 
 use std::collections::{HashMap, VecDeque};
@@ -33,6 +34,7 @@ use pace::Pace;
 pub use pace::Throttle;
 pub use plan::TableProgress;
 use plan::{ChunkId, Plan};
+pub(crate) use told::Told;
 use touched::{Touched, WindowId};
 
 /// Whether tables are copied before they are followed.
@@ -187,6 +189,7 @@ pub(crate) struct Copying {
     stop: Stop,
     abort: Stop,
     observer: Arc<dyn Observer>,
+    told: Told,
 }
 
 /// A batch of a chunk, ready to take its place behind the stream.
@@ -203,7 +206,7 @@ impl Copying {
     pub(crate) fn resume(
         options: CopyOptions,
         control: Arc<Control>,
-        cursors: &[String],
+        (cursors, told): (&[String], Told),
         halted: &[TableName],
         stop: &Stop,
         abort: &Stop,
@@ -241,6 +244,7 @@ impl Copying {
             stop: stop.clone(),
             abort: abort.clone(),
             observer,
+            told,
             options,
             control,
         })
@@ -485,15 +489,4 @@ fn pass_chunk(batches: Vec<Batch>, id: &ChunkId, window: WindowId, passing: &mut
 
 /// Marks for the tests of others.
 #[cfg(test)]
-pub(crate) mod tests_ids {
-    use super::*;
-
-    pub(crate) fn chunk(table: &str, lane: u64, ends: bool) -> Mark {
-        let id = ChunkId { table: TableName::new("s", table), lane };
-        Mark::Chunk { id, window: touched::Touched::default().open(&TableName::new("s", table)), ends }
-    }
-
-    pub(crate) fn whole(table: &str, rows: u64) -> Mark {
-        Mark::Whole { id: ChunkId { table: TableName::new("s", table), lane: 1 }, rows }
-    }
-}
+pub(crate) mod tests_ids;

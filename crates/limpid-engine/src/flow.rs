@@ -21,7 +21,7 @@ use limpid_connector::{
 use limpid_model::{Component, Fault, FaultCode, Position, TableName};
 
 use crate::budget::Budget;
-use crate::copy::{self, Control, CopierParts, CopyOptions, Copying, Mark};
+use crate::copy::{self, Control, CopierParts, CopyOptions, Copying, Mark, Told};
 use crate::ledger::Book;
 use crate::observe::Observer;
 use crate::parking::Parking;
@@ -222,10 +222,11 @@ pub(crate) enum Ended {
 fn share(attempt: &Attempt<'_>) -> Result<(Arc<Shared>, usize), Fault> {
     let abort = Stop::new();
     let copy = attempt.copy.clone().map(|options| {
-        let (cursors, observer) = (&attempt.saver.record().cursors, Arc::clone(&attempt.observer));
+        let (record, observer) = (attempt.saver.record(), Arc::clone(&attempt.observer));
+        let told = Told { epoch: record.epoch.0, system: attempt.stream.connector() };
         let copiers = options.parallel.max(1);
         let control = Arc::clone(&attempt.copy_control);
-        Copying::resume(options, control, cursors, &attempt.halted, &attempt.stop, &abort, observer)
+        Copying::resume(options, control, (&record.cursors, told), &attempt.halted, &attempt.stop, &abort, observer)
             .map(|copying| (copying, copiers))
     });
     let (copying, copiers) = copy.transpose()?.map_or((None, 0), |(copying, copiers)| (Some(copying), copiers));

@@ -219,6 +219,47 @@ impl DdlKind {
     }
 }
 
+/// A definition that a statement changed.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    pub kind: DdlKind,
+    /// Schema and table; either may be empty.
+    pub schema: Arc<str>,
+    pub table: Arc<str>,
+    /// The statement's transaction.
+    pub txn: TxnId,
+    pub commit: CommitTime,
+}
+
+impl Definition {
+    /// In no transaction that has a name.
+    pub fn anonymous(kind: DdlKind, schema: &str, table: &str) -> Self {
+        let commit = CommitTime { micros: 0, uncertainty_micros: 0 };
+        Self { kind, schema: schema.into(), table: table.into(), txn: TxnId::Anonymous, commit }
+    }
+}
+
+/// The chunk of a table that a batch was read with. A chunk has its number in a lane of its table's copy, and lanes are
+/// counted anew with each epoch of the pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct ChunkPart {
+    pub epoch: u64,
+    pub lane: u64,
+    pub number: u64,
+    /// Of the whole chunk: its rows, and bytes as the source sent them.
+    pub rows: u64,
+    pub bytes: u64,
+    /// Nanoseconds on the monotonic clock between which it was read.
+    pub began: u64,
+    pub read: u64,
+    /// Rows of it in earlier batches.
+    pub rows_before: u64,
+    /// It ends with this batch.
+    pub ends: bool,
+    /// What it was read from: `mariadb` or `mysql`.
+    pub system: &'static str,
+}
+
 /// What the reader saw besides rows, for the counters.
 #[derive(Clone, Debug, Default)]
 pub struct ControlCounts {
@@ -228,8 +269,8 @@ pub struct ControlCounts {
     pub log_bytes: u64,
     /// Events of a kind we do not know and may ignore.
     pub unknown_events: u32,
-    /// Definitions changed, with schema and table (either may be empty).
-    pub ddl: Vec<(DdlKind, Arc<str>, Arc<str>)>,
+    /// Definitions changed.
+    pub ddl: Vec<Definition>,
 }
 
 /// Rows of one or several tables, from whole transactions where they fit.
@@ -268,6 +309,8 @@ pub struct Batch {
     /// What was found odd while cells were made.
     pub odd: OddValues,
     pub control: ControlCounts,
+    /// Set where the rows were read from a table.
+    pub chunk: Option<ChunkPart>,
     /// Everything at or below this position is in this batch or in an earlier one.
     pub end: Option<Position>,
     pub times: StageTimes,
@@ -297,6 +340,7 @@ impl Batch {
         self.control.log_bytes = 0;
         self.control.unknown_events = 0;
         self.control.ddl.clear();
+        self.chunk = None;
         self.end = None;
         self.times = StageTimes::default();
     }
@@ -392,6 +436,7 @@ impl Batch {
             filtered: self.filtered.clone(),
             rejected: self.rejected.clone(),
             control: self.control.clone(),
+            chunk: self.chunk,
             end: self.end.clone(),
             times: self.times,
             ..Self::default()

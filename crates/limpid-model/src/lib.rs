@@ -19,7 +19,8 @@ mod schema;
 mod shown;
 
 pub use batch::{
-    Batch, CommitTime, ControlCounts, DdlKind, EventHeader, Filtered, NONE, Op, RowHeader, StageTimes, TxnHeader, TxnId,
+    Batch, ChunkPart, CommitTime, ControlCounts, DdlKind, Definition, EventHeader, Filtered, NONE, Op, RowHeader,
+    StageTimes, TxnHeader, TxnId,
 };
 pub use cell::{Cell, CellKind, Place, unpack_impossible};
 pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, response_to};

@@ -18,7 +18,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use limpid_model::{
-    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, Op, Position, TableName, TxnHeader, TxnId,
+    Batch, CommitTime, Component, DdlKind, Definition, EventHeader, Fault, FaultCode, Op, Position, TableName,
+    TxnHeader, TxnId,
 };
 
 use crate::events::{self, EventHead, GroupStart, Statement, number};
@@ -338,11 +339,7 @@ impl Assembler {
         if let Some(txn) = group.txn {
             return txn;
         }
-        let commit = match group.commit_micros {
-            // The second in which the statement began, or anything the session set.
-            0 => CommitTime { micros: seconds as i64 * 1_000_000, uncertainty_micros: 1_000_000 },
-            micros => CommitTime { micros: micros as i64, uncertainty_micros: 0 },
-        };
+        let commit = commit_time(group.commit_micros, seconds);
         let (tag, thread) = (group.tag.clone(), group.thread);
         let id = with_tag(group.id, tag, &mut self.batch.tags);
         let header = TxnHeader { id, commit, thread, rows_before: 0, ends: false };
@@ -466,6 +463,15 @@ impl Assembler {
 
     fn fault(&self, code: FaultCode, text: String) -> Fault {
         Fault::new(code, Component::Input, text)
+    }
+}
+
+/// The commit as its group's own event has it, or else the second in which its statement began, or anything the session
+/// set.
+fn commit_time(micros: u64, seconds: u32) -> CommitTime {
+    match micros {
+        0 => CommitTime { micros: seconds as i64 * 1_000_000, uncertainty_micros: 1_000_000 },
+        micros => CommitTime { micros: micros as i64, uncertainty_micros: 0 },
     }
 }
 

@@ -13,6 +13,7 @@ mod ids;
 mod keep;
 mod kept;
 mod key;
+mod named;
 pub(crate) mod names;
 mod otlp;
 mod queue;

@@ -89,8 +89,8 @@ struct Needs {
 
 impl Transform for Worker {
     fn transform(&mut self, batch: &mut Batch, tally: &mut TransformTally) {
-        for (_, schema, table) in &batch.control.ddl {
-            let name = format!("{schema}.{table}");
+        for definition in &batch.control.ddl {
+            let name = format!("{}.{}", definition.schema, definition.table);
             let rejects = |rule: &Rule| rule.rejects(&name, |operations| operations.ddl);
             tally.statements.extend(self.rules.iter().position(rejects).map(|rule| rule as u16));
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::received::{LogLine, Metrics, SampleName};
 use limpid_e2e::servers::{broker, maria};
-use limpid_e2e::{Case, Limpid, PATIENCE, Pipeline, limpid, page, wait_until};
+use limpid_e2e::{Case, Ended, Limpid, PATIENCE, Pipeline, call, limpid, page, wait_until};
 use limpid_stack::kafka::Isolation;
 use limpid_stack::{TempDir, kafka, otelcol, ports, require};
 use serde_json::Value;
@@ -178,6 +178,7 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     check_tree(&spans)?;
     ensure!(spans.iter().filter(|span| span.name == "Output").count() >= 2, "one a table: {spans:#?}");
     exemplars_are_traces(&limpid, &collector)?;
+    a_definition_is_a_trace_without_its_text(&case, &collector)?;
     metrics_are_those_of_a_scrape(&limpid, &collector)?;
     ends_with_its_lines_received(&mut limpid, &collector)?;
     // By HTTP and at a rate of nothing, only what has a reason: the first of a table, and what an application keeps.
@@ -200,6 +201,7 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     a_row_that_is_parked_is_told_of_with_the_ids_of_its_trace(&case, &limpid, &collector)?;
     what_was_slow_is_kept(&case, &limpid, &collector)?;
     what_somebody_watches_is_kept(&case, &limpid, &collector)?;
+    a_chunk_that_is_copied_is_a_trace(&case, &limpid, &collector)?;
     ends_with_its_lines_received(&mut limpid, &collector)?;
     ensure!(collector.received().iter().all(|message| !message.contains(SECRET)), "a row's value was sent");
     nobody_waits_for_a_collector_that_is_away(&case, &dir)
@@ -250,6 +252,50 @@ fn applications_name_their_traces(case: &Case, collector: &otelcol::Server) -> R
 
 fn root_of(spans: &[Span]) -> Result<&Span> {
     spans.iter().find(|span| span.attributes.contains_key("limpid.txn.id")).context("a root")
+}
+
+/// By its kind and its table; MariaDB's own GTID names it.
+fn a_definition_is_a_trace_without_its_text(case: &Case, collector: &otelcol::Server) -> Result<()> {
+    case.sql(&format!("create table d (id int primary key, v varchar(60) default '{SECRET}')"))?;
+    let gtid = last_gtid(case)?;
+    let spans = of_txn(collector, &gtid)?;
+    let root = root_of(&spans)?;
+    ensure!(root.name == format!("CREATE TABLE {}.d", case.name) && root.parent.is_empty(), "{root:#?}");
+    ensure!((root.trace.clone(), root.id.clone()) == independent_ids(&case.name, &gtid), "{root:#?}");
+    let child = spans.iter().find(|span| span.name == "Definition").context("a definition")?;
+    ensure!(child.parent == root.id && child.attributes["db.operation.name"] == "CREATE TABLE", "{child:#?}");
+    ensure!(child.attributes["db.collection.name"] == "d" && root.start <= child.start, "{child:#?} of {root:#?}");
+    Ok(())
+}
+
+/// At a rate of nothing the first chunk of a table is kept: its reading, its wait for the fence, its delivery.
+fn a_chunk_that_is_copied_is_a_trace(case: &Case, running: &Limpid, collector: &otelcol::Server) -> Result<()> {
+    let table = format!("{}.u", case.name);
+    let rows = case.sql("select count(*) from u")?;
+    let (ended, said) = call("snapshot", &running.address()?, &[&case.name, "--table", &table])?;
+    ensure!(ended == Ended::Code(0), "{said}");
+    let find = || -> Option<Vec<Span>> {
+        let all = received(collector).ok()?;
+        let root = all.iter().find(|span| span.attributes.contains_key("limpid.chunk.id"))?.clone();
+        Some(all.into_iter().filter(|span| span.trace == root.trace).collect())
+    };
+    wait_until("the chunk's trace", PATIENCE, || find().is_some())?;
+    let spans = find().context("it is there")?;
+    check_tree(&spans)?;
+    let root = spans.iter().find(|span| span.parent.is_empty()).context("a root")?;
+    ensure!(root.name == format!("copy {table}") && root.attributes["limpid.kept"] == "first", "{root:#?}");
+    ensure!(root.attributes["limpid.rows"] == rows.trim(), "the server counts {rows}: {root:#?}");
+    ensure!(root.attributes["db.system.name"] == "mariadb", "{root:#?}");
+    let ids = independent_ids(&case.name, &root.attributes["limpid.chunk.id"]);
+    ensure!((root.trace.clone(), root.id.clone()) == ids, "{root:#?}");
+    let span =
+        |name: &str| spans.iter().find(|span| span.name == name).with_context(|| format!("{name} of {spans:#?}"));
+    let (read, fence, output) = (span("Input")?, span("Fence")?, span("Output")?);
+    ensure!(read.start == root.start && read.end == fence.start && fence.end <= output.start, "{spans:#?}");
+    let sent =
+        spans.iter().filter_map(|span| span.attributes.get("messaging.batch.message_count")?.parse::<u64>().ok());
+    ensure!(sent.sum::<u64>().to_string() == rows.trim(), "by partition: {spans:#?}");
+    Ok(())
 }
 
 /// The row's transaction is kept, and what the log says of the row leads to it; to the application's trace where it has one.

@@ -120,7 +120,7 @@ impl CopierParts<'_> {
             rows_max: copying.options.chunk_rows,
             bytes_max: CHUNK_BYTES,
         };
-        let chunk = match reader.read(&ask) {
+        let mut chunk = match reader.read(&ask) {
             Ok(Some(chunk)) => chunk,
             Ok(None) => {
                 copying.touched.close(window);
@@ -133,10 +133,13 @@ impl CopierParts<'_> {
             }
         };
         pass(Point::AfterChunk);
+        let read = self.clock.nanos();
         drop(turn);
         self.look(reader);
-        let rest = copying.read(self.clock.nanos(), chunk.rows, chunk.took);
+        let rest = copying.read(read, chunk.rows, chunk.took);
         copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
+        let number = copying.plan().number_of(&id);
+        copying.told.tell(&mut chunk, (id.lane, number), read);
         copying.offer(Offer::Chunk { chunk, id, window });
         copying.rest(rest);
         Ok(())
@@ -187,9 +190,9 @@ impl CopierParts<'_> {
             }
         };
         copying.set_standing(Standing::UpTo(fence));
-        let mut rows = 0;
+        let (mut rows, mut number) = (0, 0);
         while copying.wait_for_room() {
-            let chunk = match reader.read_whole(CHUNK_BYTES) {
+            let mut chunk = match reader.read_whole(CHUNK_BYTES) {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
                     copying.offer(Offer::WholeEnd { id, rows });
@@ -204,6 +207,8 @@ impl CopierParts<'_> {
             pass(Point::AfterChunk);
             rows += chunk.rows;
             copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
+            copying.told.tell(&mut chunk, (id.lane, number), self.clock.nanos());
+            number += 1;
             copying.offer(Offer::Piece { chunk });
         }
         Ok(())

@@ -83,6 +83,8 @@ struct Lane {
     rest: Option<KeyRange>,
     /// A copier has the beginning of `rest` in hand.
     busy: bool,
+    /// Chunks that were admitted of it.
+    chunks: u64,
 }
 
 #[derive(Debug)]
@@ -136,7 +138,7 @@ impl Plan {
     fn lanes(&mut self, ranges: Vec<KeyRange>) -> Vec<Lane> {
         let lane = |range| {
             self.next_lane += 1;
-            Lane { id: self.next_lane, admitted: VecDeque::new(), rest: Some(range), busy: false }
+            Lane { id: self.next_lane, admitted: VecDeque::new(), rest: Some(range), busy: false, chunks: 0 }
         };
         ranges.into_iter().map(lane).collect()
     }
@@ -240,7 +242,13 @@ impl Plan {
         if let Some(lane) = self.lane(id) {
             lane.admitted.push_back(range);
             (lane.rest, lane.busy) = (rest, false);
+            lane.chunks += 1;
         }
+    }
+
+    /// The number of the chunk that is in a copier's hand: the same however often it is read.
+    pub(crate) fn number_of(&mut self, id: &ChunkId) -> u64 {
+        self.lane(id).map_or(0, |lane| lane.chunks)
     }
 
     /// The chunk must be read again.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use limpid_connector::{ChangeStream, Next, StreamEvent};
-use limpid_model::{Batch, DdlKind, Fault, TableName};
+use limpid_model::{Batch, DdlKind, Definition, Fault, TableName};
 
 use super::{Ended, Raw, Shared};
 use crate::copy::{Copying, Passing};
@@ -113,7 +113,7 @@ fn tell_beats(events: &[StreamEvent], shared: &Shared) {
 
 /// Tables that come and go under the stream's eyes need no copy, or no cursor any longer.
 fn note_definitions(copying: &Copying, stream: &dyn ChangeStream, batch: &Batch) {
-    for (kind, schema, table) in &batch.control.ddl {
+    for Definition { kind, schema, table, .. } in &batch.control.ddl {
         let name = TableName { schema: Arc::clone(schema), table: Arc::clone(table) };
         match kind {
             DdlKind::CreateTable if stream.captures(&name) => copying.created(&name),

@@ -83,7 +83,7 @@ impl Assembler {
             }
             Kind::Ddl => {
                 for effect in &scanned.effects {
-                    self.count_ddl(effect);
+                    self.count_ddl(effect, head.seconds);
                     if let Effect::TruncateTable { table } = effect {
                         self.truncate_event(head, at, table);
                     }
@@ -94,25 +94,30 @@ impl Assembler {
         self.schemas.apply(&scanned);
     }
 
-    fn count_ddl(&mut self, effect: &Effect) {
+    fn count_ddl(&mut self, effect: &Effect, seconds: u32) {
         let (kind, name) = match effect {
             Effect::CreateTable { table, .. } | Effect::CreateTableLike { table, .. } => (DdlKind::CreateTable, table),
             Effect::AlterTable { table, .. } => (DdlKind::AlterTable, table),
             Effect::DropTable { table, .. } => (DdlKind::DropTable, table),
             Effect::RenameTable { from, .. } => (DdlKind::RenameTable, from),
             Effect::TruncateTable { table } => (DdlKind::TruncateTable, table),
-            Effect::CreateDatabase { name, .. } => return self.note_ddl(DdlKind::CreateDatabase, name, ""),
-            Effect::AlterDatabase { name, .. } => return self.note_ddl(DdlKind::Other, name, ""),
-            Effect::DropDatabase { name } => return self.note_ddl(DdlKind::DropDatabase, name, ""),
+            Effect::CreateDatabase { name, .. } => return self.note_ddl(DdlKind::CreateDatabase, (name, ""), seconds),
+            Effect::AlterDatabase { name, .. } => return self.note_ddl(DdlKind::Other, (name, ""), seconds),
+            Effect::DropDatabase { name } => return self.note_ddl(DdlKind::DropDatabase, (name, ""), seconds),
             Effect::CreateSequence { table, .. } | Effect::RowsChanged { table, .. } => (DdlKind::Other, table),
             Effect::TemporaryTable { .. } => return,
         };
         let (schema, table) = (name.schema.to_string(), name.table.to_string());
-        self.note_ddl(kind, &schema, &table);
+        self.note_ddl(kind, (&schema, &table), seconds);
     }
 
-    fn note_ddl(&mut self, kind: DdlKind, schema: &str, table: &str) {
-        self.batch.control.ddl.push((kind, schema.into(), table.into()));
+    fn note_ddl(&mut self, kind: DdlKind, (schema, table): (&str, &str), seconds: u32) {
+        let (id, tag, micros) = match &self.group {
+            Some(group) => (group.id, group.tag.clone(), group.commit_micros),
+            None => (TxnId::Anonymous, None, 0),
+        };
+        let (txn, commit) = (with_tag(id, tag, &mut self.batch.tags), commit_time(micros, seconds));
+        self.batch.control.ddl.push(Definition { kind, schema: schema.into(), table: table.into(), txn, commit });
     }
 
     /// `LOAD DATA` in statement format: the text stands behind the file's number and the place of its name.

@@ -44,10 +44,14 @@ fn found(site: &Site, shown: &Shown, asked: &Asked<'_>) -> Result<Answer, Answer
     let found = match &wanted {
         Wanted::Key { table, hash } => ring.find(table.schema.key_seed, *hash),
         Wanted::Txn(txn) => ring.find_txns(|id, tag| same(txn, id, tag.map_or("", |tag| tag))),
-        Wanted::Trace(trace) => ring.find_txns(|id, tag| {
-            let text = txn_text(id, tag.map(|tag| &**tag));
-            text.is_some_and(|text| trace_id(&shown.view.name, &text) == *trace)
-        }),
+        Wanted::Trace(trace) => {
+            let named = shown.view.meter.named_by(trace.0);
+            ring.find_txns(|id, tag| {
+                let (text, tag) = (txn_text(id, tag.map(|tag| &**tag)), tag.map_or("", |tag| tag));
+                let is_own = text.is_some_and(|text| trace_id(&shown.view.name, &text) == *trace);
+                is_own || named.iter().any(|txn| same(txn, id, tag))
+            })
+        }
     };
     let kept = kept(shown, &wanted, &found)?;
     let scene = Scene::new(shown, kept);

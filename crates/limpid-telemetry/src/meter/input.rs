@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use limpid_model::{Batch, ControlCounts, Op, TableName};
+use limpid_model::{Batch, ControlCounts, Definition, Op, TableName};
 
 use super::names::{ByVersion, TableNames};
 use crate::catalogue::INPUT_COUNTER;
@@ -62,7 +62,7 @@ impl Input {
     }
 
     pub(super) fn definitions(&mut self, control: &ControlCounts) {
-        for (kind, schema, table) in &control.ddl {
+        for Definition { kind, schema, table, .. } in &control.ddl {
             let name = TableName { schema: Arc::clone(schema), table: Arc::clone(table) };
             let (schema, table) = self.defined.labels(&name);
             let labels = [&*self.pipeline, schema, table, "ddl", kind.word()];

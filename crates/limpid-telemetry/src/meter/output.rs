@@ -226,6 +226,10 @@ impl Output {
     pub(super) fn trace(&mut self, batch: &Batch, delivered: &[DeliveredTo<'_>], now: Moment) -> Option<Told> {
         let Self { tables, series, rows, clock, tracer, .. } = self;
         let told = tracer.as_mut()?.durable(batch, delivered, |micros| clock.nanos_of(micros, now), now);
+        // What is copied counts for none of the lags.
+        if batch.is_copy() {
+            return None;
+        }
         let wall_micros = now.wall_at(batch.times.acked);
         for one in told {
             let Some(lag) = &bind(series, rows, tables, batch, one.table).lag else { continue };

@@ -1,7 +1,8 @@
 //! What the numbers must not do: appear too early, count twice, flatter, grow without bound.
 
 use limpid_model::{
-    CommitTime, DdlKind, EventHeader, NONE, Op, RowHeader, StageTimes, TableName, TableSchema, TxnHeader, TxnId,
+    CommitTime, DdlKind, Definition, EventHeader, NONE, Op, RowHeader, StageTimes, TableName, TableSchema, TxnHeader,
+    TxnId,
 };
 
 use super::*;
@@ -129,7 +130,7 @@ fn what_came_in_is_counted_by_table_kind_and_operation() {
     batch.control.commits = 4;
     batch.control.log_bytes = 500;
     batch.control.unknown_events = 1;
-    batch.control.ddl.push((DdlKind::AlterTable, "s".into(), "t".into()));
+    batch.control.ddl.push(Definition::anonymous(DdlKind::AlterTable, "s", "t"));
     desk.meter.read(&batch, 10 * SECOND);
     desk.meter.blocked(12 * SECOND);
     desk.meter.made(&batch, &[]);
@@ -291,7 +292,8 @@ fn a_thousand_scratch_tables_push_no_captured_one_out() {
     let desk = Desk::new(2);
     let mut scratch = Batch::default();
     for number in 0..1000 {
-        scratch.control.ddl.push((DdlKind::CreateTable, "s".into(), format!("scratch{number}").into()));
+        let name = format!("scratch{number}");
+        scratch.control.ddl.push(Definition::anonymous(DdlKind::CreateTable, "s", &name));
     }
     desk.meter.read(&scratch, 0);
     desk.meter.made(&batch(0, &[table("t", 1)], &[WALL], 1), &[]);

@@ -11,7 +11,7 @@ use limpid_model::{Batch, FaultCode};
 
 use super::PipelineMeter;
 use crate::moment::Moment;
-use crate::trace::{Granularity, RowTrace, TraceOptions, TraceQueue, Tracer, Watches, of_row};
+use crate::trace::{Granularity, NamedTxn, RowTrace, TraceOptions, TraceQueue, Tracer, Watches, of_row};
 
 impl PipelineMeter {
     /// Keeps transactions as traces from now on, and those of keys that are watched. Before the first batch; what is kept
@@ -28,6 +28,12 @@ impl PipelineMeter {
     pub fn watch(&self, key_hash: u64, nanos: u64) -> bool {
         let output = self.output.lock().expect("never held across a panic");
         output.tracer.as_ref().is_some_and(|tracer| tracer.watches().renew(key_hash, nanos))
+    }
+
+    /// The transactions that an application named this trace in, of late; none where nothing is kept as a trace.
+    pub fn named_by(&self, trace_id: u128) -> Vec<NamedTxn> {
+        let output = self.output.lock().expect("never held across a panic");
+        output.tracer.as_ref().map_or(Vec::new(), |tracer| tracer.named_by(trace_id))
     }
 
     /// What the trace of a row is called, whether it is kept or not.

@@ -1,23 +1,26 @@
 //! Gathers transactions as their batches are handed to the sink and acknowledged, and hands on those that are kept.
 //!
-//! Owns: which part belongs to which transaction, failed attempts, what is in flight. Does not own: the rules (`keep`),
-//! spans (`spans`).
+//! Owns: which part belongs to which transaction or chunk, failed attempts, what is in flight. Does not own: the rules
+//! (`keep`), spans (`spans`), what belongs to no transaction of rows (`aside`).
 //!
 //! Invariant: a transaction that is kept is complete: it is decided about when its last part is acknowledged, in whatever
 //! order batches are. Nothing is done per row unless a key is watched: per batch a few comparisons, per transaction its id
 //! (one hash), and for those of several batches their counts.
 
+mod aside;
+
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use limpid_model::{Batch, FaultCode, Op, TraceContext, TxnHeader};
+use limpid_model::{Batch, CommitTime, FaultCode, Op, TraceContext, TxnHeader, TxnId};
 
-use super::ids::{TraceId, TraceIds, tag_of, txn_text};
+use super::ids::{NamedTxn, TraceId, TraceIds, tag_of, txn_text};
 use super::keep::{BaseRate, Delivered, Keep, Verdict, Why};
 use super::kept::{
     CHANGES_MAX, CONTEXTS_MAX, KeptTrace, PLACES_MAX, Part, PartTable, TABLES_MAX, TRIES_MAX, Times, To, Try,
 };
+use super::named::Named;
 use super::queue::{QUEUE_BYTES, TraceQueue};
 use super::watches::Watches;
 use crate::meter::DeliveredTo;
@@ -25,6 +28,8 @@ use crate::moment::Moment;
 use crate::registry::Registry;
 use crate::ring::Fate;
 use crate::waiting::Dropped;
+pub(super) use aside::chunk_id;
+use aside::{chunk_text, copied, defined, place_of, seed_of};
 
 /// Transactions of several batches that are under way: one, unless a stream interleaves them.
 const OPEN_MAX: usize = 64;
@@ -64,6 +69,8 @@ pub(crate) struct Told {
 struct Flight {
     seq: u64,
     sent: u64,
+    /// Its rows were read from a table: what comes again of it comes as another chunk.
+    is_copy: bool,
     /// Id and rows of each of its transactions; id 0 for one that has none.
     txns: Vec<(u128, u32)>,
     faults: Vec<RowFault>,
@@ -97,6 +104,7 @@ pub struct Tracer {
     flight: VecDeque<Flight>,
     open: HashMap<u128, Open>,
     tried: HashMap<u128, Vec<Try>>,
+    named: Named,
     /// Of the batch in hand: transactions that something speaks for. Reused.
     marks: Vec<(u32, Why)>,
     told: Vec<Told>,
@@ -115,6 +123,7 @@ impl Tracer {
             flight: VecDeque::new(),
             open: HashMap::new(),
             tried: HashMap::new(),
+            named: Named::default(),
             marks: Vec::new(),
             told: Vec::new(),
         }
@@ -128,13 +137,18 @@ impl Tracer {
         &self.watches
     }
 
+    /// The transactions that an application named this trace in.
+    pub(crate) fn named_by(&self, trace_id: u128) -> Vec<NamedTxn> {
+        self.named.by(trace_id)
+    }
+
     pub(crate) fn granularity(&self) -> Granularity {
         self.granularity
     }
 
     /// An attempt failed: what was with the sink comes again.
     pub(crate) fn failed(&mut self, code: FaultCode, now: Moment) {
-        for flight in self.flight.drain(..) {
+        for flight in self.flight.drain(..).filter(|flight| !flight.is_copy) {
             let tried = Try { sent: wall(now, flight.sent), failed: wall(now, now.nanos), code };
             for (id, _) in flight.txns.iter().filter(|(id, _)| *id != 0) {
                 let has_room = self.tried.len() < TRIED_MAX;
@@ -159,6 +173,7 @@ impl Tracer {
     /// A batch is handed to the sink. `rows` are its transactions' rows where somebody counted them, `kept` those that go
     /// no further.
     pub(crate) fn handed_in(&mut self, batch: &Batch, rows: Option<&[u32]>, kept: &[(u32, Fate)]) {
+        self.named.note(batch);
         let mut txns = Vec::with_capacity(batch.txns.len());
         for (number, txn) in batch.txns.iter().enumerate() {
             let count = || {
@@ -166,9 +181,12 @@ impl Tracer {
                 (upto(number as u32 + 1) - upto(number as u32)) as u32
             };
             let rows = rows.and_then(|rows| rows.get(number).copied()).unwrap_or_else(count);
-            let id = self.ids.of(batch, txn.id);
+            let id = match &batch.chunk {
+                Some(_) => chunk_id(&self.pipeline, batch),
+                None => self.ids.of(batch, txn.id),
+            };
             txns.push((id, rows));
-            if id != 0 && !is_whole(txn) && (rows > 0 || self.open.contains_key(&id)) {
+            if id != 0 && !is_whole(batch, txn) && (rows > 0 || self.open.contains_key(&id)) {
                 self.open(batch, txn, id);
             }
         }
@@ -179,7 +197,13 @@ impl Tracer {
             Fate::Withheld(None) | Fate::NoRecord | Fate::Filtered(_) => None,
         };
         let faults = kept.iter().filter_map(fault).collect();
-        self.flight.push_back(Flight { seq: batch.seq, sent: batch.times.sent, txns, faults });
+        self.flight.push_back(Flight {
+            seq: batch.seq,
+            sent: batch.times.sent,
+            is_copy: batch.is_copy(),
+            txns,
+            faults,
+        });
     }
 
     fn open(&mut self, batch: &Batch, txn: &TxnHeader, id: u128) {
@@ -187,11 +211,11 @@ impl Tracer {
             // Those that nothing is in flight of did not end where we saw it, and will not.
             self.open.retain(|_, open| open.acked < open.handed);
         }
-        let trace = || begun(TraceId(id), batch, txn);
+        let trace = || begun(TraceId(id), batch, txn.id, txn.commit);
         let made = || Open { trace: trace(), why: None, handed: 0, acked: 0, ended: false, table: 0 };
         let open = self.open.entry(id).or_insert_with(made);
         open.handed += 1;
-        open.ended |= txn.ends;
+        open.ended |= place_of(batch, txn).1;
     }
 
     /// Every record of a batch is durable. `committed` gives a commit's time on our monotonic clock. Returns what was
@@ -204,6 +228,9 @@ impl Tracer {
         now: Moment,
     ) -> &[Told] {
         self.told.clear();
+        if !batch.control.ddl.is_empty() {
+            self.definitions(batch, &committed, now);
+        }
         let Some(index) = self.flight.iter().position(|flight| flight.seq == batch.seq) else { return &self.told };
         let Some(flight) = self.flight.remove(index) else { return &self.told };
         self.mark(batch, &flight, now);
@@ -212,14 +239,14 @@ impl Tracer {
             let range = first as usize..(first + rows) as usize;
             first += rows;
             let table = batch.rows.get(range.start).filter(|_| *rows > 0).map(|row| usize::from(row.table));
-            let commit = committed(txn.commit.micros);
+            let commit = batch.chunk.map_or_else(|| committed(txn.commit.micros), |chunk| chunk.began as i64);
             let at = Place { batch, delivered, faults: &flight.faults, txn: number as u32, range, commit, now };
             if *id == 0 {
                 continue;
             }
             if self.open.contains_key(id) {
                 self.part(*id, at);
-            } else if let (true, Some(table)) = (is_whole(txn), table) {
+            } else if let (true, Some(table)) = (is_whole(batch, txn), table) {
                 self.whole(*id, txn, table, at);
             }
         }
@@ -230,9 +257,9 @@ impl Tracer {
     fn mark(&mut self, batch: &Batch, flight: &Flight, now: Moment) {
         self.marks.clear();
         self.marks.extend(flight.faults.iter().map(|(txn, ..)| (*txn, Why::Error)));
-        for (index, table) in batch.tables.iter().enumerate() {
+        for index in 0..batch.tables.len() {
             let has_rows = batch.counts.get(index).is_some_and(|counts| *counts != [0; Op::COUNT]);
-            if has_rows && self.keep.is_first(table.key_seed) {
+            if has_rows && self.keep.is_first(seed_of(batch, index)) {
                 let row = batch.rows.iter().find(|row| usize::from(row.table) == index);
                 self.marks.extend(row.map(|row| (row.txn, Why::First)));
             }
@@ -254,10 +281,10 @@ impl Tracer {
     fn whole(&mut self, id: u128, txn: &TxnHeader, table: usize, at: Place<'_>) {
         let why = self.why(id, at.txn);
         let nanos = at.age(txn);
-        let seed = at.batch.tables.get(table).map_or(0, |table| table.key_seed);
+        let seed = seed_of(at.batch, table);
         match self.keep.decide(Delivered { trace_id: id, table: seed, nanos, why }, at.now.nanos) {
             Verdict::Keep(why) => {
-                let mut trace = begun(TraceId(id), at.batch, txn);
+                let mut trace = begun(TraceId(id), at.batch, txn.id, txn.commit);
                 self.fill(&mut trace, &at);
                 trace.why = why;
                 self.hand_on(trace, table, &at);
@@ -273,7 +300,7 @@ impl Tracer {
         let Some(mut open) = self.open.remove(&id) else { return };
         let table = at.batch.rows.get(at.range.start).map_or(0, |row| usize::from(row.table));
         if open.acked == 0 {
-            open.table = at.batch.tables.get(table).map_or(0, |table| table.key_seed);
+            open.table = seed_of(at.batch, table);
         }
         self.fill(&mut open.trace, &at);
         open.acked += 1;
@@ -307,8 +334,12 @@ impl Tracer {
                 trace.contexts.push(context);
             }
         }
+        if !at.batch.control.ddl.is_empty() && trace.definitions.is_empty() {
+            trace.definitions = defined(at.batch, trace.txn_id, at.now);
+        }
+        trace.copied = at.batch.chunk.map(|chunk| copied(&chunk, at.now));
         let mut part = at.part(self.attempt);
-        if self.granularity == Granularity::Change {
+        if self.granularity == Granularity::Change && trace.copied.is_none() {
             let told: usize = trace.parts.iter().map(|part| part.changes.len()).sum();
             let room = CHANGES_MAX.saturating_sub(told);
             part.changes = at.batch.rows[at.range.clone()].iter().take(room).map(|row| (row.table, row.op)).collect();
@@ -343,7 +374,8 @@ impl Place<'_> {
     /// From the latest that its commit can have been until it was acknowledged.
     fn age(&self, txn: &TxnHeader) -> u64 {
         let (read, acked) = (self.batch.times.read as i64, self.batch.times.acked as i64);
-        let latest = self.commit.saturating_add(i64::from(txn.commit.uncertainty_micros) * 1000).min(read);
+        let micros = if self.batch.chunk.is_some() { 0 } else { txn.commit.uncertainty_micros };
+        let latest = self.commit.saturating_add(i64::from(micros) * 1000).min(read);
         acked.saturating_sub(latest).max(0) as u64
     }
 
@@ -360,7 +392,7 @@ impl Place<'_> {
             }
         }
         Part {
-            rows_before: batch.txns.get(self.txn as usize).map_or(0, |txn| txn.rows_before),
+            rows_before: batch.txns.get(self.txn as usize).map_or(0, |txn| place_of(batch, txn).0),
             rows: range.len() as u64,
             filtered: (filtered(range.end) - filtered(range.start)) as u64,
             times: Times {
@@ -406,15 +438,18 @@ impl Place<'_> {
     }
 }
 
-/// A transaction of which nothing is known yet but what it is called.
-fn begun(id: TraceId, batch: &Batch, txn: &TxnHeader) -> KeptTrace {
+/// A transaction or a chunk of which nothing is known yet but what it is called.
+fn begun(id: TraceId, batch: &Batch, txn_id: TxnId, commit: CommitTime) -> KeptTrace {
+    let text = || txn_text(txn_id, tag_of(batch, txn_id).map(|tag| &**tag));
     KeptTrace {
         id,
-        txn: txn_text(txn.id, tag_of(batch, txn.id).map(|tag| &**tag)).unwrap_or_default(),
-        txn_id: txn.id,
+        txn: chunk_text(batch).or_else(text).unwrap_or_default(),
+        txn_id,
         why: Why::Sampled,
-        commit: txn.commit,
+        commit,
         committed: 0,
+        definitions: Vec::new(),
+        copied: None,
         parts: Vec::new(),
         more: (0, 0),
         tries: Vec::new(),
@@ -422,8 +457,8 @@ fn begun(id: TraceId, batch: &Batch, txn: &TxnHeader) -> KeptTrace {
     }
 }
 
-fn is_whole(txn: &TxnHeader) -> bool {
-    txn.ends && txn.rows_before == 0
+fn is_whole(batch: &Batch, txn: &TxnHeader) -> bool {
+    place_of(batch, txn) == (0, true)
 }
 
 /// A reading of the monotonic clock as nanoseconds since 1970.

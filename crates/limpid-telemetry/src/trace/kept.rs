@@ -4,7 +4,7 @@
 //!
 //! Invariant: bounded: so many parts, tables, places and changes; what is beyond is counted.
 
-use limpid_model::{CommitTime, FaultCode, Op, TableName, TraceContext, TxnId};
+use limpid_model::{CommitTime, DdlKind, FaultCode, Op, TableName, TraceContext, TxnId};
 
 use super::ids::TraceId;
 use super::keep::Why;
@@ -18,15 +18,17 @@ pub(super) const PLACES_MAX: usize = 16;
 pub(super) const CHANGES_MAX: usize = 256;
 /// Contexts of a transaction that are linked to.
 pub(super) const CONTEXTS_MAX: usize = 32;
+/// Definitions of a transaction that are told of.
+pub(super) const DEFINITIONS_MAX: usize = 16;
 /// Attempts of a transaction that are told of.
 pub(super) const TRIES_MAX: usize = 8;
 
-/// One transaction.
+/// One transaction, or one chunk of a table that was copied.
 #[derive(Clone, Debug)]
 pub struct KeptTrace {
     /// Ours; the trace it stands in may be an application's.
     pub id: TraceId,
-    /// As its server prints it.
+    /// As its server prints it; of a chunk, its table and numbers.
     pub txn: String,
     pub txn_id: TxnId,
     pub why: Why,
@@ -34,11 +36,37 @@ pub struct KeptTrace {
     /// The commit on our wall clock, nanoseconds since 1970.
     pub committed: i64,
     pub parts: Vec<Part>,
+    /// Definitions that it changed.
+    pub definitions: Vec<Defined>,
+    /// Set for a chunk.
+    pub copied: Option<Copied>,
     /// Batches and rows of the transaction that are not among the parts.
     pub more: (u64, u64),
     pub tries: Vec<Try>,
     /// What applications named in its statements: the one place where a parent or links come in.
     pub contexts: Vec<TraceContext>,
+}
+
+/// A definition that changed.
+#[derive(Clone, Debug)]
+pub struct Defined {
+    pub kind: DdlKind,
+    pub table: TableName,
+    /// Nanoseconds since 1970: when it was read, and when everything up to it was delivered.
+    pub read: i64,
+    pub acked: i64,
+}
+
+/// A chunk that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    pub rows: u64,
+    /// As the source sent them.
+    pub bytes: u64,
+    /// Nanoseconds since 1970.
+    pub began: i64,
+    pub read: i64,
+    pub system: &'static str,
 }
 
 /// What one batch had of it.
@@ -114,6 +142,11 @@ impl KeptTrace {
         self.parts.push(part);
     }
 
+    /// It has no changes that could have traces of their own.
+    pub(super) fn is_apart(&self) -> bool {
+        self.copied.is_some() || self.parts.is_empty()
+    }
+
     /// Rows in all of its parts.
     pub fn rows(&self) -> u64 {
         self.more.1 + self.parts.iter().map(|part| part.rows).sum::<u64>()
@@ -130,7 +163,9 @@ impl KeptTrace {
             let changes = part.changes.len() * size_of::<(u16, Op)>();
             size_of::<Part>() + part.tables.iter().map(table).sum::<usize>() + faults + changes
         };
-        let further = self.tries.len() * size_of::<Try>() + self.contexts.len() * size_of::<TraceContext>();
+        let name = |one: &Defined| size_of::<Defined>() + one.table.schema.len() + one.table.table.len();
+        let names = self.definitions.iter().map(name).sum::<usize>();
+        let further = names + self.tries.len() * size_of::<Try>() + self.contexts.len() * size_of::<TraceContext>();
         size_of::<Self>() + self.txn.len() + further + self.parts.iter().map(part).sum::<usize>()
     }
 }

@@ -17,6 +17,7 @@ pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const DB_SYSTEM: &str = "db.system.name";
 pub(super) const DB_NAMESPACE: &str = "db.namespace";
 pub(super) const DB_COLLECTION: &str = "db.collection.name";
+pub(super) const DB_OPERATION: &str = "db.operation.name";
 pub(super) const DB_BATCH_SIZE: &str = "db.operation.batch.size";
 
 pub(super) const MESSAGING_SYSTEM: &str = "messaging.system";
@@ -30,9 +31,13 @@ pub(super) const MESSAGING_OFFSET: &str = "messaging.kafka.offset";
 pub(super) const PIPELINE: &str = "limpid.pipeline";
 /// The transaction as its server prints it.
 pub(super) const TXN: &str = "limpid.txn.id";
+/// A chunk of a table that was copied: the table, the pipeline's epoch, the lane of the copy and the chunk's number in it.
+pub(super) const CHUNK: &str = "limpid.chunk.id";
 /// Our own trace id, where the trace is an application's or a change's.
 pub(super) const TXN_TRACE: &str = "limpid.txn_trace_id";
 pub(super) const WHY: &str = "limpid.kept";
+/// As the source sent them.
+pub(super) const BYTES: &str = "limpid.bytes";
 pub(super) const ROWS: &str = "limpid.rows";
 pub(super) const ROWS_BEFORE: &str = "limpid.rows_before";
 pub(super) const ROWS_FILTERED: &str = "limpid.rows_filtered";
@@ -50,6 +55,7 @@ pub(super) const BATCH_RECORDS: &str = "limpid.batch.records";
 
 pub(super) const SEND: &str = "send";
 pub(super) const PROCESS: &str = "process";
+pub(super) const COPY: &str = "copy";
 pub(super) const KAFKA: &str = "kafka";
 pub(super) const MARIADB: &str = "mariadb";
 pub(super) const MYSQL: &str = "mysql";
@@ -57,6 +63,8 @@ pub(super) const MYSQL: &str = "mysql";
 /// The stages, which are also part of span ids.
 pub(super) const ROOT: &str = "Transaction";
 pub(super) const INPUT: &str = "Input";
+pub(super) const FENCE: &str = "Fence";
+pub(super) const DEFINITION: &str = "Definition";
 pub(super) const FILTER: &str = "Filter";
 pub(super) const SCHEDULER: &str = "Scheduler";
 pub(super) const OUTPUT: &str = "Output";

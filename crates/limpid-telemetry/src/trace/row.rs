@@ -7,7 +7,7 @@
 
 use limpid_model::Batch;
 
-use super::gather::Granularity;
+use super::gather::{Granularity, chunk_id};
 use super::ids::{TraceId, tag_of, trace_id, txn_text};
 use super::names;
 use super::spans::change_id;
@@ -19,8 +19,13 @@ pub struct RowTrace {
     pub span_id: u64,
 }
 
-/// Of a row of the batch, by its index. `None` for a row whose transaction has no name.
+/// Of a row of the batch, by its index; of one that was copied, its chunk's. `None` for a row whose transaction has no
+/// name.
 pub(crate) fn of_row(pipeline: &str, granularity: Granularity, batch: &Batch, row: u32) -> Option<RowTrace> {
+    if batch.chunk.is_some() {
+        let own = Some(TraceId(chunk_id(pipeline, batch))).filter(|id| id.0 != 0)?;
+        return Some(RowTrace { trace_id: own.0, span_id: own.span(names::ROOT, 0, 1).0 });
+    }
     let number = batch.rows.get(row as usize)?.txn;
     let txn = batch.txns.get(number as usize)?;
     let text = txn_text(txn.id, tag_of(batch, txn.id).map(|tag| &**tag))?;
@@ -37,6 +42,5 @@ pub(crate) fn of_row(pipeline: &str, granularity: Granularity, batch: &Batch, ro
             (own, parent.unwrap_or(own.0))
         }
     };
-    let TraceId(trace_id) = TraceId(shown);
-    Some(RowTrace { trace_id, span_id: own.span(names::ROOT, 0, 1).0 })
+    Some(RowTrace { trace_id: shown, span_id: own.span(names::ROOT, 0, 1).0 })
 }

@@ -10,7 +10,7 @@ use limpid_model::{Op, TraceContext, TxnId};
 use super::gather::Granularity;
 use super::ids::{SpanId, TraceId, trace_id};
 use super::keep::{BaseRate, Why};
-use super::kept::{KeptTrace, Part, PartTable, To};
+use super::kept::{Copied, Defined, KeptTrace, Part, PartTable, To};
 use super::names;
 
 /// The contract's bound.
@@ -62,16 +62,18 @@ impl SpanMaker {
     /// All spans of a transaction: one trace, or one for each of its changes.
     pub fn spans(&self, kept: &KeptTrace) -> Vec<Span> {
         match self.granularity {
-            Granularity::Transaction => self.transaction(kept),
-            Granularity::Change => self.changes(kept),
+            Granularity::Change if !kept.is_apart() => self.changes(kept),
+            Granularity::Transaction | Granularity::Change => self.transaction(kept),
         }
     }
 
     fn transaction(&self, kept: &KeptTrace) -> Vec<Span> {
         let mut tree = Tree::new(self, kept, kept.id, kept.shown_id(&self.pipeline, self.granularity));
         tree.root(kept);
-        for part in &kept.parts {
-            tree.stages(part, part.rows_before);
+        tree.definitions(kept);
+        match &kept.copied {
+            Some(copied) => tree.chunk(kept, copied),
+            None => kept.parts.iter().for_each(|part| tree.stages(part, part.rows_before)),
         }
         let attempts = kept.tries.len() as u64 + 1;
         for (index, tried) in kept.tries.iter().enumerate() {
@@ -115,13 +117,19 @@ impl KeptTrace {
         match (granularity, &self.contexts[..], self.parts.first()) {
             (Granularity::Transaction, [only], _) => only.trace_id,
             (Granularity::Transaction, ..) => self.id.0,
-            (Granularity::Change, _, Some(part)) => change_id(pipeline, &self.txn, part.rows_before).0,
-            (Granularity::Change, _, None) => self.id.0,
+            (Granularity::Change, _, Some(part)) if !self.is_apart() => {
+                change_id(pipeline, &self.txn, part.rows_before).0
+            }
+            (Granularity::Change, ..) => self.id.0,
         }
     }
 
     fn system(&self) -> &'static str {
-        if matches!(self.txn_id, TxnId::Domain { .. }) { names::MARIADB } else { names::MYSQL }
+        match (&self.copied, self.txn_id) {
+            (Some(copied), _) => copied.system,
+            (None, TxnId::Domain { .. }) => names::MARIADB,
+            (None, _) => names::MYSQL,
+        }
     }
 }
 
@@ -192,8 +200,10 @@ impl<'a> Tree<'a> {
 
     /// From the commit to the last acknowledgement.
     fn root(&mut self, kept: &KeptTrace) {
-        let end = kept.parts.iter().map(|part| part.times.acked).max().unwrap_or(kept.committed);
-        let start = kept.parts.iter().map(|part| part.times.read).fold(kept.committed, i64::min);
+        let (acked, read) =
+            (kept.parts.iter().map(|part| part.times.acked), kept.parts.iter().map(|part| part.times.read));
+        let end = acked.chain(kept.definitions.iter().map(|one| one.acked)).max().unwrap_or(kept.committed);
+        let start = read.fold(kept.committed, i64::min);
         let (maker, own) = (self.maker, self.own);
         self.push(names::ROOT, (0, 1), start..end, |span| {
             span.kind = Kind::Consumer;
@@ -206,7 +216,14 @@ impl<'a> Tree<'a> {
             }
             let mut tables: Vec<&PartTable> = kept.parts.iter().flat_map(|part| &part.tables).collect();
             tables.dedup_by(|a, b| a.table == b.table);
-            name_root(span, &tables);
+            match (&kept.copied, &kept.definitions[..], &tables[..]) {
+                (Some(_), ..) => {
+                    span.kind = Kind::Internal;
+                    name_root(span, names::COPY, &tables);
+                }
+                (None, [only], []) => name_definition(span, only),
+                (None, ..) => name_root(span, names::PROCESS, &tables),
+            }
             about(span, maker, kept);
             span.number(names::ROWS, kept.rows());
             span.number(names::BATCHES, kept.parts.len() as u64 + kept.more.0);
@@ -229,12 +246,46 @@ impl<'a> Tree<'a> {
         self.push(names::ROOT, (0, 1), times, |span| {
             span.kind = Kind::Consumer;
             span.links.extend_from_slice(&kept.contexts);
-            name_root(span, table.as_slice());
+            name_root(span, names::PROCESS, table.as_slice());
             about(span, maker, kept);
             span.text(names::TXN_TRACE, kept.id.to_string());
             span.text(names::OPERATION, op.word());
             span.number(names::ORDINAL, ordinal);
         });
+    }
+
+    /// Statements that changed definitions, from their reading until everything up to them was delivered.
+    fn definitions(&mut self, kept: &KeptTrace) {
+        let system = kept.system();
+        for (index, one) in kept.definitions.iter().enumerate() {
+            self.push(names::DEFINITION, (index as u64, 1), one.read..one.acked, |span| {
+                span.kind = Kind::Client;
+                span.text(names::DB_SYSTEM, system);
+                name_definition(span, one);
+                names::DEFINITION.clone_into(&mut span.name);
+            });
+        }
+    }
+
+    /// A chunk: read, then waiting for the stream to pass its fence, then as any batch.
+    fn chunk(&mut self, kept: &KeptTrace, copied: &Copied) {
+        let tables: Vec<&PartTable> = kept.parts.iter().flat_map(|part| &part.tables).take(1).collect();
+        self.push(names::INPUT, (0, 1), copied.began..copied.read, |span| {
+            span.kind = Kind::Client;
+            span.text(names::DB_SYSTEM, copied.system);
+            one_table(span, &tables);
+            span.number(names::DB_BATCH_SIZE, copied.rows);
+            span.number(names::BYTES, copied.bytes);
+        });
+        let admitted = kept.parts.iter().map(|part| part.times.read).min().unwrap_or(copied.read);
+        self.push(names::FENCE, (0, 1), copied.read..admitted, |_| {});
+        for part in &kept.parts {
+            let (times, ordinal) = (&part.times, part.rows_before);
+            self.push(names::FILTER, (ordinal, 1), times.decoded..times.transformed, |span| {
+                span.number(names::ROWS_FILTERED, part.filtered);
+            });
+            self.push(names::SCHEDULER, (ordinal, 1), times.transformed..times.sent, |_| {});
+        }
     }
 
     /// What a batch went through before the sink.
@@ -312,12 +363,26 @@ impl<'a> Tree<'a> {
 }
 
 /// `process shop.orders`, or `process` where it has several tables.
-fn name_root(span: &mut Span, tables: &[&PartTable]) {
+fn name_root(span: &mut Span, word: &str, tables: &[&PartTable]) {
     span.name = match tables {
-        [only] => format!("{} {}.{}", names::PROCESS, only.table.schema, only.table.table),
-        _ => names::PROCESS.to_owned(),
+        [only] => format!("{word} {}.{}", only.table.schema, only.table.table),
+        _ => word.to_owned(),
     };
     one_table(span, tables);
+}
+
+/// `CREATE TABLE shop.orders`: the kind and the name, never the statement.
+fn name_definition(span: &mut Span, Defined { kind, table, .. }: &Defined) {
+    let operation = kind.word().replace('-', " ").to_uppercase();
+    let name =
+        [&*table.schema, &*table.table].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+    span.name = format!("{operation} {name}");
+    span.text(names::DB_OPERATION, operation);
+    for (attribute, value) in [(names::DB_NAMESPACE, &table.schema), (names::DB_COLLECTION, &table.table)] {
+        if !value.is_empty() {
+            span.text(attribute, &**value);
+        }
+    }
 }
 
 fn one_table(span: &mut Span, tables: &[&PartTable]) {
@@ -331,7 +396,15 @@ fn one_table(span: &mut Span, tables: &[&PartTable]) {
 fn about(span: &mut Span, maker: &SpanMaker, kept: &KeptTrace) {
     span.text(names::PIPELINE, maker.pipeline.as_str());
     span.text(names::DB_SYSTEM, kept.system());
-    span.text(names::TXN, kept.txn.as_str());
     span.text(names::WHY, kept.why.word());
-    span.number(names::UNCERTAINTY, u64::from(kept.commit.uncertainty_micros));
+    match &kept.copied {
+        Some(copied) => {
+            span.text(names::CHUNK, kept.txn.as_str());
+            span.number(names::BYTES, copied.bytes);
+        }
+        None => {
+            span.text(names::TXN, kept.txn.as_str());
+            span.number(names::UNCERTAINTY, u64::from(kept.commit.uncertainty_micros));
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use limpid_model::{
-    Batch, CommitTime, Component, DdlKind, EventHeader, Fault, FaultCode, Flow, FlowCounts, NONE, OddValues, Oddity,
-    Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader, TxnId,
+    Batch, CommitTime, Component, DdlKind, Definition, EventHeader, Fault, FaultCode, Flow, FlowCounts, NONE,
+    OddValues, Oddity, Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader, TxnId,
 };
 use limpid_telemetry::{
     Build, ClockLook, DeliveredTo, Format, HeadLook, LogQueue, MeterOptions, Moment, PipelineMeter, Registry,
@@ -51,7 +51,7 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     batch.control.commits = 2;
     batch.control.log_bytes = 123_456_789;
     batch.control.unknown_events = 1;
-    batch.control.ddl.push((DdlKind::CreateTable, "s".into(), ODD.into()));
+    batch.control.ddl.push(Definition::anonymous(DdlKind::CreateTable, "s", ODD));
     meter.read(&batch, 91 * SECOND);
     meter.blocked(92 * SECOND);
     meter.rules([ODD.into()].into());

@@ -2,7 +2,7 @@
 //!
 //! Owns: the cases. Does not own: what a rule means for a table (`compile`).
 
-use limpid_model::{Cell, CellKind, CommitTime, DdlKind, Filtered, NONE, Op, RowHeader, TxnHeader, TxnId};
+use limpid_model::{Cell, CellKind, CommitTime, DdlKind, Definition, Filtered, NONE, Op, RowHeader, TxnHeader, TxnId};
 
 use super::*;
 use crate::compile::tests::{table, users};
@@ -121,7 +121,7 @@ fn statements_are_rejected_by_the_first_rule_that_speaks_of_them() {
         "- { type: accept, match: { table: shop.* } }\n- { type: reject, match: { table: shop.a, op: [ddl, delete] } }";
     let mut batch = Batch::default();
     for (schema, table) in [("shop", "a"), ("shop", "b"), ("other", "a")] {
-        batch.control.ddl.push((DdlKind::AlterTable, schema.into(), table.into()));
+        batch.control.ddl.push(Definition::anonymous(DdlKind::AlterTable, schema, table));
     }
     assert_eq!(run(&stage(rules), &mut batch).statements, [1, 0]);
 }

@@ -8,6 +8,7 @@ use limpid_connector::{Admission, ChangeStream, Chunk, Decode, Next, SourceLoad,
 use limpid_model::{Batch, Position};
 
 use super::*;
+use crate::copy::Told;
 use crate::copy::{Control, CopyMode, CopyOptions, Mark};
 use crate::observe::Unobserved;
 
@@ -100,7 +101,7 @@ fn read_whole(fails: bool) -> (Vec<Mark>, Vec<bool>, Result<(), Fault>, Work) {
     let copying = Copying::resume(
         CopyOptions { mode: CopyMode::Initial, ..CopyOptions::never() },
         control,
-        &cursors,
+        (&cursors, Told { epoch: 1, system: "mariadb" }),
         &[],
         &stop,
         &abort,

@@ -20,7 +20,10 @@ impl Delivery<'_> {
                 Some(0) => {}
                 // A chunk is of one table.
                 Some(rows) => self.ledger.take_out(0, Flow::Overtaken, rows as i64, rows as i64),
-                None => self.ledger.void(),
+                None => {
+                    self.ledger.void();
+                    encoded.batch.chunk = None;
+                }
             }
             if mark.ends() {
                 self.cursors = copying.cursors();

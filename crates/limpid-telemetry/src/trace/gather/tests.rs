@@ -1,6 +1,6 @@
 //! What is gathered: whole transactions, in whatever order their batches are acknowledged.
 
-use limpid_model::{CommitTime, RowHeader, StageTimes, TableName, TableSchema, TxnId};
+use limpid_model::{ChunkPart, CommitTime, DdlKind, Definition, RowHeader, StageTimes, TableName, TableSchema, TxnId};
 
 use super::*;
 use crate::registry::Build;
@@ -219,4 +219,90 @@ fn a_row_that_is_told_of_alone_has_the_ids_of_its_transactions_root() {
         batch.txns[0].id = TxnId::Anonymous;
         assert_eq!(of_row("shop", granularity, &batch, 0), None);
     }
+}
+
+/// The chunk that the batches are read with, as its copier tells of it.
+fn chunk(rows_before: u64, ends: bool) -> ChunkPart {
+    let (epoch, lane, number, rows, bytes, system) = (3, 2, 7, 5, 900, "mariadb");
+    let (began, read) = (8_000_000_000, 8_500_000_000);
+    ChunkPart { epoch, lane, number, rows, bytes, began, read, rows_before, ends, system }
+}
+
+fn copied(seq: u64, rows: u32, part: ChunkPart) -> Batch {
+    let mut batch = batch(seq, &[(1, 0, rows, true)]);
+    (batch.txns[0].id, batch.chunk) = (TxnId::Anonymous, Some(part));
+    batch.rows.iter_mut().for_each(|row| row.op = Op::Read);
+    batch
+}
+
+#[test]
+fn a_chunk_that_is_copied_is_one_trace_however_many_batches_it_has() {
+    for granularity in [Granularity::Transaction, Granularity::Change] {
+        let mut desk = Desk::new(1.0, granularity);
+        let batches = [copied(0, 3, chunk(0, false)), copied(1, 2, chunk(3, true))];
+        batches.iter().for_each(|batch| desk.hand_in(batch));
+        desk.deliver(&batches[1]);
+        assert!(desk.kept().is_empty(), "it is not complete");
+        desk.deliver(&batches[0]);
+        let kept = desk.kept();
+        let spans = maker(granularity).spans(&kept[0]);
+        let names: Vec<&str> = spans.iter().map(|span| &*span.name).collect();
+        let expected = ["copy s.t", "Input", "Fence", "Filter", "Scheduler", "Filter", "Scheduler", "Output", "Output"];
+        assert_eq!((kept.len(), names), (1, expected.to_vec()));
+        let id = trace_id("shop", "s.t#3-2-7");
+        assert!(spans.iter().all(|span| span.trace_id == id.0) && spans[0].id == id.span("Transaction", 0, 1));
+        let ids: std::collections::HashSet<u64> = spans.iter().map(|span| span.id.0).collect();
+        assert_eq!(ids.len(), spans.len());
+        let took = |span: &Span| span.end - span.start;
+        assert_eq!((took(&spans[1]), took(&spans[2])), (500_000_000, 600_000_000), "read, and waited for the fence");
+        let row = of_row("shop", granularity, &batches[1], 1).unwrap();
+        assert_eq!((row.trace_id, row.span_id), (id.0, spans[0].id.0));
+    }
+}
+
+#[test]
+fn a_definition_that_changes_is_a_trace_with_its_kind_and_its_table() {
+    let mut desk = Desk::new(1.0, Granularity::Transaction);
+    let definition = |seq: u64, table: &str| {
+        let txn = TxnId::Domain { domain: 0, server: 1, seq };
+        Definition { txn, ..Definition::anonymous(DdlKind::CreateTable, "s", table) }
+    };
+    let mut batch = batch(0, &[(9, 0, 1, true)]);
+    batch.control.ddl = vec![definition(8, "a"), definition(9, "b"), definition(10, "c"), definition(10, "d")];
+    batch.control.ddl.push(Definition::anonymous(DdlKind::Other, "s", "nobody"));
+    desk.hand_in(&batch);
+    desk.deliver(&batch);
+    let kept = desk.kept();
+    let names = |kept: &KeptTrace| -> Vec<String> {
+        maker(Granularity::Transaction).spans(kept).into_iter().map(|span| span.name).collect()
+    };
+    assert_eq!(numbers(&kept), [("0-1-8", 0), ("0-1-10", 0), ("0-1-9", 1)]);
+    assert_eq!(names(&kept[0]), ["CREATE TABLE s.a", "Definition"]);
+    assert_eq!(names(&kept[1]), ["process", "Definition", "Definition"]);
+    assert_eq!(names(&kept[2])[..2], ["process s.t", "Definition"], "it came with rows: of their trace");
+    let root = &maker(Granularity::Transaction).spans(&kept[0])[0];
+    assert_eq!(root.trace_id, trace_id("shop", "0-1-8").0);
+    assert!((root.start..=root.end).contains(&(root.end - 1)) && root.end > root.start);
+}
+
+#[test]
+fn a_transaction_is_found_by_the_trace_that_an_application_named_in_it() {
+    let mut desk = Desk::new(0.0, Granularity::Transaction);
+    let context = |trace_id| TraceContext { trace_id, span_id: 7, is_sampled: false };
+    let mut first = batch(0, &[(1, 0, 1, true), (2, 0, 1, true)]);
+    first.contexts = vec![(0, context(70)), (1, context(70)), (1, context(71))];
+    desk.hand_in(&first);
+    let numbers = |desk: &Desk, trace: u128| -> Vec<TxnId> {
+        desk.tracer.named_by(trace).into_iter().map(|txn| txn.id).collect()
+    };
+    let txn = |seq| TxnId::Domain { domain: 0, server: 1, seq };
+    assert_eq!((numbers(&desk, 70), numbers(&desk, 71)), (vec![txn(1), txn(2)], vec![txn(2)]));
+    for seq in 1..20_000 {
+        let mut later = batch(seq, &[(seq + 2, 0, 1, true)]);
+        later.contexts = vec![(0, context(72))];
+        desk.tracer.handed_in(&later, None, &[]);
+    }
+    assert!(numbers(&desk, 70).is_empty(), "bounded");
+    let found = numbers(&desk, 72);
+    assert_eq!((found.len(), found.last()), (256, Some(&txn(20_001))), "the newest");
 }

@@ -1,0 +1,88 @@
+//! What belongs to no transaction of rows: definitions that change, and chunks of tables that are copied.
+//!
+//! Owns: what they are called, which of a chunk's batches is which, deciding over definitions. Does not own: gathering the
+//! batches of a chunk, which goes as for a transaction (`gather`), spans.
+//!
+//! Invariant: a chunk that is read again because it could not be used has the id it had. A text of a statement is never
+//! here: a kind and a name are.
+
+use limpid_model::{Batch, ChunkPart, Definition, TableName, TxnHeader, TxnId, key_seed};
+
+use super::super::ids::{TraceId, trace_id};
+use super::super::keep::{Delivered, Verdict};
+use super::super::kept::{Copied, DEFINITIONS_MAX, Defined};
+use super::{Tracer, begun, wall};
+use crate::moment::Moment;
+use crate::waiting::Dropped;
+
+/// How long definitions and chunks take is compared with their own kind of the same table, not with its transactions.
+const DEFINITIONS: u64 = 0x9e37_79b9_7f4a_7c15;
+const CHUNKS: u64 = 0xc2b2_ae3d_27d4_eb4f;
+
+impl Tracer {
+    /// Everything up to the definitions of a batch is delivered. Those that came with rows are told of with them.
+    pub(super) fn definitions(&mut self, batch: &Batch, committed: &impl Fn(i64) -> i64, now: Moment) {
+        for here in batch.control.ddl.chunk_by(|a, b| a.txn.is_same(b.txn)) {
+            let Some(first) = here.first() else { continue };
+            let id = self.ids.of(batch, first.txn);
+            if id == 0 || batch.txns.iter().any(|txn| txn.id.is_same(first.txn)) {
+                continue;
+            }
+            let (commit, read) = (committed(first.commit.micros), batch.times.read as i64);
+            let latest = commit.saturating_add(i64::from(first.commit.uncertainty_micros) * 1000).min(read);
+            let nanos = (batch.times.acked as i64).saturating_sub(latest).max(0) as u64;
+            let name = TableName { schema: first.schema.clone(), table: first.table.clone() };
+            let table = key_seed(&name) ^ DEFINITIONS;
+            match self.keep.decide(Delivered { trace_id: id, table, nanos, why: None }, now.nanos) {
+                Verdict::Keep(why) => {
+                    let mut trace = begun(TraceId(id), batch, first.txn, first.commit);
+                    trace.committed = wall(now, commit.max(0) as u64).min(wall(now, batch.times.read));
+                    (trace.why, trace.definitions) = (why, defined(batch, first.txn, now));
+                    self.queue.put(trace);
+                }
+                Verdict::Spared(_) => self.queue.dropped(Dropped::Spared, 1),
+                Verdict::Pass => {}
+            }
+        }
+    }
+}
+
+/// The definitions that a transaction changed.
+pub(super) fn defined(batch: &Batch, txn: TxnId, now: Moment) -> Vec<Defined> {
+    let of_it = batch.control.ddl.iter().filter(|one| one.txn.is_same(txn)).take(DEFINITIONS_MAX);
+    let told = |Definition { kind, schema, table, .. }: &Definition| Defined {
+        kind: *kind,
+        table: TableName { schema: schema.clone(), table: table.clone() },
+        read: wall(now, batch.times.read),
+        acked: wall(now, batch.times.acked),
+    };
+    of_it.map(told).collect()
+}
+
+/// The trace of the chunk that a batch is of; 0 where there is nothing to call it by.
+pub(in super::super) fn chunk_id(pipeline: &str, batch: &Batch) -> u128 {
+    chunk_text(batch).map_or(0, |text| trace_id(pipeline, &text).0)
+}
+
+/// The table and the chunk's three numbers: `shop.orders#3-1-0`.
+pub(super) fn chunk_text(batch: &Batch) -> Option<String> {
+    let (chunk, row) = (batch.chunk.as_ref()?, batch.rows.first()?);
+    let table = &batch.tables.get(usize::from(row.table))?.name;
+    Some(format!("{}.{}#{}-{}-{}", table.schema, table.table, chunk.epoch, chunk.lane, chunk.number))
+}
+
+/// Rows of the same transaction or chunk in earlier batches, and whether it ends with this one.
+pub(super) fn place_of(batch: &Batch, txn: &TxnHeader) -> (u64, bool) {
+    batch.chunk.as_ref().map_or((txn.rows_before, txn.ends), |chunk| (chunk.rows_before, chunk.ends))
+}
+
+/// What tables are known by here.
+pub(super) fn seed_of(batch: &Batch, table: usize) -> u64 {
+    let seed = batch.tables.get(table).map_or(0, |table| table.key_seed);
+    if batch.chunk.is_some() { seed ^ CHUNKS } else { seed }
+}
+
+pub(super) fn copied(chunk: &ChunkPart, now: Moment) -> Copied {
+    let ChunkPart { rows, bytes, began, read, system, .. } = *chunk;
+    Copied { rows, bytes, began: wall(now, began), read: wall(now, read), system }
+}

@@ -1,0 +1,46 @@
+//! Which transactions an application named its trace in.
+//!
+//! Owns: the latest of them. Does not own: the rows of those transactions (`ring`), finding names in statements (the source).
+//!
+//! Invariant: bounded; the oldest are forgotten first. Nothing is done for a batch without a name.
+
+use std::collections::VecDeque;
+
+use limpid_model::{Batch, TraceContext, TxnId};
+
+use super::ids::{NamedTxn, tag_of};
+
+/// 16,384 of 64 bytes are 1 MiB.
+const KNOWN_MAX: usize = 16_384;
+
+/// As many as a lookup answers with: the newest.
+const FOUND_MAX: usize = 256;
+
+/// One pipeline's.
+#[derive(Debug, Default)]
+pub(super) struct Named(VecDeque<(u128, NamedTxn)>);
+
+impl Named {
+    /// Takes note of the batch's names, each transaction once a name.
+    pub(super) fn note(&mut self, batch: &Batch) {
+        for (txn, TraceContext { trace_id, .. }) in &batch.contexts {
+            let Some(txn) = batch.txns.get(*txn as usize).filter(|txn| txn.id != TxnId::Anonymous) else { continue };
+            let tag = tag_of(batch, txn.id).cloned().unwrap_or_default();
+            let one = (*trace_id, NamedTxn { id: txn.id, tag });
+            if self.0.back().is_none_or(|last| last.0 != one.0 || !last.1.id.is_same(one.1.id)) {
+                if self.0.len() == KNOWN_MAX {
+                    self.0.pop_front();
+                }
+                self.0.push_back(one);
+            }
+        }
+    }
+
+    /// The transactions that the trace was named in, oldest first.
+    pub(super) fn by(&self, trace_id: u128) -> Vec<NamedTxn> {
+        let newest = self.0.iter().rev().filter(|(named, _)| *named == trace_id).take(FOUND_MAX);
+        let mut found: Vec<NamedTxn> = newest.map(|(_, txn)| txn.clone()).collect();
+        found.reverse();
+        found
+    }
+}
