@@ -27,7 +27,8 @@ use snapshot::SNAPSHOT;
 pub use snapshot::{SnapshotMode, SnapshotSpec};
 pub(crate) use telemetry::TELEMETRY;
 pub use telemetry::{
-    Granularity, LogFormat, LogLevel, LogsSpec, MetricsSpec, OtlpProtocol, TelemetrySpec, TraceHeaders, TracesSpec,
+    Granularity, LogFormat, LogLevel, LogsSpec, MetricsSpec, OtlpProtocol, QualitySpec, TelemetrySpec, TraceHeaders,
+    TracesSpec,
 };
 
 /// Below a second every pipeline would be late, above a month none ever.

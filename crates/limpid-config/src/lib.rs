@@ -104,8 +104,8 @@ mod tls;
 pub use faults::{Complaint, ConfigFault};
 pub use frame::{
     BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, Granularity,
-    HeartbeatSpec, LogFormat, LogLevel, LogsSpec, MetricsSpec, OnRowError, OtlpProtocol, PipelineSpec, SinkSpec,
-    SkippedOperations, SnapshotMode, SnapshotSpec, SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1,
+    HeartbeatSpec, LogFormat, LogLevel, LogsSpec, MetricsSpec, OnRowError, OtlpProtocol, PipelineSpec, QualitySpec,
+    SinkSpec, SkippedOperations, SnapshotMode, SnapshotSpec, SourceSpec, Start, TelemetrySpec, TimePrecision, Tinyint1,
     TraceHeaders, TracesSpec, TransformSpec,
 };
 pub use glob::{glob, listed};

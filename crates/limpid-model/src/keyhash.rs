@@ -50,6 +50,12 @@ fn seeded(batch: &Batch, schema: &TableSchema, image: &[Cell], seed: u64) -> u64
     schema.key.iter().fold(seed, |seed, index| one(batch, image[*index as usize], seed))
 }
 
+/// The hash of one value: equal for equal values of a column, whatever they are.
+#[inline]
+pub fn cell_hash(batch: &Batch, cell: Cell) -> u64 {
+    one(batch, cell, 0)
+}
+
 #[inline]
 fn one(batch: &Batch, cell: Cell, seed: u64) -> u64 {
     match cell.place() {

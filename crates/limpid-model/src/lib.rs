@@ -26,7 +26,7 @@ pub use cell::{Cell, CellKind, Place, unpack_impossible};
 pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, response_to};
 pub use flow::{Flow, FlowCounts, FlowSums};
 pub use ids::{ChangeNumber, Epoch, PipelineId, PipelineName, TraceContext};
-pub use keyhash::{bytes_digest, key_digest, key_hash, key_seed};
+pub use keyhash::{bytes_digest, cell_hash, key_digest, key_hash, key_seed};
 pub use odd::{OddCount, OddValues, Oddity};
 pub use position::{Position, PositionValue};
 pub use record::PositionRecord;

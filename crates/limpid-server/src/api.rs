@@ -190,6 +190,51 @@ pub struct FlowWindowDocument {
     pub tables: Vec<FlowTable>,
 }
 
+/// `/api/v1/pipelines/{name}/quality`: odd values, and how columns look. No value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualityDocument {
+    pub odd: Vec<QualityOdd>,
+    /// `None` where columns are not measured.
+    pub sample: Option<QualitySample>,
+    /// By name.
+    pub columns: Vec<QualityColumn>,
+}
+
+/// Values of a column that were not delivered as they are stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualityOdd {
+    pub schema: String,
+    pub table: String,
+    pub column: String,
+    pub reason: String,
+    pub values: u64,
+}
+
+/// How columns are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualitySample {
+    pub one_in: u64,
+    pub window_rows: u32,
+}
+
+/// A column as it was last measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualityColumn {
+    pub schema: String,
+    pub table: String,
+    pub column: String,
+    pub windows: u64,
+    pub measures: Vec<QualityMeasure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualityMeasure {
+    pub measure: String,
+    pub last: Option<f64>,
+    pub usual: Option<f64>,
+    pub drifting: bool,
+}
+
 /// `/api/v1/pipelines/{name}/dlq`: rows that could not be delivered, and those that wait behind them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParkedDocument {

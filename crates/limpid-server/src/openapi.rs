@@ -75,7 +75,7 @@ fn parameters(operation: &str) -> Vec<Value> {
     let name = json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"});
     match operation {
         "getPipeline" => vec![json!({"name": "name", "in": "path", "required": true, "schema": name})],
-        "pausePipeline" | "resumePipeline" | "getPosition" | "getFlow" => {
+        "pausePipeline" | "resumePipeline" | "getPosition" | "getFlow" | "getQuality" => {
             vec![json!({"name": "name", "in": "path", "required": true, "schema": name})]
         }
         "setPosition" => vec![
@@ -198,11 +198,8 @@ fn responses(route: &Route) -> Value {
             "404": document("No pipeline has this name", "Error"),
         }),
         "listParked" | "showParked" | "rawParked" | "replayParked" | "dropParked" => parked_responses(route.operation),
-        "getFlow" => json!({
-            "200": document("The ledger of flow", "Flow"),
-            "400": document("The name is none that a pipeline can have", "Error"),
-            "404": document("No pipeline has this name", "Error"),
-        }),
+        "getFlow" => of_pipeline("The ledger of flow", "Flow"),
+        "getQuality" => of_pipeline("Odd values and measures", "Quality"),
         "traceRows" => json!({
             "200": document("What is known of the changes; one that is evicted where nothing is", "Trace"),
             "400": document("The parameters cannot be understood, or the key is none of the table", "Error"),
@@ -224,6 +221,15 @@ fn responses(route: &Route) -> Value {
     responses["405"] = document("The path was asked with another method than those here", "Error");
     responses["500"] = document("A mistake of ours", "Error");
     responses
+}
+
+/// Of a call that takes a pipeline's name alone.
+fn of_pipeline(description: &str, schema: &str) -> Value {
+    json!({
+        "200": document(description, schema),
+        "400": document("The name is none that a pipeline can have", "Error"),
+        "404": document("No pipeline has this name", "Error"),
+    })
 }
 
 fn parked_responses(operation: &str) -> Value {

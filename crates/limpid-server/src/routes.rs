@@ -14,6 +14,7 @@ mod health;
 mod metrics;
 mod position;
 mod probes;
+mod quality;
 mod snapshot;
 mod status;
 mod trace;
@@ -140,6 +141,13 @@ pub(crate) static ROUTES: &[Route] = &[
         "What became of the rows, by table and window",
         Access::Viewer,
         flow::show,
+    ),
+    route(
+        "/api/v1/pipelines/{name}/quality",
+        "getQuality",
+        "Odd values, and how columns look, by column; no value",
+        Access::Viewer,
+        quality::show,
     ),
     route("/api/v1/build", "getBuild", "What runs", Access::Viewer, about::build),
     route("/api/v1/openapi.json", "getOpenapi", "The description of this API", Access::Viewer, about::openapi),

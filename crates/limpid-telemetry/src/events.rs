@@ -11,6 +11,7 @@ mod heartbeat;
 mod logs;
 mod parked;
 mod pushed;
+mod quality;
 mod server;
 mod traces;
 
@@ -27,6 +28,7 @@ pub use heartbeat::{HeartbeatAgain, HeartbeatFailed};
 pub use logs::{LogsRefused, LogsTaken};
 pub use parked::{RowPutAside, RowsGivenUp, RowsReplayed};
 pub use pushed::{MetricsPushed, MetricsRefused};
+pub use quality::ColumnDrifted;
 pub use server::{AnswerFailed, CallJudged, FilesKept, FilesTaken, Listening};
 pub use traces::{TracesRefused, TracesTaken};
 

@@ -22,17 +22,18 @@ pub mod trace;
 mod waiting;
 
 pub use events::{
-    AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, CopyFailed, CopyHeldBack, DoubtSeen, Event, FaultHalted,
-    FaultRetried, FilesKept, FilesTaken, FlowDiffers, HeartbeatAgain, HeartbeatFailed, Listening, LogsRefused,
-    LogsTaken, MetricsPushed, MetricsRefused, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineEnded,
-    PipelineStarted, PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted,
-    TableHalted, TablesCopied, TracesRefused, TracesTaken,
+    AnswerFailed, CallJudged, CheckpointSaved, ChunkStale, ColumnDrifted, CopyFailed, CopyHeldBack, DoubtSeen, Event,
+    FaultHalted, FaultRetried, FilesKept, FilesTaken, FlowDiffers, HeartbeatAgain, HeartbeatFailed, Listening,
+    LogsRefused, LogsTaken, MetricsPushed, MetricsRefused, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost,
+    PipelineEnded, PipelineStarted, PipelineTelemetry, PositionMoved, Progress, RowPutAside, RowsGivenUp, RowsReplayed,
+    StateAccepted, TableHalted, TablesCopied, TracesRefused, TracesTaken,
 };
 pub use exposition::{Format, negotiate};
 pub use instruments::{Counter, Exemplar, Gauge, Histogram, Rate, Tally};
 pub use log::{FileOptions, Level, Line, Log, LogOptions, LogQueue, LogRecord, Style, Value, Words, rfc3339};
 pub use meter::{
-    ClockLook, DeliveredTo, HeadLook, KnownTable, MeterOptions, OddTotal, PipelineMeter, TableTotals, Totals,
+    ClockLook, ColumnSketch, DeliveredTo, Drift, HeadLook, KnownTable, Measure, MeterOptions, OddTotal, PipelineMeter,
+    SketchOptions, TableTotals, Totals,
 };
 pub use moment::Moment;
 pub use otlp::{OtlpMetrics, SentBy, log_request};

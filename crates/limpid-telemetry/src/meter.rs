@@ -23,12 +23,14 @@ mod known;
 mod names;
 mod odd;
 mod output;
+mod quality;
+mod sketch;
 mod traced;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, OddValues, PipelineName, TableName};
+use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, PipelineName, TableName};
 
 use crate::catalogue as names_of;
 use crate::instruments::Gauge;
@@ -46,11 +48,13 @@ use input::Input;
 use known::Known;
 use odd::Odd;
 use output::Output;
+use sketch::Sketches;
 
 pub use clock::ClockLook;
 pub use known::KnownTable;
 pub use odd::OddTotal;
 pub use output::DeliveredTo;
+pub use sketch::{ColumnSketch, Drift, Measure, SketchOptions};
 
 /// How much a pipeline may tell.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +138,9 @@ pub struct PipelineMeter {
     flow: Mutex<FlowSeries>,
     /// Locked by the delivery once a batch that has odd values.
     odd: Mutex<Odd>,
+    tables: Arc<names::TableNames>,
+    /// Set before the first batch, where columns are measured.
+    sketches: OnceLock<Sketches>,
     /// Locked once a batch by the delivery.
     output: Mutex<Output>,
 }
@@ -163,6 +170,8 @@ impl PipelineMeter {
             filtered: Mutex::default(),
             flow: Mutex::new(FlowSeries::new(registry, name, Arc::clone(&tables))),
             odd: Mutex::new(Odd::new(registry, name, Arc::clone(&tables))),
+            tables: Arc::clone(&tables),
+            sketches: OnceLock::new(),
             output: Mutex::new(Output::new(registry, name, tables, writer, (clock, Arc::clone(&known)))),
             known,
             registry: Arc::clone(registry),
@@ -245,18 +254,6 @@ impl PipelineMeter {
             self.bound.filtered.add(rows - passed);
         }
         self.input.lock().expect("never held across a panic").rows(batch);
-    }
-
-    /// Values of a batch that did not come through as they are. Called by the delivery.
-    pub fn odd(&self, batch: &Batch, odd: &OddValues) {
-        if !odd.is_empty() {
-            self.odd.lock().expect("never held across a panic").add(batch, odd);
-        }
-    }
-
-    /// How many values did not come through as they are, by column and reason.
-    pub fn odd_totals(&self) -> Vec<OddTotal> {
-        self.odd.lock().expect("never held across a panic").totals()
     }
 
     /// A lane hands a batch of so many changes to the sink.

@@ -17,10 +17,11 @@ use limpid_engine::{
 };
 use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, TableName};
 use limpid_telemetry::{
-    CheckpointSaved, ChunkStale, ClockLook, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event, Fate, FaultHalted,
-    FaultRetried, FileOptions, FlowDiffers, HeadLook, HeartbeatAgain, HeartbeatFailed, Level, Log, LogOptions,
-    LogQueue, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted, PipelineTelemetry,
-    PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted, TablesCopied, Words,
+    CheckpointSaved, ChunkStale, ClockLook, ColumnDrifted, CopyFailed, CopyHeldBack, DeliveredTo, DoubtSeen, Event,
+    Fate, FaultHalted, FaultRetried, FileOptions, FlowDiffers, HeadLook, HeartbeatAgain, HeartbeatFailed, Level, Log,
+    LogOptions, LogQueue, Moment, MoveRefused, NotFenced, PassedOver, PeerFound, PeerLost, PipelineStarted,
+    PipelineTelemetry, PositionMoved, RowPutAside, RowsGivenUp, RowsReplayed, StateAccepted, Style, TableHalted,
+    TablesCopied, Words,
 };
 
 use crate::cli::LogStyle;
@@ -90,6 +91,9 @@ impl Observer for Told {
 
     fn made(&self, batch: &EncodedBatch, transformed: &TransformTally) {
         self.telemetry.meter.made(&batch.batch, &transformed.statements);
+        for drift in self.telemetry.meter.look(&batch.batch) {
+            ColumnDrifted(&drift).emit(&self.telemetry);
+        }
     }
 
     fn tallies(&self, batch: &EncodedBatch, _: &DecodeTally, encoded: &EncodeTally) {

@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process, SnapshotMode, SnapshotSpec};
+use limpid_config::{ConfigFault, LogFormat, PipelineSpec, Process, QualitySpec, SnapshotMode, SnapshotSpec};
 use limpid_connector::{Clock, Stop, Until};
 use limpid_engine::{
     CopyMode, CopyOptions, Handle, Misfit, Observer, OnRowError, Outcome, Parts, Throttle, Unobserved, failpoint,
@@ -20,7 +20,9 @@ use limpid_engine::{
 use limpid_model::{Component, Fault, FaultCode, PipelineName, Response};
 use limpid_server::{PipelineView, Server};
 use limpid_state::Store;
-use limpid_telemetry::{Build, Event, MeterOptions, PipelineEnded, PipelineMeter, PipelineTelemetry, Registry};
+use limpid_telemetry::{
+    Build, Event, MeterOptions, PipelineEnded, PipelineMeter, PipelineTelemetry, Registry, SketchOptions,
+};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -247,6 +249,9 @@ fn telemetry(
     let tombstones = spec.sink.format.as_ref().is_some_and(|format| format.tombstones);
     let options = MeterOptions { tombstones, ..MeterOptions::default() };
     let meter = Arc::new(PipelineMeter::new(registry, &spec.name, options));
+    if let Some(QualitySpec { one_in, window_rows }) = spec.telemetry.quality {
+        meter.sketch(SketchOptions { one_in, window_rows });
+    }
     let telemetry = PipelineTelemetry { meter, log };
     let logged = outlet.map(|outlet| Logged { outlet, telemetry: telemetry.clone() });
     Ok((telemetry, logged))

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use limpid_e2e::servers::both;
-use limpid_e2e::{Case, PATIENCE, Spec, page, wait_until};
+use limpid_e2e::servers::{Db, both};
+use limpid_e2e::{Case, Limpid, PATIENCE, Pipeline, Spec, page, wait_until};
+use serde_json::{Value, json};
 
 const TABLES: &str = "create table t (id int primary key, d date, z timestamp null, m datetime(6), c time(6), \
                       u bigint unsigned, b boolean, g varchar(9) character set greek, s varchar(9) character set ucs2); \
@@ -88,6 +89,18 @@ fn what_is_not_delivered_as_it_is_stored_is_counted_by_column_in_stream_and_copy
         wait_until("the last row", PATIENCE, || limpid.stdout().contains("\"table\":\"done\""))?;
         let metrics = page(&limpid.address()?, "/metrics")?;
         let told = told(&metrics)?;
+        ensure!(
+            !metrics.contains("limpid_quality_null_ratio") && !metrics.contains("limpid_quality_drift"),
+            "{metrics}"
+        );
+        let document: Value = serde_json::from_str(&quality(&limpid, &case)?)?;
+        ensure!(document["sample"].is_null() && document["columns"] == json!([]), "{document}");
+        let odd = document["odd"].as_array().context("a list")?.iter();
+        let text = |odd: &Value, name: &str| odd[name].as_str().unwrap_or_default().to_owned();
+        let by_name =
+            |odd: &Value| (["table", "column", "reason"].map(|name| text(odd, name)).join("."), odd["values"].as_u64());
+        let odd: BTreeMap<_, _> = odd.map(by_name).map(|(name, values)| (name, values.unwrap_or(0))).collect();
+        ensure!(odd == told, "the API says {odd:#?}");
         ensure!(told == expected, "{}: told\n{told:#?}\nthe server says\n{expected:#?}", db.word());
         for (kind, whys) in [
             ("impossible_date", &["impossible_date"][..]),
@@ -99,6 +112,67 @@ fn what_is_not_delivered_as_it_is_stored_is_counted_by_column_in_stream_and_copy
             let line = format!("limpid_coerced_values_total{{pipeline=\"{}\",kind=\"{kind}\"}} {values}", case.name);
             ensure!(metrics.lines().any(|told| told == line), "no {line} in\n{metrics}");
         }
+        limpid.kill()?;
+    }
+    Ok(())
+}
+
+fn quality(limpid: &Limpid, case: &Case<'_>) -> Result<String> {
+    page(&limpid.address()?, &format!("/api/v1/pipelines/{}/quality", case.name))
+}
+
+/// So many rows from `first` on in one statement; `v` is the text's expression.
+fn bulk(db: Db<'_>, first: u32, count: u32, v: &str) -> String {
+    let last = first + count - 1;
+    let numbers = match db.is_maria() {
+        true => format!("select seq n from seq_{first}_to_{last}"),
+        false => format!(
+            "with recursive s as (select {first} n union all select n + 1 from s where n < {last}) select n from s"
+        ),
+    };
+    format!("insert into q select n, n % 5, {v} from ({numbers}) numbers;")
+}
+
+#[test]
+fn a_sudden_rise_of_nulls_is_told_and_an_even_stream_is_not() -> Result<()> {
+    for db in both() {
+        let mut case =
+            Case::unstarted(db, "sketch", "create table q (id int primary key, k int, v varchar(20));", |spec| spec)?;
+        let yaml = Spec::new(&case.name, db.port()).yaml();
+        let telemetry = "telemetry:\n  quality: { one-in: 1, window-rows: 100 }\n";
+        case.pipeline = Pipeline::write(case.dir.path(), &case.name, &format!("{yaml}{telemetry}"))?;
+        let mut limpid = case.pipeline.run(&[])?;
+        limpid.wait_for("is running", PATIENCE)?;
+        let even = "concat('a name ', lpad(n, 6, '0'))";
+        case.sql(&format!("{}{}", bulk(db, 1, 900, even), bulk(db, 901, 900, even)))?;
+        wait_until("the even rows", PATIENCE, || limpid.stdout().lines().count() >= 1800)?;
+        let document: Value = serde_json::from_str(&quality(&limpid, &case)?)?;
+        let columns = document["columns"].as_array().context("a list")?;
+        ensure!(columns.len() == 3 && columns.iter().all(|column| column["windows"] == 18), "{document}");
+        ensure!(!limpid.stderr().contains("not as usual"), "an even stream: {}", limpid.stderr());
+        let measures = columns.iter().flat_map(|column| column["measures"].as_array().into_iter().flatten());
+        ensure!(measures.clone().all(|measure| measure["drifting"] == false), "{document}");
+
+        case.sql(&bulk(db, 1801, 200, &format!("if(n % 2 = 0, null, {even})")))?;
+        limpid.wait_for("a column is not as usual", PATIENCE)?;
+        wait_until("the other rows", PATIENCE, || limpid.stdout().lines().count() >= 2000)?;
+        let metrics = page(&limpid.address()?, "/metrics")?;
+        let drifts: Vec<&str> =
+            metrics.lines().filter(|line| line.starts_with("limpid_quality_drifts_total{")).collect();
+        let labels = format!("pipeline=\"{0}\",schema=\"{0}\",table=\"q\",column=\"v\"", case.name);
+        ensure!(drifts == [format!("limpid_quality_drifts_total{{{labels},measure=\"null_ratio\"}} 1")], "{drifts:?}");
+        // The last window is the last 100 rows.
+        let last = case.sql("select avg(v is null), avg(length(v)) from q where id > 1900")?;
+        for (name, said) in
+            ["limpid_quality_null_ratio", "limpid_quality_length_bytes"].iter().zip(last.trim().split('\t'))
+        {
+            let said: f64 = said.parse()?;
+            let line = format!("{name}{{{labels}}} {said}");
+            ensure!(metrics.lines().any(|told| told == line), "no {line} in\n{metrics}");
+        }
+        let told = limpid.stderr();
+        let told: Vec<&str> = told.lines().filter(|line| line.contains("not as usual")).collect();
+        ensure!(told.len() == 1 && told[0].contains("\"now\":\"0.5000\"") && !told[0].contains("a name"), "{told:?}");
         limpid.kill()?;
     }
     Ok(())

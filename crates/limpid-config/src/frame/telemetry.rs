@@ -62,9 +62,20 @@ const ROTATE: &[Key] = &[
         .doc("So many older files stay; what is kept is this and one times `bytes`."),
 ];
 
+const QUALITY: &[Key] = &[
+    Key::bool("enabled").default("true").doc("Off: columns are not measured."),
+    Key::uint("one-in", 1, 1_000_000).default("64").doc("One batch in so many is sampled."),
+    Key::uint("window-rows", 16, 1_000_000)
+        .default("256")
+        .doc("So many sampled rows of a table are compared with those before."),
+];
+
 pub(crate) const TELEMETRY: &[Key] = &[
     Key::section("traces", TRACES).optional().doc("One trace per source transaction. Left out, there are none."),
     Key::section("metrics", METRICS).doc("Numbers."),
+    Key::section("quality", QUALITY)
+        .optional()
+        .doc("How columns usually look: NULLs, lengths, distinct values. Left out, nobody looks."),
     Key::section("logs", LOGS).doc("Lines."),
 ];
 
@@ -154,6 +165,8 @@ pub struct TelemetrySpec {
     /// `None`: there are no traces.
     pub traces: Option<TracesSpec>,
     pub metrics: MetricsSpec,
+    /// `None`: columns are not measured.
+    pub quality: Option<QualitySpec>,
     pub logs: LogsSpec,
 }
 
@@ -181,6 +194,14 @@ pub struct MetricsSpec {
     pub push_every: Duration,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QualitySpec {
+    /// One batch in so many is sampled.
+    pub one_in: u64,
+    /// Sampled rows of a table that are compared with those before.
+    pub window_rows: u32,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogsSpec {
     pub format: LogFormat,
@@ -203,6 +224,7 @@ impl TelemetrySpec {
         let logs = keys.section("logs");
         let traces = keys.optional_section("traces").filter(|traces| traces.bool("enabled"));
         let rotate = logs.section("rotate");
+        let quality = keys.optional_section("quality").filter(|quality| quality.bool("enabled"));
         let level: LogLevel = logs.choice("level");
         Self {
             traces: traces.map(|traces| TracesSpec {
@@ -220,6 +242,10 @@ impl TelemetrySpec {
                 remote_write: address(&metrics, "remote-write").filter(|_| metrics.bool("enabled")),
                 push_every: metrics.duration("push-every"),
             },
+            quality: quality.map(|quality| QualitySpec {
+                one_in: quality.uint("one-in"),
+                window_rows: quality.uint("window-rows") as u32,
+            }),
             logs: LogsSpec {
                 format: logs.choice("format"),
                 level: if logs.bool("enabled") { level } else { level.min(LogLevel::Warn) },

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use limpid_config::{
     BigintUnsigned, BinaryHandling, Compat, Complaint, DecimalHandling, Delivery, FormatName, HeartbeatSpec, LogFormat,
-    LogLevel, OnRowError, OtlpProtocol, PipelineSpec, SaslMechanism, Secret, SkippedOperations, SnapshotMode,
-    SnapshotSpec, Start, TimePrecision, Tinyint1, TlsMode,
+    LogLevel, OnRowError, OtlpProtocol, PipelineSpec, QualitySpec, SaslMechanism, Secret, SkippedOperations,
+    SnapshotMode, SnapshotSpec, Start, TimePrecision, Tinyint1, TlsMode,
 };
 
 use crate::registry::{Kafka, Mysql, RowImage, faults_of, loaded, told};
@@ -57,6 +57,7 @@ on-row-error: halt-table
 transforms: []
 telemetry:
   metrics: { prometheus: false, otlp: null }
+  quality: { one-in: 8 }
   logs: { format: text, level: debug, file: limpid.log, rotate: { bytes: 1MiB, keep: 2 } }
 verify: { enabled: false, cycle: 24h }
 "#;
@@ -112,6 +113,7 @@ context-headers = true
 
 [telemetry]
 metrics = { prometheus = false }
+quality = { one-in = 8 }
 logs = { format = "text", level = "debug", file = "limpid.log", rotate = { bytes = "1MiB", keep = 2 } }
 
 [verify]
@@ -141,6 +143,7 @@ const JSON: &str = r#"{
   },
   "telemetry": {
     "metrics": {"prometheus": false, "otlp": null},
+    "quality": {"one-in": 8},
     "logs": {"format": "text", "level": "debug", "file": "limpid.log", "rotate": {"bytes": "1MiB", "keep": 2}}
   },
   "verify": {"enabled": false, "cycle": "24h"}
@@ -187,6 +190,7 @@ fn frame_is_as_written(spec: &PipelineSpec) {
     assert_eq!((spec.source.snapshot.mode, spec.sink.delivery), (SnapshotMode::Never, Delivery::AtLeastOnce));
     assert_eq!(spec.on_row_error, OnRowError::HaltTable);
     assert!(!spec.telemetry.metrics.prometheus);
+    assert_eq!(spec.telemetry.quality, Some(QualitySpec { one_in: 8, window_rows: 256 }));
     let logs = &spec.telemetry.logs;
     assert_eq!(
         (logs.format, logs.level, logs.file.as_deref()),
@@ -208,6 +212,7 @@ fn what_is_left_out_has_the_contracts_default() {
     let spec = good("a.yml", LEAST);
     assert_eq!((spec.lag_limit, spec.source.start), (Duration::from_secs(60), Start::Head));
     assert!(spec.telemetry.metrics.prometheus);
+    assert_eq!(spec.telemetry.quality, None);
     let logs = &spec.telemetry.logs;
     assert_eq!((logs.format, logs.level), (LogFormat::Json, LogLevel::Info));
     assert_eq!((logs.rotate_bytes, logs.rotate_keep), (64 << 20, 5));

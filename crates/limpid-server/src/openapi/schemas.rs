@@ -5,6 +5,7 @@
 //! Invariant: each schema lists every field, and requires every field: a number that nobody knows is null, not absent.
 
 mod flow;
+mod quality;
 mod trace;
 
 use limpid_model::ALL_CODES;
@@ -67,6 +68,11 @@ pub(super) fn all() -> Value {
         "Flow": flow::document(),
         "FlowTable": flow::table(),
         "FlowWindow": flow::window(),
+        "Quality": quality::document(),
+        "QualityOdd": quality::odd(),
+        "QualitySample": quality::sample(),
+        "QualityColumn": quality::column(),
+        "QualityMeasure": quality::measure(),
         "Trace": trace::document(),
         "TraceChange": trace::change(),
         "TraceTarget": trace::target(),

@@ -70,7 +70,7 @@ pub static HALTED_TABLES: Metric = Metric::gauge("limpid_halted_tables", "tables
 
 pub static FOLDED_LABELS_TOTAL: Metric = Metric::counter("limpid_folded_labels_total", "label sets")
     .labels(&["pipeline", "label"])
-    .says("Tables, columns, or whole label sets (series), that came after their bound was reached and stand under __other__.")
+    .says("Tables, columns (sketch: measured ones), or whole label sets (series), that came after their bound was reached and stand under __other__.")
     .answers("Is a table missing from the dashboards?")
     .beside(&THROUGHPUT);
 

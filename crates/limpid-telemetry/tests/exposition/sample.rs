@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use limpid_model::{
-    Batch, CommitTime, Component, DdlKind, Definition, EventHeader, Fault, FaultCode, Flow, FlowCounts, NONE,
-    OddValues, Oddity, Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader, TxnId,
+    Batch, Cell, CellKind, Column, CommitTime, Component, DdlKind, Definition, EventHeader, Fault, FaultCode, Flow,
+    FlowCounts, LogicalType, NONE, OddValues, Oddity, Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader,
+    TxnId,
 };
 use limpid_telemetry::{
     Build, ClockLook, DeliveredTo, Format, HeadLook, LogQueue, MeterOptions, Moment, PipelineMeter, Registry,
-    catalogue, trace,
+    SketchOptions, catalogue, trace,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -61,6 +62,7 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     odd.add(0, 0, Oddity::UnmappedText, 2);
     odd.add(1, 0, Oddity::UnsignedWrap, 3);
     meter.odd(&batch, &odd);
+    measure(meter);
     meter.submitted(0, 4);
     let to = |table: u16| DeliveredTo {
         table,
@@ -105,6 +107,22 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     counts.add(Flow::Read, 3);
     counts.add(Flow::Delivered, 2);
     meter.flow(&TableName::new("s", "orders"), &counts, &counts);
+}
+
+/// Windows of one row each, the last of which is odd.
+fn measure(meter: &PipelineMeter) {
+    meter.sketch(SketchOptions { one_in: 1, window_rows: 1 });
+    let column = Column { name: ODD.into(), logical: LogicalType::Text, nullable: true, tinyint1: false };
+    let name = TableName::new("s", "orders");
+    let schema = TableSchema { name, version: 2, columns: vec![column], key: [].into(), key_seed: 0 };
+    let mut batch = Batch { tables: vec![Arc::new(schema)], counts: vec![[1, 0, 0, 0, 0]], ..Batch::default() };
+    let (key_hash, event, row_in_event, txn, before, after, table, op) = (0, 0, 0, 0, NONE, 0, 0, Op::Insert);
+    batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
+    batch.arena.extend_from_slice(b"text");
+    for cell in [[Cell::arena(CellKind::Text, 0, 4, 0); 20].as_slice(), &[Cell::NULL]].concat() {
+        batch.cells = vec![cell];
+        meter.look(&batch);
+    }
 }
 
 fn batch(now: Moment) -> Batch {
