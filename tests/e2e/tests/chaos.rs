@@ -12,7 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria, mysqld};
 use limpid_e2e::{
-    Case, Db, Ended, PATIENCE, Seeded, Skew, Writer, call, check_exactly_once, check_nothing_lost, seen_in, wait_until,
+    Case, Db, Ended, PATIENCE, Seeded, Skew, Writer, call, check_exactly_once, check_nothing_lost, page, seen_in,
+    wait_until,
 };
 use limpid_stack::kafka::{self, Isolation};
 use limpid_stack::{mariadb, require};
@@ -97,7 +98,11 @@ fn a_broker_that_stands_still_during_commits_loses_and_doubles_nothing() -> Resu
     // It is a broker again once it commits; a drain while it is away is another matter.
     let seen = || broker.count(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted).unwrap_or(0);
     let before = seen();
-    wait_until("rows to be committed again", PATIENCE, || seen() > before + 200).with_context(|| limpid.stderr())?;
+    let address = limpid.address()?;
+    wait_until("rows to be committed again", PATIENCE, || seen() > before + 200).with_context(|| {
+        let told = ["/api/v1/pipelines", "/metrics"].map(|path| page(&address, path).unwrap_or_default());
+        format!("{} {} records; {told:?}; {}", seen(), broker.log_tail(), limpid.stderr())
+    })?;
     ensure!(limpid.is_running(), "{}", limpid.stderr());
     limpid.signal(libc::SIGTERM);
     let ended = limpid.wait(PATIENCE)?;
