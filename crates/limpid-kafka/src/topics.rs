@@ -15,6 +15,9 @@ use crate::producer::{Answer, Ask, Asker, Code};
 
 /// Pause before a question is put again: a topic just made is known to its broker within some 20 ms.
 const AGAIN_NS: u64 = 50_000_000;
+/// librdkafka owes an answer, if only that there is none, much earlier; but everything waits for a topic that is looked up,
+/// so that one answer which it lost would be a standstill for ever.
+const ANSWER_NS_MAX: u64 = 30_000_000_000;
 
 /// So often a topic that was made may be unknown: 30 s, librdkafka's own patience with a topic just made. Beyond it
 /// somebody deleted it.
@@ -151,8 +154,16 @@ struct Entry {
     stage: Stage,
     /// When its question is put; `None` while it is under way or there is none.
     ask_at: Option<u64>,
+    /// When the question under way was put.
+    asked_at: Option<u64>,
     /// The topic's number in the producer, once it has been used.
     number: Option<u16>,
+}
+
+impl Entry {
+    fn due_at(&self) -> Option<u64> {
+        self.ask_at.or_else(|| self.asked_at.map(|at| at + ANSWER_NS_MAX))
+    }
 }
 
 /// A topic that records can be sent to.
@@ -185,7 +196,13 @@ impl Topics {
             Some(index) => *index,
             None if is_legal(name) => {
                 let stage = Stage::Describing { made: None };
-                self.entries.push(Entry { name: Arc::clone(name), stage, ask_at: Some(now), number: None });
+                self.entries.push(Entry {
+                    name: Arc::clone(name),
+                    stage,
+                    ask_at: Some(now),
+                    asked_at: None,
+                    number: None,
+                });
                 self.by_name.insert(Arc::clone(name), self.entries.len() - 1);
                 return Ok(None);
             }
@@ -206,7 +223,7 @@ impl Topics {
     /// The producer is a new one: numbers mean nothing any more, and what the old one was asked it takes no answer to.
     pub fn begin_anew(&mut self, now: u64) {
         for entry in &mut self.entries {
-            entry.number = None;
+            (entry.number, entry.asked_at) = (None, None);
             if ask_of(entry.stage).is_some() {
                 entry.ask_at.get_or_insert(now);
             }
@@ -217,7 +234,7 @@ impl Topics {
     /// that it may be unknown for a while, as one that was just made.
     pub fn refresh(&mut self, now: u64) {
         for entry in self.entries.iter_mut().filter(|entry| matches!(entry.stage, Stage::Ready { .. })) {
-            (entry.stage, entry.ask_at) = (Stage::Describing { made: Some(0) }, Some(now));
+            (entry.stage, entry.ask_at, entry.asked_at) = (Stage::Describing { made: Some(0) }, Some(now), None);
         }
     }
 
@@ -228,6 +245,9 @@ impl Topics {
     pub fn answered(&mut self, asker: Asker, answer: &Answer, now: u64) -> Result<(), Fault> {
         let Some(entry) = self.entries.get_mut(asker.0 as usize) else { return Ok(()) };
         let (stage, next) = step(&entry.name, entry.stage, answer, self.may_make)?;
+        if next != Next::Nothing || ask_of(stage).is_none() {
+            entry.asked_at = None;
+        }
         entry.stage = stage;
         entry.ask_at = match next {
             Next::Now => Some(now),
@@ -237,13 +257,14 @@ impl Topics {
         Ok(())
     }
 
-    /// Questions whose time has come; they count as put.
+    /// Questions whose time has come; they count as put. One that was never answered is put again: rows wait for it.
     pub fn due(&mut self, now: u64) -> Vec<(Asker, Ask, Arc<str>)> {
         let mut due = Vec::new();
         for (index, entry) in self.entries.iter_mut().enumerate() {
-            if entry.ask_at.is_some_and(|at| at <= now) {
-                entry.ask_at = None;
-                due.extend(ask_of(entry.stage).map(|ask| (Asker(index as u32), ask, Arc::clone(&entry.name))));
+            if entry.due_at().is_some_and(|at| at <= now) {
+                let question = ask_of(entry.stage);
+                (entry.ask_at, entry.asked_at) = (None, question.as_ref().map(|_| now));
+                due.extend(question.map(|ask| (Asker(index as u32), ask, Arc::clone(&entry.name))));
             }
         }
         due
@@ -251,7 +272,7 @@ impl Topics {
 
     /// When the next question is due.
     pub fn next_due(&self) -> Option<u64> {
-        self.entries.iter().filter_map(|entry| entry.ask_at).min()
+        self.entries.iter().filter_map(Entry::due_at).min()
     }
 }
 
@@ -302,6 +323,24 @@ mod tests {
         topics.begin_anew(1);
         let again: Vec<String> = topics.due(1).into_iter().map(|(_, _, name)| name.to_string()).collect();
         assert_eq!(again, ["asked"]);
+    }
+
+    #[test]
+    fn a_question_that_is_never_answered_is_put_again() {
+        let mut topics = Topics::new(true);
+        assert_eq!(topics.place(&"t".into(), 0).unwrap(), None);
+        assert_eq!((topics.due(5).len(), topics.next_due()), (1, Some(5 + ANSWER_NS_MAX)));
+        assert!(topics.due(4 + ANSWER_NS_MAX).is_empty(), "it is under way");
+        assert_eq!(topics.due(5 + ANSWER_NS_MAX).len(), 1);
+        // Both are answered by and by, and the second answer changes nothing.
+        for _ in 0..2 {
+            topics.answered(Asker(0), &Answer::Described { partitions: 1 }, 6 + ANSWER_NS_MAX).unwrap();
+        }
+        assert_eq!(topics.entries[0].stage, Stage::ReadingLimit { partitions: 1 });
+        assert_eq!(topics.due(6 + ANSWER_NS_MAX).len(), 1);
+        topics.entries[0].stage = Stage::AwaitingLeaders { partitions: 1, record_bytes_max: None };
+        topics.answered(Asker(0), &Answer::Led, 7 + ANSWER_NS_MAX).unwrap();
+        assert_eq!(topics.next_due(), None, "a topic that is ready has no question");
     }
 
     #[test]
