@@ -15,6 +15,7 @@ mod latency;
 mod load;
 mod measure;
 mod memory;
+mod receiver;
 mod report;
 mod sheet;
 mod table;

@@ -5,10 +5,13 @@
 //! Invariant: the two of a pair run one after the other on the same log, each first every other time; a second silent run in
 //! each round shows what an interval looks like where there is nothing to find.
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use super::load::Load;
 use super::measure::{Contender, Figure};
+use super::receiver::Receiver;
 use super::sheet::Sheet;
 use super::{Bench, contenders};
 
@@ -18,13 +21,24 @@ const PAIRS: usize = 20;
 /// Student's t for 19 degrees of freedom, 95 % two-sided.
 const T: f64 = 2.093;
 
-const NOTE: &str = "1M rows to Apache Kafka, CPU of limpid's process from start to end by the kernel. `telling` is what is on by \
-     default and traces kept for one transaction in a hundred, with nobody at the other end; `silent` is the same binary with \
-     `--unobserved`: no metric, no line, no ring and no trace, while positions are saved and the end of the log is looked at as \
-     ever. Ratios are taken within a round, and their mean is geometric.";
+const NOTE: &str = "1M rows to Apache Kafka, CPU of limpid's process from start to end by the kernel. `telling` has everything on: what is by \
+     default, columns measured, traces kept for one transaction in a hundred, metrics pushed each second by OTLP and by remote write, log \
+     lines in a file and by OTLP, all of them into a receiver that takes them; `silent` is the same binary with `--unobserved`: no \
+     metric, no line, no ring and no trace, while positions are saved and the end of the log is looked at as ever. Ratios are \
+     taken within a round, and their mean is geometric.";
 
-/// To nobody.
-const TRACES: &str = "telemetry: { traces: { otlp: \"http://127.0.0.1:9\", sample: 0.01 } }\n";
+/// All that can be told.
+fn everything(receiver: &str, file: &Path) -> String {
+    let sent = format!("otlp: \"{receiver}\", protocol: http");
+    let file = file.display();
+    format!(
+        "telemetry:\n  quality: {{ one-in: 64 }}\n  traces: {{ {sent}, sample: 0.01 }}\n  \
+         metrics: {{ {sent}, remote-write: \"{receiver}{REMOTE_WRITE}\", push-every: 1s }}\n  \
+         logs: {{ {sent}, file: \"{file}\" }}\n"
+    )
+}
+
+const REMOTE_WRITE: &str = "/api/v1/write";
 
 const RATIO_NOTE: &str = "Over all rounds: the mean and its 95 % interval (Student's t of the logarithms).";
 
@@ -37,13 +51,14 @@ const AGAIN: &str = "silent again, as a part of silent";
 
 pub(crate) fn measure(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 2]> {
     println!("cost: {PAIRS} pairs");
+    let receiver = Receiver::start()?;
     let mut sheet = Sheet::new("cost", "cost: what telling costs", NOTE, &["CPU s", "s", "peak MB"]);
     let (mut told, mut again, mut more_mb) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..PAIRS {
         let order = if round % 2 == 0 { [true, false, false] } else { [false, true, false] };
         let (mut telling, mut silent) = (None, Vec::new());
         for (turn, tells) in order.into_iter().enumerate() {
-            let figure = run(bench, load, &format!("x{round}{turn}"), tells)?;
+            let figure = run(bench, load, &format!("x{round}{turn}"), tells.then_some(&receiver))?;
             let name = match (tells, silent.is_empty()) {
                 (true, _) => "telling",
                 (false, true) => "silent",
@@ -62,6 +77,7 @@ pub(crate) fn measure(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 2]> 
         again.push((silent[1].cpu / silent[0].cpu).ln());
         more_mb.push(telling.peak_mb.unwrap_or_default() - silent[0].peak_mb.unwrap_or_default());
     }
+    receiver.has_taken(&["/v1/traces", "/v1/metrics", "/v1/logs", REMOTE_WRITE])?;
     let columns = ["mean", "95 % from", HIGH, MORE_MB];
     let mut ratios = Sheet::new(KEY, "cost of telling: ratios", RATIO_NOTE, &columns);
     let highest = more_mb.into_iter().fold(f64::MIN, f64::max);
@@ -70,11 +86,12 @@ pub(crate) fn measure(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 2]> 
     Ok([sheet, ratios])
 }
 
-fn run(bench: &Bench, load: &Load, word: &str, tells: bool) -> anyhow::Result<Figure> {
+/// Tells all to somebody, or nothing to anybody.
+fn run(bench: &Bench, load: &Load, word: &str, tells: Option<&Receiver>) -> anyhow::Result<Figure> {
     let mut contender: Contender = contenders::limpid_to_kafka(bench, load, "limpid", word)?;
-    if tells {
-        let file = contender.arguments.get(1).context("a run names its file")?;
-        let yaml = std::fs::read_to_string(file)? + TRACES;
+    if let Some(receiver) = tells {
+        let file = Path::new(contender.arguments.get(1).context("a run names its file")?);
+        let yaml = std::fs::read_to_string(file)? + &everything(&receiver.address(), &file.with_extension("log"));
         std::fs::write(file, yaml)?;
     } else {
         contender.arguments.push("--unobserved".to_owned());
