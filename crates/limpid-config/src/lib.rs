@@ -84,6 +84,7 @@
 //! ]);
 //! ```
 
+mod address;
 mod check;
 mod faults;
 mod frame;
@@ -101,6 +102,7 @@ mod schema;
 mod secret;
 mod tls;
 
+pub use address::{HTTP_ADDRESS_HELP, check_http_address};
 pub use faults::{Complaint, ConfigFault};
 pub use frame::{
     BigintUnsigned, BinaryHandling, Compat, DecimalHandling, Delivery, FormatName, FormatSpec, Granularity,

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::address::{HTTP_ADDRESS_HELP, check_http_address};
 use crate::faults::Complaint;
 use crate::key::{Choice, Choices, Key};
 use crate::reader::Reader;
@@ -262,10 +263,9 @@ impl TelemetrySpec {
 /// An address that something is sent to, if there is one.
 fn address(keys: &Reader<'_>, name: &str) -> Option<Secret> {
     let url = keys.optional_url(name)?;
-    let begin = url.reveal().get(..8).unwrap_or_default().to_ascii_lowercase();
-    match begin.starts_with("http://") || begin == "https://" {
-        true => Some(url),
-        false => keys.refuse(name, Complaint::bad_value("is no http:// or https:// address")),
+    match check_http_address(url.reveal()) {
+        Ok(()) => Some(url),
+        Err(complaint) => keys.refuse(name, Complaint::bad_value(complaint).help(HTTP_ADDRESS_HELP)),
     }
 }
 

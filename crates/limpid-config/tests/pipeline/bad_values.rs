@@ -446,7 +446,9 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         (
             "metrics: { prometheus: true }",
             "metrics: { otlp: \"grpc://me:hidden@c:4317\" }",
-            &["29:20 CONFIG_BAD_VALUE `telemetry.metrics.otlp` is no http:// or https:// address"],
+            &[
+                "29:20 CONFIG_BAD_VALUE `telemetry.metrics.otlp` is no http:// or https:// address | write http://HOST:PORT, or https:// with a path if there is one",
+            ],
         ),
         (
             "metrics: { prometheus: true }",
@@ -456,17 +458,44 @@ fn what_this_version_lacks_is_refused_with_what_to_write() {
         (
             "logs: { level: info }",
             "logs: { otlp: \"collector:4317\" }",
-            &["30:17 CONFIG_BAD_VALUE `telemetry.logs.otlp` is no http:// or https:// address"],
+            &[
+                "30:17 CONFIG_BAD_VALUE `telemetry.logs.otlp` is no http:// or https:// address | write http://HOST:PORT, or https:// with a path if there is one",
+            ],
         ),
         (
             "metrics: { prometheus: true }",
             "metrics: { remote-write: \"ftp://me:hidden@x\" }",
-            &["29:28 CONFIG_BAD_VALUE `telemetry.metrics.remote-write` is no http:// or https:// address"],
+            &[
+                "29:28 CONFIG_BAD_VALUE `telemetry.metrics.remote-write` is no http:// or https:// address | write http://HOST:PORT, or https:// with a path if there is one",
+            ],
         ),
         (
             "metrics: { prometheus: true }",
             "traces: { otlp: \"collector:4317\" }",
-            &["29:19 CONFIG_BAD_VALUE `telemetry.traces.otlp` is no http:// or https:// address"],
+            &[
+                "29:19 CONFIG_BAD_VALUE `telemetry.traces.otlp` is no http:// or https:// address | write http://HOST:PORT, or https:// with a path if there is one",
+            ],
+        ),
+        (
+            "metrics: { prometheus: true }",
+            "traces: { otlp: \"https://\" }",
+            &[
+                "29:19 CONFIG_BAD_VALUE `telemetry.traces.otlp` has no host | write http://HOST:PORT, or https:// with a path if there is one",
+            ],
+        ),
+        (
+            "metrics: { prometheus: true }",
+            "metrics: { otlp: \"http://me:hidden@c:43170000\" }",
+            &[
+                "29:20 CONFIG_BAD_VALUE `telemetry.metrics.otlp` has a port that is none | write http://HOST:PORT, or https:// with a path if there is one",
+            ],
+        ),
+        (
+            "metrics: { prometheus: true }",
+            "metrics: { remote-write: \"http://c/api/v1/write?token=hidden\" }",
+            &[
+                "29:28 CONFIG_BAD_VALUE `telemetry.metrics.remote-write` has a query or a fragment | write http://HOST:PORT, or https:// with a path if there is one",
+            ],
         ),
         (
             "metrics: { prometheus: true }",
