@@ -12,6 +12,7 @@
 mod grpc;
 mod wire;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use wire::Failed;
 
 /// What is asked where nobody says otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7070";
+
 /// A running instance.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -64,7 +66,15 @@ impl fmt::Debug for Token {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
-    pub body: String,
+    /// Text or not, as whoever answers has it.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as text; what is none is replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
 }
 
 impl Client {
@@ -284,12 +294,12 @@ impl Client {
 
     fn parsed<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Fault> {
         let text = "what answers is no Limpid, or one of another release";
-        serde_json::from_str(&answer.body).map_err(|error| self.unreachable(text).because(error))
+        serde_json::from_slice(&answer.body).map_err(|error| self.unreachable(text).because(error))
     }
 
     /// The instance's own error where there is one.
     fn refused(&self, answer: &Answer) -> Fault {
-        let own = serde_json::from_str::<ErrorDocument>(&answer.body).ok().map(|document| document.error);
+        let own = serde_json::from_slice::<ErrorDocument>(&answer.body).ok().map(|document| document.error);
         match own.and_then(|error| Some((FaultCode::parse(&error.code)?, error))) {
             Some((code, error)) => {
                 Fault::new(code, Component::Server, error.message).about(self.authority.clone()).help(error.help)
@@ -345,7 +355,7 @@ fn parse(raw: &[u8]) -> Option<Answer> {
     {
         return None;
     }
-    Some(Answer { status, body: String::from_utf8(body.to_vec()).ok()? })
+    Some(Answer { status, body: body.to_vec() })
 }
 
 #[cfg(test)]
@@ -376,7 +386,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_broke_off_is_none() {
-        let parsed = |raw: &str| parse(raw.as_bytes()).map(|answer| (answer.status, answer.body));
+        let parsed = |raw: &str| parse(raw.as_bytes()).map(|answer| (answer.status, answer.text().into_owned()));
         assert_eq!(parsed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), Some((200, "ok".to_owned())));
         assert_eq!(parsed("HTTP/1.0 503 X\r\n\r\nno"), Some((503, "no".to_owned())));
         for raw in
@@ -384,5 +394,12 @@ mod tests {
         {
             assert_eq!(parsed(raw), None, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_a_body() {
+        // Field 1, 200 bytes long, as protobuf has it: no UTF-8.
+        let raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\x0a\xc8\x01";
+        assert_eq!(parse(raw).map(|answer| answer.body), Some(vec![0x0a, 0xc8, 0x01]));
     }
 }

@@ -36,7 +36,7 @@ pub use meter::{
     SketchOptions, TableTotals, Totals,
 };
 pub use moment::Moment;
-pub use otlp::{OtlpMetrics, SentBy, log_request};
+pub use otlp::{OtlpMessage, OtlpMetrics, SentBy, log_request, rejected};
 pub use registry::{Build, Registry, Sampled};
 pub use remote::RemoteWrite;
 pub use ring::{Fate, Found, Offset, Ring, RingWriter};

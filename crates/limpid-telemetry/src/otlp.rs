@@ -8,11 +8,13 @@
 //! Source: opentelemetry-proto 1.7, `common/v1/common.proto`, `resource/v1/resource.proto`. By hand rather than from
 //! `opentelemetry-otlp`, as the decision record says.
 
+mod answer;
 mod logs;
 mod metrics;
 
 use prost::{Message, Oneof};
 
+pub use answer::rejected;
 pub use logs::log_request;
 pub use metrics::OtlpMetrics;
 
@@ -54,6 +56,17 @@ pub(crate) enum Any {
     Flag(bool),
     #[prost(int64, tag = "3")]
     Number(i64),
+}
+
+/// What one message has of spans or points, encoded: half of gRPC's usual bound of 4 MiB, since what stands around them comes on top.
+pub(crate) const PARTS_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// A message as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpMessage {
+    pub bytes: Vec<u8>,
+    /// So many traces or lines are whole with it.
+    pub ends: usize,
 }
 
 /// Who sends.

@@ -139,13 +139,24 @@ impl Registry {
     }
 
     /// Every series that has a value, in the order of [`ALL`], with its labels as they stand between the braces.
-    pub(crate) fn each(&self, now: Moment, mut tell: impl FnMut(&'static Metric, &str, Now<'_>)) {
-        let process = process::read();
+    pub(crate) fn each(&self, now: Moment, tell: impl FnMut(&'static Metric, &str, Now<'_>)) {
+        self.each_chosen(true, |_, _| true, now, tell);
+    }
+
+    /// Those of them that are chosen by their metric and labels, and with `process` what the kernel says of it.
+    fn each_chosen(
+        &self,
+        process: bool,
+        is_chosen: impl Fn(&'static Metric, &str) -> bool,
+        now: Moment,
+        mut tell: impl FnMut(&'static Metric, &str, Now<'_>),
+    ) {
+        let process = if process { process::read() } else { Vec::new() };
         for (metric, family) in ALL.iter().zip(&self.families) {
             let entries = Arc::clone(&family.lock().expect("never held across a panic"));
             let measured = process.iter().filter(|(of, _)| std::ptr::eq(*of, *metric));
             measured.for_each(|(_, value)| tell(metric, "", Now::Value(*value)));
-            for Entry { labels, series } in &*entries {
+            for Entry { labels, series } in entries.iter().filter(|entry| is_chosen(metric, &entry.labels)) {
                 let value = match series {
                     Series::Counter(counter) => Some(Now::Count(counter.get())),
                     Series::Gauge(gauge) => gauge.get().map(Now::Value),
@@ -203,8 +214,12 @@ impl Registry {
 /// What stands between the braces, in the catalogue's order.
 fn labels(metric: &Metric, values: &[&str]) -> String {
     assert_eq!(metric.labels.len(), values.len(), "{} has labels {:?}", metric.name, metric.labels);
+    labels_of(metric.labels, values)
+}
+
+fn labels_of(names: &[&str], values: &[&str]) -> String {
     let mut text = String::new();
-    for (name, value) in metric.labels.iter().zip(values) {
+    for (name, value) in names.iter().zip(values) {
         if !text.is_empty() {
             text.push(',');
         }

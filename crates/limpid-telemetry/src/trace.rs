@@ -28,7 +28,7 @@ pub use ids::{NamedTxn, Positions, SpanId, TraceId, trace_id, txn_text};
 pub use keep::{BaseRate, Why};
 pub use kept::KeptTrace;
 pub use key::{KeyRefused, parts_of, typed_hash};
-pub use otlp::request;
+pub use otlp::requests;
 pub use queue::TraceQueue;
 pub use row::RowTrace;
 pub(crate) use row::of_row;

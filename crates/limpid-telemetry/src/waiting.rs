@@ -14,9 +14,9 @@ pub enum Dropped {
     QueueFull,
     /// Too many with a reason this second.
     Spared,
-    /// The collector does not answer.
+    /// The collector does not answer, or answers that it cannot for now, however often it is tried.
     Unreachable,
-    /// The collector answers that it does not want them.
+    /// The collector answers that it does not want them, or some of them.
     Refused,
     /// The process ended first.
     Stopped,

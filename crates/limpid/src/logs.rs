@@ -9,7 +9,8 @@ use std::sync::Arc;
 use limpid_config::PipelineSpec;
 use limpid_model::{Fault, FaultCode};
 use limpid_telemetry::{
-    Dropped, Event, LogQueue, LogRecord, LogsRefused, LogsTaken, PipelineTelemetry, Registry, SentBy, log_request,
+    Dropped, Event, LogQueue, LogRecord, LogsRefused, LogsTaken, OtlpMessage, PipelineTelemetry, Registry, SentBy,
+    log_request,
 };
 
 use crate::otlp::{Destination, NotTaken, Outgoing, Signal};
@@ -45,19 +46,21 @@ impl Outgoing for Logged {
 
     const THREAD: &'static str = "logs";
 
-    /// All that may wait fits in a message, by its bytes.
-    const COUNT_MAX: usize = 1024;
-
     fn destination(&self) -> &Destination {
         &self.outlet.destination
+    }
+
+    /// Some 700 KiB. By their bytes all that may wait together would fit in a message.
+    fn count_max(&self) -> usize {
+        1024
     }
 
     fn take(&self, count_max: usize) -> Vec<LogRecord> {
         self.outlet.queue.take(count_max)
     }
 
-    fn message(&self, by: &SentBy, some: &[LogRecord]) -> Vec<u8> {
-        log_request(by, some)
+    fn messages(&self, by: &SentBy, some: &[LogRecord]) -> Vec<OtlpMessage> {
+        vec![OtlpMessage { bytes: log_request(by, some), ends: some.len() }]
     }
 
     fn taken(&self, count: usize, is_again: bool) {

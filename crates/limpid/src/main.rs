@@ -5,10 +5,12 @@
 //! Invariant: data goes to stdout, everything else to stderr; a failure ends with one report and its code.
 
 mod cli;
+mod crew;
 mod disk;
 mod dlq;
 mod doctor;
 mod export;
+mod login;
 mod logs;
 mod observe;
 mod otlp;

@@ -10,7 +10,6 @@ mod receiver;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use limpid_config::PipelineSpec;
@@ -18,13 +17,10 @@ use limpid_connector::{Clock, Stop};
 use limpid_model::Fault;
 use limpid_telemetry::{Event, MetricsPushed, MetricsRefused, PipelineTelemetry, Registry};
 
+use crate::crew::Crew;
 use crate::observe::moment;
-use crate::otlp::{Destination, Signal};
-use crate::run::spawn;
+use crate::otlp::{Destination, LAST_TIMEOUT, Signal, TIMEOUT};
 use receiver::{Address, Receiver};
-
-/// A receiver that takes longer is as good as away.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One pipeline's metrics, for one receiver.
 pub struct Pushed {
@@ -62,45 +58,30 @@ impl Pushed {
     }
 }
 
-/// The threads; dropped, they end without a last message.
-pub struct Pushers {
-    stop: Stop,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Pushers {
-    /// Starts a thread for each address. `instance` tells this process from others.
-    ///
-    /// # Errors
-    /// `CONFIG_BAD_VALUE` for what is no address.
-    pub fn start(all: Vec<Pushed>, instance: &str, clock: &Clock) -> Result<Self, Fault> {
-        let mut by_address: BTreeMap<Address, Vec<Pushed>> = BTreeMap::new();
-        for one in all {
-            by_address.entry(one.address.clone()).or_default().push(one);
-        }
-        let stop = Stop::new();
-        let mut threads = Vec::new();
-        for (address, pipelines) in by_address {
-            let receiver = Receiver::new(address, instance, clock.wall_micros())?;
-            let pusher = Pusher { receiver, pipelines, clock: clock.clone() };
-            let stop = stop.clone();
-            threads.push(spawn("push", move || pusher.run(&stop)));
-        }
-        Ok(Self { stop, threads })
+/// Starts a thread for each address. `instance` tells this process from others.
+///
+/// # Errors
+/// `CONFIG_BAD_VALUE` for what is no address.
+pub fn start(all: Vec<Pushed>, instance: &str, clock: &Clock, crew: &Crew) -> Result<(), Fault> {
+    let mut by_address: BTreeMap<Address, Vec<Pushed>> = BTreeMap::new();
+    for one in all {
+        by_address.entry(one.address.clone()).or_default().push(one);
     }
-
-    /// Sends what there is once more, and ends.
-    pub fn finish(self) {
-        self.stop.raise();
-        for thread in self.threads {
-            // One that panicked has told so on stderr, and no metric is worth more.
-            let _ = thread.join();
-        }
+    // One for all: what counts belongs to the process.
+    let since = clock.wall_micros();
+    for (address, pipelines) in by_address {
+        let receiver = Receiver::new(address.clone(), instance, since, TIMEOUT)?;
+        let last = Receiver::new(address, instance, since, LAST_TIMEOUT)?;
+        let pusher = Pusher { receiver, last, pipelines, clock: clock.clone() };
+        crew.spawn("push", move |stop| pusher.run(stop));
     }
+    Ok(())
 }
 
 struct Pusher {
     receiver: Receiver,
+    /// The same, for the message that is sent while the process ends.
+    last: Receiver,
     pipelines: Vec<Pushed>,
     clock: Clock,
 }
@@ -112,7 +93,7 @@ impl Pusher {
         let (receiver, endpoint) = (self.receiver.word(), self.receiver.endpoint());
         loop {
             let is_last = stop.wait(every);
-            let pushed = self.receiver.push(&self.pipelines, moment(&self.clock));
+            let pushed = if is_last { &self.last } else { &self.receiver }.push(&self.pipelines, moment(&self.clock));
             for one in &self.pipelines {
                 match &pushed {
                     Ok(()) => {
@@ -130,26 +111,6 @@ impl Pusher {
             }
         }
     }
-}
-
-/// Percent-decoding; what is none stays as it is.
-pub(crate) fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, behind)) = rest.split_first() {
-        let pair = behind.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).filter(|_| *byte == b'%') {
-            Some(value) => {
-                out.push(value);
-                rest = &behind[2..];
-            }
-            None => {
-                out.push(*byte);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// What tells this process from others, as a scrape has it: the machine's name and the port of the HTTP API.

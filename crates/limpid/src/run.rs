@@ -27,11 +27,12 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::{LogStyle, OnHalt, RunArguments};
+use crate::crew::Crew;
 use crate::logs::{Logged, Outlet};
 use crate::observe::{self, Told};
-use crate::otlp::Senders;
+use crate::otlp;
 use crate::progress::{self, Watched};
-use crate::push::{self, Pushed, Pushers};
+use crate::push::{self, Pushed};
 use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
@@ -69,9 +70,10 @@ struct ProcessParts {
     clock: Clock,
     screen: Screen,
     server: Server,
-    pushers: Pushers,
-    traces: Senders,
-    logs: Senders,
+    /// Metrics and traces on their way elsewhere.
+    sending: Crew,
+    /// Log lines on theirs.
+    logs: Crew,
 }
 
 /// What every pipeline of the process shares.
@@ -131,12 +133,13 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
     let server = server.map_err(|fault| refused(&fault))?;
     let pushed = pipelines.iter_mut().flat_map(|pipeline| std::mem::take(&mut pipeline.pushed)).collect();
     let instance = push::instance(server.local_addr().port());
-    let pushers = Pushers::start(pushed, &instance, &clock).map_err(|fault| refused(&fault))?;
+    let (sending, logs) = (Crew::new(), Crew::new());
+    push::start(pushed, &instance, &clock, &sending).map_err(|fault| refused(&fault))?;
     let traced = pipelines.iter_mut().filter_map(|pipeline| pipeline.traced.take()).collect();
-    let traces = Senders::start(traced, &instance, &clock).map_err(|fault| refused(&fault))?;
+    otlp::start(traced, &instance, &clock, &sending).map_err(|fault| refused(&fault))?;
     let logged = pipelines.iter_mut().filter_map(|pipeline| pipeline.logged.take()).collect();
-    let logs = Senders::start(logged, &instance, &clock).map_err(|fault| refused(&fault))?;
-    Ok(ProcessParts { pipelines, clock, screen: common.screen, server, pushers, traces, logs })
+    otlp::start(logged, &instance, &clock, &logs).map_err(|fault| refused(&fault))?;
+    Ok(ProcessParts { pipelines, clock, screen: common.screen, server, sending, logs })
 }
 
 fn config(faults: &[ConfigFault]) -> u8 {
@@ -290,11 +293,13 @@ enum Happened {
     /// A pipeline that had halted runs again.
     Again(PipelineName),
     Signal(i32),
+    /// All that was left to send is sent, or given up.
+    Sent,
 }
 
 /// Starts a thread for each pipeline, waits for their ends, and takes the rest down.
 fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
-    let ProcessParts { pipelines, clock, screen, server, pushers, traces, logs } = process;
+    let ProcessParts { pipelines, clock, screen, server, sending, logs } = process;
     let on_halt = arguments.on_halt.unwrap_or(match arguments.until {
         Some(_) => OnHalt::Exit,
         None => OnHalt::Stay,
@@ -320,36 +325,71 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
     let done = Stop::new();
     let (progress_done, progress_clock) = (done.clone(), clock);
     let progress = spawn("progress", move || progress::run(&watched, &screen, &progress_clock, &progress_done));
-    let code = wait(&happened, &handles, &told, on_halt);
+    let drained = wait(&happened, &handles, &told, on_halt);
     done.raise();
     let _ = progress.join();
-    traces.finish();
-    pushers.finish();
-    told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
-    server.shutdown();
-    // Behind whatever writes a line.
-    logs.finish();
-    code
+    let Drained { code, mut stopping } = match drained {
+        Ok(drained) => drained,
+        Err(code) => {
+            told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
+            return code;
+        }
+    };
+    // On a thread of its own, so that a signal is heard meanwhile.
+    spawn("ending", move || {
+        sending.finish(ENDS_WITHIN);
+        told.iter().for_each(|(_, telemetry)| telemetry.log.flush());
+        server.shutdown();
+        // Behind whatever writes a line.
+        logs.finish(ENDS_WITHIN);
+        let _ = happened_out.send(Happened::Sent);
+    });
+    loop {
+        match happened.recv() {
+            Ok(Happened::Signal(signal)) if stopping => return at_once(signal),
+            Ok(Happened::Signal(_)) => stopping = true,
+            Ok(Happened::Ended(..) | Happened::Again(_)) => {}
+            Ok(Happened::Sent) | Err(_) => return code,
+        }
+    }
 }
 
-/// Waits until nothing is left to wait for. A halted pipeline that stays is waited for until it is stopped.
+/// Metrics and traces have so long for their last messages once the pipelines have ended, and then log lines as long again: a call
+/// that is under way, and one more ([`otlp::LAST_TIMEOUT`]). An instance that is told to end has 30 seconds in most places.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+/// No pipeline runs any more.
+struct Drained {
+    code: u8,
+    /// A signal came, so that the next one is the second.
+    stopping: bool,
+}
+
+/// The exit code of a second signal.
+fn at_once(signal: i32) -> u8 {
+    if signal == SIGINT { 130 } else { 143 }
+}
+
+/// Waits until nothing is left to wait for. A halted pipeline that stays is waited for until it is stopped. The error is the exit code
+/// of a second signal.
 fn wait(
     happened: &mpsc::Receiver<Happened>,
     handles: &[Handle],
     told: &[(String, PipelineTelemetry)],
     on_halt: OnHalt,
-) -> u8 {
+) -> Result<Drained, u8> {
     let (mut running, mut stopping) = (handles.len(), false);
     // What those that are halted would end with.
     let mut halted: BTreeMap<String, u8> = BTreeMap::new();
     while running > 0 || (!halted.is_empty() && !stopping) {
         let Ok(event) = happened.recv() else { break };
         match event {
-            Happened::Signal(signal) if stopping => return if signal == SIGINT { 130 } else { 143 },
+            Happened::Signal(signal) if stopping => return Err(at_once(signal)),
             Happened::Signal(_) => {
                 stopping = true;
                 handles.iter().for_each(Handle::stop);
             }
+            Happened::Sent => {}
             Happened::Again(name) => {
                 running += 1;
                 halted.remove(name.as_str());
@@ -377,7 +417,7 @@ fn wait(
             }
         }
     }
-    halted.into_values().max().unwrap_or(0)
+    Ok(Drained { code: halted.into_values().max().unwrap_or(0), stopping })
 }
 
 /// A drain that ran out of time is told apart from a halt, and what a machine lacks from what a file says.

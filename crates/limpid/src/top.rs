@@ -139,7 +139,7 @@ fn asked(client: &Client) -> Asked {
     let status = client.status()?;
     // Without the metrics the status is still something to show.
     let samples = client.get("/metrics").ok().filter(|answer| answer.status == 200);
-    Ok((status, samples.map(|answer| Samples::parse(&answer.body)).unwrap_or_default()))
+    Ok((status, samples.map(|answer| Samples::parse(&answer.text())).unwrap_or_default()))
 }
 
 fn answered(client: &Client, request: &Request) -> Vec<String> {

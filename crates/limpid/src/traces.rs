@@ -10,7 +10,7 @@ use std::sync::Arc;
 use limpid_config::{Granularity, PipelineSpec, TracesSpec};
 use limpid_model::{Fault, FaultCode};
 use limpid_telemetry::trace::{self, KeptTrace, SpanMaker, TraceOptions, TraceQueue, Watches};
-use limpid_telemetry::{Dropped, Event, PipelineTelemetry, SentBy, TracesRefused, TracesTaken};
+use limpid_telemetry::{Dropped, Event, OtlpMessage, PipelineTelemetry, SentBy, TracesRefused, TracesTaken};
 
 use crate::otlp::{Destination, NotTaken, Outgoing, Signal};
 
@@ -63,20 +63,25 @@ impl Outgoing for Traced {
 
     const THREAD: &'static str = "traces";
 
-    /// 64 spans of some 500 bytes each make 3 MiB at the most, below gRPC's usual bound of 4.
-    const COUNT_MAX: usize = 64;
-
     fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    /// Some thousand spans of some 500 bytes: 64 a trace, five for each of the 256 changes of a transaction that have traces of their
+    /// own.
+    fn count_max(&self) -> usize {
+        match self.maker.granularity {
+            trace::Granularity::Transaction => 64,
+            trace::Granularity::Change => 4,
+        }
     }
 
     fn take(&self, count_max: usize) -> Vec<KeptTrace> {
         self.queue.take(count_max)
     }
 
-    fn message(&self, by: &SentBy, some: &[KeptTrace]) -> Vec<u8> {
-        let spans: Vec<trace::Span> = some.iter().flat_map(|kept| self.maker.spans(kept)).collect();
-        trace::request(by, &spans)
+    fn messages(&self, by: &SentBy, some: &[KeptTrace]) -> Vec<OtlpMessage> {
+        trace::requests(by, some.iter().map(|kept| self.maker.spans(kept)))
     }
 
     fn taken(&self, count: usize, is_again: bool) {

@@ -466,7 +466,16 @@ fn nobody_waits_for_a_collector_that_is_away(case: &Case, dir: &TempDir) -> Resu
     for code in ["TRACE_SEND_FAILED", "METRICS_PUSH_FAILED", "LOG_SEND_FAILED"] {
         ensure!(limpid.stderr().matches(code).count() == 1, "told once: {}", limpid.stderr());
     }
+    a_second_signal_ends_at_once_what_waits_for_a_collector(&mut limpid, nobody.port())
+}
+
+/// One that takes connections and never answers, so that the last messages take their time.
+fn a_second_signal_ends_at_once_what_waits_for_a_collector(limpid: &mut Limpid, port: u16) -> Result<()> {
+    let _silent = std::net::TcpListener::bind(("127.0.0.1", port))?;
     limpid.signal(libc::SIGTERM);
-    limpid.wait(PATIENCE)?;
+    wait_until("the pipeline to end", PATIENCE, || limpid.stderr().contains("pipeline ended"))?;
+    limpid.signal(libc::SIGTERM);
+    let ended = limpid.wait(PATIENCE)?;
+    ensure!(ended == Ended::Code(143), "{ended:?}: {}", limpid.stderr());
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! One gRPC call at a time: a message to a service, and whether it was taken.
 //!
-//! Owns: HTTP/2 by the `h2` crate, the framing of a message, the status in the trailers. Does not own: messages.
+//! Owns: HTTP/2 by the `h2` crate, the framing of a message, the status in the trailers and what stands for one. Does not own:
+//! messages.
 //!
 //! Invariant: a call ends within its time and holds no thread but the caller's; a connection lives for one call.
 //!
-//! Source: "gRPC over HTTP2" of the gRPC project.
+//! Source: "gRPC over HTTP2" and "HTTP to gRPC Status Code Mapping" of the gRPC project.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -39,8 +40,10 @@ pub struct Grpc {
 pub struct GrpcStatus {
     /// 0 is success; the others are gRPC's own.
     pub code: u32,
-    /// The service's words, percent-encoded as they came.
-    pub message: String,
+    /// Of whoever answers in HTTP alone, as what stands before a service does; `code` is what gRPC makes of it.
+    pub http: Option<u16>,
+    /// The message that came back; empty where there was none.
+    pub answer: Vec<u8>,
 }
 
 impl GrpcStatus {
@@ -147,25 +150,119 @@ async fn answer(
     let (response, mut stream) = client.send_request(request, false)?;
     stream.send_data(body, true)?;
     let (head, mut body) = response.await?.into_parts();
+    // An answer without a message has its status at once.
+    let at_once = code(Some(&head.headers));
     if head.status != 200 {
-        return Err(format!("what answers speaks HTTP {} and no gRPC", head.status.as_u16()).into());
+        let http = head.status.as_u16();
+        return Ok(match at_once {
+            Some(code) => GrpcStatus { code, http: None, answer: Vec::new() },
+            None => GrpcStatus { code: code_of_http(http), http: Some(http), answer: Vec::new() },
+        });
     }
-    let mut read = 0;
+    let mut read = Vec::new();
     while let Some(piece) = body.data().await {
         let piece = piece?;
-        read += piece.len();
-        if read > ANSWER_BYTES_MAX {
+        if read.len() + piece.len() > ANSWER_BYTES_MAX {
             return Err("the answer is too long".into());
         }
+        read.extend_from_slice(&piece);
         body.flow_control().release_capacity(piece.len())?;
     }
     let trailers = body.trailers().await?;
-    // An answer without a message has its status at once.
-    status(trailers.as_ref()).or_else(|| status(Some(&head.headers))).ok_or_else(|| "no gRPC status came back".into())
+    let code = code(trailers.as_ref()).or(at_once).ok_or("no gRPC status came back")?;
+    Ok(GrpcStatus { code, http: None, answer: unframed(&read).to_vec() })
 }
 
-fn status(headers: Option<&HeaderMap>) -> Option<GrpcStatus> {
-    let code = headers?.get("grpc-status")?.to_str().ok()?.parse().ok()?;
-    let message = headers?.get("grpc-message").and_then(|text| text.to_str().ok()).unwrap_or_default().to_owned();
-    Some(GrpcStatus { code, message })
+fn code(headers: Option<&HeaderMap>) -> Option<u32> {
+    headers?.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// The first message, which is the only one; nothing where it is compressed, which nobody asked for.
+fn unframed(read: &[u8]) -> &[u8] {
+    let Some(([0, length @ ..], message)) = read.split_first_chunk::<5>() else { return &[] };
+    message.get(..u32::from_be_bytes(*length) as usize).unwrap_or_default()
+}
+
+/// What an HTTP status without one of gRPC means.
+const fn code_of_http(status: u16) -> u32 {
+    match status {
+        // INTERNAL, UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, UNAVAILABLE, UNKNOWN.
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a server says to one call: an HTTP status, then a message and trailers.
+    type Said = (u16, &'static [u8], &'static [(&'static str, &'static str)]);
+
+    /// One call to a server that says this.
+    fn called((status, body, trailers): Said) -> GrpcStatus {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        listener.set_nonblocking(true).unwrap();
+        let server = async move {
+            let (socket, _) = tokio::net::TcpListener::from_std(listener).unwrap().accept().await.unwrap();
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+            let head = hyper::http::Response::builder().status(status).body(()).unwrap();
+            let mut stream = respond.send_response(head, false).unwrap();
+            stream.send_data(Bytes::from_static(body), trailers.is_empty()).unwrap();
+            if !trailers.is_empty() {
+                let text = |text: &&'static str| text.parse().unwrap();
+                let pairs = trailers.iter().map(|(name, value)| (name.parse().unwrap(), text(value)));
+                stream.send_trailers(pairs.collect::<HeaderMap>()).unwrap();
+            }
+            // Until the caller has gone.
+            poll_fn(|context| connection.poll_closed(context)).await.ok();
+        };
+        let grpc = Grpc::new(&url, Duration::from_secs(60)).unwrap();
+        std::thread::scope(|scope| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+            scope.spawn(move || runtime.block_on(server));
+            grpc.call("/a.B/C", &[], b"message").unwrap()
+        })
+    }
+
+    #[test]
+    fn an_answer_in_http_alone_is_what_grpc_makes_of_it() {
+        // The table of "HTTP to gRPC Status Code Mapping", and whether the same may be taken later.
+        for (http, code, is_passing) in [
+            (400, 13, false),
+            (401, 16, false),
+            (403, 7, false),
+            (404, 12, false),
+            (429, 14, true),
+            (502, 14, true),
+            (503, 14, true),
+            (504, 14, true),
+            (500, 2, false),
+        ] {
+            let status = called((http, b"<html>", &[]));
+            assert_eq!((status.code, status.http, status.is_passing()), (code, Some(http), is_passing), "{http}");
+        }
+    }
+
+    #[test]
+    fn the_message_that_comes_back_is_kept() {
+        let ok: &[_] = &[("grpc-status", "0")];
+        for (body, answer) in [
+            (&b"\0\0\0\0\x02\x08\x05"[..], &b"\x08\x05"[..]),
+            (b"\0\0\0\0\0", b""),
+            (b"", b""),
+            (b"\x01\0\0\0\x02\x08\x05", b""),
+            (b"\0\0\0\0\x03\x08\x05", b""),
+        ] {
+            let status = called((200, body, ok));
+            assert_eq!((status.code, status.http, &status.answer[..]), (0, None, answer), "{body:?}");
+        }
+        assert_eq!(called((200, b"", &[("grpc-status", "16")])).code, 16);
+    }
 }

@@ -192,7 +192,7 @@ fn our_own_client_reads_what_we_say() {
     assert_eq!(client.health().unwrap().status, "failed");
     let unknown = client.pipeline("no such one").unwrap_err();
     assert_eq!(unknown.code().as_str(), "HTTP_NOT_FOUND");
-    assert_eq!(client.get("/livez").unwrap().body, "ok\n");
+    assert_eq!(client.get("/livez").unwrap().text(), "ok\n");
     let address = desk.address();
     desk.end();
     let gone = Client::new(&format!("http://{address}"), Duration::from_secs(5)).unwrap().status().unwrap_err();

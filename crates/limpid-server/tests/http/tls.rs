@@ -79,7 +79,11 @@ fn a_changed_certificate_is_shown_to_the_next_client_and_a_broken_one_to_nobody(
     let client = |issued: &Issued| {
         std::fs::write(directory.path().join("trusted"), &issued.authority).unwrap();
         let client = Client::new(&url, Duration::from_secs(5)).unwrap();
-        client.with_authorities(&directory.path().join("trusted")).unwrap().get("/livez").map(|answer| answer.body)
+        client
+            .with_authorities(&directory.path().join("trusted"))
+            .unwrap()
+            .get("/livez")
+            .map(|answer| answer.text().into_owned())
     };
     let taken = |issued: &Issued| match client(issued) {
         Ok(body) => body == "ok\n",

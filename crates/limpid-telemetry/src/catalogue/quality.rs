@@ -13,7 +13,7 @@ pub static QUALITY_VALUES_TOTAL: Metric = Metric::counter("limpid_quality_values
     .answers("Which column loses something on the way, and why?")
     .beside(&INPUT_COUNTER);
 
-pub static QUALITY_NULL_RATIO: Metric = Metric::gauge("limpid_quality_null_ratio", "1")
+pub static QUALITY_NULL_RATIO: Metric = Metric::gauge("limpid_quality_null_ratio", "ratio")
     .labels(&["pipeline", "schema", "table", "column"])
     .says("The part of a column's values that were NULL, in the last window of sampled rows.")
     .answers("Does somebody no longer fill a column?")
@@ -25,7 +25,7 @@ pub static QUALITY_LENGTH_BYTES: Metric = Metric::gauge("limpid_quality_length_b
     .answers("Do texts become shorter or longer than they used to be?")
     .beside(&QUALITY_DRIFTS_TOTAL);
 
-pub static QUALITY_DISTINCT_RATIO: Metric = Metric::gauge("limpid_quality_distinct_ratio", "1")
+pub static QUALITY_DISTINCT_RATIO: Metric = Metric::gauge("limpid_quality_distinct_ratio", "ratio")
     .labels(&["pipeline", "schema", "table", "column"])
     .says("Distinct values by values, about, in the last window of sampled rows.")
     .answers("Does a column suddenly hold one value only, or many more than it used to?")

@@ -53,7 +53,7 @@ pub static COERCED_VALUES_TOTAL: Metric = Metric::counter("limpid_coerced_values
 
 pub static METRIC_PUSHES_TOTAL: Metric = Metric::counter("limpid_metric_pushes_total", "messages")
     .labels(&["pipeline", "receiver", "outcome"])
-    .says("Messages with metrics that were pushed, by receiver and outcome: taken, or failed and gone.")
+    .says("Messages with metrics that were pushed, by receiver and outcome: taken, or failed, which is gone, all or a part of it.")
     .answers("Does whoever watches us by pushed metrics still get them?")
     .beside(&ERROR_TOTAL);
 

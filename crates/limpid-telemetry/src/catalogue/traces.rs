@@ -22,7 +22,7 @@ pub static TRACES_DROPPED_TOTAL: Metric = Metric::counter("limpid_traces_dropped
     .labels(&["pipeline", "reason"])
     .says(
         "Transactions whose traces are gone: queue_full, unreachable, refused, stopped, or rate (not kept: 100 others were \
-         for an error or for being slow within the second).",
+         for an error or for being slow within the second). Of a message that is refused in part, as many as spans were.",
     )
     .answers("Is the collector away or too slow?")
     .beside(&TRACES_SENT_TOTAL);

@@ -13,7 +13,7 @@ use crate::instruments::Counter;
 use crate::registry::Registry;
 use crate::waiting::{Dropped, Waiting};
 
-/// Some 3,000 lines; a message may hold all of them and stays below gRPC's usual bound of 4 MiB.
+/// Some 3,000 lines. Encoded, all of them would stay below gRPC's usual bound of 4 MiB, so that any message of them does.
 const QUEUE_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a line takes beside its texts.

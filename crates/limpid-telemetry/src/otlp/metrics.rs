@@ -1,7 +1,6 @@
 //! Metrics as OTLP has them.
 //!
-//! Owns: the message `ExportMetricsServiceRequest`, its points and times, the units' names, how much one message holds. Does not
-//! own: sending it (the binary), which series there are (`registry`).
+//! Owns: the message `ExportMetricsServiceRequest`, its points and times, the units' names. Does not own: sending it (the binary), which series there are (`registry`).
 //!
 //! Invariant: an instrument has the name, the bounds and the attributes that the exposition has as name, `le` and labels.
 //! Counters and histograms are cumulative since one time, which is the same in every message of a process.
@@ -10,15 +9,12 @@
 
 use prost::{Message, Oneof};
 
-use super::{KeyValue, Resource, Scope, SentBy, nanos, text};
+use super::{KeyValue, PARTS_BYTES_MAX, Resource, Scope, SentBy, nanos, text};
 use crate::catalogue::{ALL, Kind, Metric};
 use crate::instruments::Histogram;
 use crate::moment::Moment;
 use crate::registry::{Now, Registry};
 use crate::trace::names;
-
-/// Points of one message, encoded: half of gRPC's usual bound of 4 MiB, since what stands around them comes on top.
-const POINTS_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 #[derive(Clone, PartialEq, Message)]
 struct Export {
@@ -172,22 +168,22 @@ impl OtlpMetrics {
         registry.each_of(pipeline, process, now, |metric, labels, value| {
             let attributes: Vec<KeyValue> = labels.iter().map(|(name, value)| text(name, value)).collect();
             let start = if metric.kind == Kind::Gauge { 0 } else { self.start };
-            let number = |value| {
-                let (attributes, time) = (attributes.clone(), self.time);
-                Point::Number(NumberPoint { attributes, start, time, value: Some(value) })
+            let number = match value {
+                Now::Count(count) => Number::Int(i64::try_from(count).unwrap_or(i64::MAX)),
+                Now::Value(value) => Number::Double(value),
+                Now::Histogram(histogram) => {
+                    let point = Point::Histogram(self.histogram(attributes, histogram));
+                    return self.points[metric.index()].push(point);
+                }
             };
-            let point = match value {
-                Now::Count(count) => number(Number::Int(i64::try_from(count).unwrap_or(i64::MAX))),
-                Now::Value(value) => number(Number::Double(value)),
-                Now::Histogram(histogram) => Point::Histogram(self.histogram(attributes, histogram)),
-            };
-            self.points[metric.index()].push(point);
+            let point = NumberPoint { attributes, start, time: self.time, value: Some(number) };
+            self.points[metric.index()].push(Point::Number(point));
         });
     }
 
     /// The messages, as they are sent. There is one unless there are some thousand series.
     pub fn messages(self, by: &SentBy) -> Vec<Vec<u8>> {
-        self.messages_of(by, POINTS_BYTES_MAX)
+        self.messages_of(by, PARTS_BYTES_MAX)
     }
 
     fn messages_of(self, by: &SentBy, bytes_max: usize) -> Vec<Vec<u8>> {
@@ -205,7 +201,9 @@ impl OtlpMetrics {
                     metrics.push(head(metric));
                     is_open = true;
                 }
-                metrics.iter_mut().last().into_iter().for_each(|open| open.push(point.clone()));
+                if let Some(open) = metrics.last_mut() {
+                    open.push(point);
+                }
             }
         }
         if !metrics.is_empty() {
@@ -380,14 +378,59 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_is_one_that_the_unified_code_has_or_words_in_braces() {
+    fn a_gauge_has_its_value_and_no_start() {
+        let all = sent(&[("p", false)], usize::MAX);
+        let [SentMetric { unit, data: Some(Data::Gauge(SentGauge { points })), .. }] = of(&all, &FRESHNESS)[..] else {
+            panic!("{all:#?}")
+        };
+        let value = Some(Number::Double(0.25));
+        let expected = NumberPoint { attributes: vec![text("pipeline", "p")], start: 0, time: 7_000_000_000, value };
+        assert_eq!((&**unit, &points[..]), ("s", &[expected][..]));
+    }
+
+    /// Each unit of the catalogue, as "The Unified Code for Units of Measure" has it.
+    const UNITS: &[(&str, &str)] = &[
+        ("seconds", "s"),
+        ("bytes", "By"),
+        ("ratio", "1"),
+        ("1", ""),
+        ("1 or 0", ""),
+        ("rows per second", "{rows}/s"),
+        ("attempts", "{attempts}"),
+        ("changes", "{changes}"),
+        ("chunks", "{chunks}"),
+        ("columns", "{columns}"),
+        ("descriptors", "{descriptors}"),
+        ("doubts", "{doubts}"),
+        ("drifts", "{drifts}"),
+        ("errors", "{errors}"),
+        ("events", "{events}"),
+        ("heartbeats", "{heartbeats}"),
+        ("items", "{items}"),
+        ("keys", "{keys}"),
+        ("label sets", "{label_sets}"),
+        ("lanes", "{lanes}"),
+        ("lines", "{lines}"),
+        ("messages", "{messages}"),
+        ("records", "{records}"),
+        ("retries", "{retries}"),
+        ("rows", "{rows}"),
+        ("tables", "{tables}"),
+        ("traces", "{traces}"),
+        ("transactions", "{transactions}"),
+        ("values", "{values}"),
+    ];
+
+    #[test]
+    fn every_unit_of_the_catalogue_is_sent_as_the_table_says() {
         for metric in ALL {
-            let unit = ucum(metric.unit);
-            let bare = unit.strip_suffix("/s").unwrap_or(&unit);
-            let in_braces = bare.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            let is_words =
-                in_braces.is_some_and(|words| !words.is_empty() && words.bytes().all(|b| b.is_ascii_graphic()));
-            assert!(is_words || ["s", "By", "1", ""].contains(&bare), "{}: {unit}", metric.name);
+            let known = UNITS.iter().find(|(unit, _)| *unit == metric.unit).map(|(_, sent)| *sent);
+            assert_eq!(Some(&*ucum(metric.unit)), known, "{}: {}", metric.name, metric.unit);
         }
+        let unused = UNITS.iter().find(|(unit, _)| !ALL.iter().any(|metric| metric.unit == *unit));
+        assert_eq!(unused, None, "of no metric");
+        // What is a part of something has one unit.
+        let ratios = ALL.iter().filter(|metric| metric.name.ends_with("_ratio"));
+        ratios.for_each(|metric| assert_eq!(metric.unit, "ratio", "{}", metric.name));
     }
 }

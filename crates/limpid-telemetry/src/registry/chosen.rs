@@ -3,7 +3,8 @@
 //! Owns: the choice, for every receiver that is pushed to, and labels as pairs. Does not own: the series (`registry`), their
 //! form on the way (`remote`, `otlp`).
 //!
-//! Invariant: each receiver gets the same series with the same labels as a scrape; one that is no pipeline's is sent once.
+//! Invariant: each receiver gets the same series with the same labels as a scrape; one that is no pipeline's is sent once. What is not
+//! chosen costs one comparison.
 
 use super::{Now, Registry};
 use crate::catalogue::Metric;
@@ -18,14 +19,12 @@ impl Registry {
         now: Moment,
         mut tell: impl FnMut(&'static Metric, Vec<(&'static str, String)>, Now<'_>),
     ) {
-        self.each(now, |metric, labels, value| {
-            let labels = pairs(metric, labels);
-            let of = labels.iter().find(|(name, _)| *name == "pipeline").map(|(_, value)| value);
-            let is_chosen = of.map_or(process, |of| of == pipeline);
-            if is_chosen {
-                tell(metric, labels, value);
-            }
-        });
+        let own = super::labels_of(&["pipeline"], &[pipeline]);
+        let is_chosen = |metric: &Metric, labels: &str| match metric.labels {
+            ["pipeline", ..] => labels.starts_with(&own),
+            _ => process,
+        };
+        self.each_chosen(process, is_chosen, now, |metric, labels, value| tell(metric, pairs(metric, labels), value));
     }
 }
 
@@ -55,4 +54,38 @@ fn pairs(metric: &Metric, text: &str) -> Vec<(&'static str, String)> {
         rest = &quoted[end..];
     }
     pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{BUILD_INFO, CPU_SECONDS_TOTAL, ERROR_TOTAL, INPUT_EMITTER_COUNTER};
+    use crate::registry::Build;
+
+    #[test]
+    fn a_pipeline_whose_name_begins_like_another_is_another() {
+        let registry = Registry::new(Build { version: "1", commit: "c" });
+        for name in ["p", "p2", "p\"", "p\",x=\"", "", "q"] {
+            registry.counter(&INPUT_EMITTER_COUNTER, &[name]).add(1);
+            registry.counter(&ERROR_TOTAL, &[name, "input", "A"]).add(1);
+        }
+        let chosen = |pipeline: &str, process: bool| {
+            let mut found = Vec::new();
+            registry.each_of(pipeline, process, Moment { nanos: 0, wall_micros: 0 }, |metric, labels, _| {
+                found.push((metric.name, labels.first().map(|(_, value)| value.clone()).unwrap_or_default()));
+            });
+            found
+        };
+        for name in ["p", "p2", "p\"", "p\",x=\"", ""] {
+            let mut expected = [(INPUT_EMITTER_COUNTER.name, name.to_owned()), (ERROR_TOTAL.name, name.to_owned())];
+            let mut found = chosen(name, false);
+            expected.sort();
+            found.sort();
+            assert_eq!(found, expected, "{name:?}");
+        }
+        let with = chosen("nobody", true);
+        assert!(with.contains(&(BUILD_INFO.name, "1".to_owned())), "{with:?}");
+        #[cfg(target_os = "linux")]
+        assert!(with.contains(&(CPU_SECONDS_TOTAL.name, String::new())), "{with:?}");
+    }
 }

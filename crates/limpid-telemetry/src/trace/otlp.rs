@@ -12,7 +12,7 @@ use prost::Message;
 
 use super::names;
 use super::spans::{Attribute, Kind, Span};
-use crate::otlp::{Any, KeyValue, Resource, Scope, SentBy, text};
+use crate::otlp::{Any, KeyValue, OtlpMessage, PARTS_BYTES_MAX, Resource, Scope, SentBy, text};
 
 #[derive(Clone, PartialEq, Message)]
 struct Export {
@@ -86,12 +86,38 @@ struct Status {
 /// W3C's flag for a trace that is kept; all that are sent are.
 const SAMPLED: u32 = 1;
 
-/// The message for these spans.
-pub fn request(by: &SentBy, spans: &[Span]) -> Vec<u8> {
+/// The messages for traces with these spans. What does not fit in one goes on in the next: a receiver puts a trace together from
+/// whatever messages bring of it.
+pub fn requests(by: &SentBy, traces: impl Iterator<Item = Vec<Span>>) -> Vec<OtlpMessage> {
+    requests_of(by, traces, PARTS_BYTES_MAX)
+}
+
+fn requests_of(by: &SentBy, traces: impl Iterator<Item = Vec<Span>>, bytes_max: usize) -> Vec<OtlpMessage> {
+    let (mut messages, mut spans, mut bytes, mut ends) = (Vec::new(), Vec::new(), 0, 0);
+    for trace in traces {
+        for span in &trace {
+            let span = sent(span);
+            let more = span.encoded_len();
+            if bytes + more > bytes_max && bytes > 0 {
+                messages.push(OtlpMessage { bytes: message(by, std::mem::take(&mut spans)), ends });
+                (bytes, ends) = (0, 0);
+            }
+            bytes += more;
+            spans.push(span);
+        }
+        ends += 1;
+    }
+    if ends > 0 {
+        messages.push(OtlpMessage { bytes: message(by, spans), ends });
+    }
+    messages
+}
+
+fn message(by: &SentBy, spans: Vec<SentSpan>) -> Vec<u8> {
     let message = Export {
         resource_spans: vec![ResourceSpans {
             resource: Some(by.resource()),
-            scope_spans: vec![ScopeSpans { scope: Some(by.scope()), spans: spans.iter().map(sent).collect() }],
+            scope_spans: vec![ScopeSpans { scope: Some(by.scope()), spans }],
             schema_url: names::SCHEMA_URL.into(),
         }],
     };
@@ -129,5 +155,57 @@ fn link(context: &TraceContext) -> SentLink {
         trace_id: context.trace_id.to_be_bytes().to_vec(),
         span_id: context.span_id.to_be_bytes().to_vec(),
         flags: u32::from(context.is_sampled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::ids::SpanId;
+
+    fn trace(id: u128, spans: u64) -> Vec<Span> {
+        let span = |number| Span {
+            trace_id: id,
+            id: SpanId(number),
+            parent: 0,
+            name: "x".repeat(1000),
+            kind: Kind::Internal,
+            start: 0,
+            end: 1,
+            attributes: Vec::new(),
+            links: Vec::new(),
+            trace_state: String::new(),
+            is_error: false,
+        };
+        (1..=spans).map(span).collect()
+    }
+
+    fn spans_of(message: &OtlpMessage) -> Vec<(u128, u64)> {
+        let mut export = Export::decode(&*message.bytes).unwrap();
+        let ResourceSpans { resource, scope_spans, .. } = export.resource_spans.remove(0);
+        assert!(resource.is_some_and(|resource| resource != Resource::default()), "each message says who sends it");
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+        let spans = scope_spans.iter().flat_map(|scope| &scope.spans);
+        spans.map(|span| (number(&span.trace_id), number(&span.span_id) as u64)).collect()
+    }
+
+    #[test]
+    fn a_message_is_closed_by_its_bytes_and_no_span_is_lost() {
+        let by = SentBy { service: "limpid".into(), ..SentBy::default() };
+        let traces = [(1, 2), (2, 5), (3, 1), (4, 1)];
+        // Three of some 1,040 bytes fit.
+        let messages = requests_of(&by, traces.iter().map(|(id, spans)| trace(*id, *spans)), 3500);
+        let expected: [(&[(u128, u64)], usize); 3] =
+            [(&[(1, 1), (1, 2), (2, 1)], 1), (&[(2, 2), (2, 3), (2, 4)], 0), (&[(2, 5), (3, 1), (4, 1)], 3)];
+        let found: Vec<_> = messages.iter().map(|message| (spans_of(message), message.ends)).collect();
+        assert_eq!(found, expected.map(|(spans, ends)| (spans.to_vec(), ends)));
+        assert_eq!(requests_of(&by, std::iter::empty(), 3500), []);
+    }
+
+    #[test]
+    fn a_transaction_with_a_trace_for_each_change_stays_below_grpcs_bound() {
+        let messages = requests(&SentBy::default(), (0..4000).map(|id| trace(id, 5)));
+        assert!(messages.iter().all(|message| message.bytes.len() < 4 * 1024 * 1024), "{}", messages.len());
+        assert_eq!(messages.iter().map(|message| message.ends).sum::<usize>(), 4000);
     }
 }

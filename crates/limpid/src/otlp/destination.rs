@@ -8,9 +8,11 @@
 
 use std::fmt;
 
-use limpid_config::{OtlpProtocol, Secret};
+use limpid_config::{HTTP_ADDRESS_HELP, OtlpProtocol, Secret, check_http_address};
 use limpid_model::{Component, Fault, FaultCode};
 use limpid_telemetry::SentBy;
+
+use crate::login;
 
 const DEFAULT: &str = "http://127.0.0.1:4317";
 
@@ -47,6 +49,15 @@ impl Signal {
             Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
             Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
             Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        }
+    }
+
+    /// What a message of it has many of.
+    pub(super) const fn parts(self) -> &'static str {
+        match self {
+            Signal::Traces => "spans",
+            Signal::Metrics => "data points",
+            Signal::Logs => "log records",
         }
     }
 
@@ -93,7 +104,7 @@ impl Destination {
     /// is none.
     ///
     /// # Errors
-    /// `CONFIG_BAD_VALUE` for a protocol of the environment that there is not.
+    /// `CONFIG_BAD_VALUE` for an address or a protocol of the environment that is none.
     pub fn of(signal: Signal, otlp: Option<&Secret>, protocol: Option<OtlpProtocol>) -> Result<Option<Self>, Fault> {
         of(signal, otlp, protocol, &|name| std::env::var(name).ok())
     }
@@ -123,14 +134,13 @@ fn of(
         return Ok(None);
     }
     // The general endpoint is a base, to which HTTP adds its path; one for the signal is taken as it is.
-    let whole = otlp.map(|url| url.reveal().to_owned()).or_else(|| own("ENDPOINT"));
-    let base = whole.is_none().then(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT")).flatten();
-    let (url, is_base) = match (whole, base) {
-        (Some(url), _) => (url, false),
-        (None, Some(url)) => (url, true),
-        (None, None) => (DEFAULT.to_owned(), false),
+    let (url, is_base) = match (otlp, own("ENDPOINT"), variable("OTEL_EXPORTER_OTLP_ENDPOINT")) {
+        (Some(url), ..) => (url.reveal().to_owned(), false),
+        (None, Some(url), _) => (checked(url, format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.variable()))?, false),
+        (None, None, Some(url)) => (checked(url, "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned())?, true),
+        (None, None, None) => (DEFAULT.to_owned(), false),
     };
-    let url = without_login(url.trim_end_matches('/'));
+    let (url, authorization) = login::apart(url.trim_end_matches('/'));
     let path = path_of(&url);
     let wire = match protocol {
         Some(OtlpProtocol::Grpc) => Wire::Grpc,
@@ -144,7 +154,13 @@ fn of(
         },
     };
     let adds_path = wire == Wire::Http && (path.is_empty() || is_base);
-    let headers = pairs(either("HEADERS").unwrap_or_default());
+    let mut headers = pairs(either("HEADERS").unwrap_or_default());
+    headers.retain(|(name, value)| is_header(name, value));
+    // A header of the environment may be for another address; a login stands in this one.
+    if let Some(value) = authorization {
+        headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+        headers.push(("authorization".to_owned(), value));
+    }
     let mut resource = pairs(variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
     let named = resource.iter().find(|(name, _)| name == "service.name").map(|(_, value)| value.clone());
     resource.retain(|(name, _)| name != "service.name");
@@ -159,17 +175,21 @@ fn of(
     }))
 }
 
+/// An address of the environment. Those of the file have been checked.
+fn checked(url: String, variable: String) -> Result<String, Fault> {
+    match check_http_address(&url) {
+        Ok(()) => Ok(url),
+        Err(complaint) => {
+            let text = format!("{variable} {complaint}");
+            Err(Fault::new(FaultCode::ConfigBadValue, Component::Server, text).help(HTTP_ADDRESS_HELP))
+        }
+    }
+}
+
 fn unknown_protocol(word: &str) -> Fault {
     let text = "OTEL_EXPORTER_OTLP_PROTOCOL is neither grpc nor http/protobuf";
     let help = "set one of the two, or write `protocol` beside the address";
     Fault::new(FaultCode::ConfigBadValue, Component::Server, text).about(word.to_owned()).help(help)
-}
-
-fn without_login(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let host = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host);
-    format!("{scheme}://{host}{}", &rest[end..])
 }
 
 fn path_of(url: &str) -> &str {
@@ -177,11 +197,18 @@ fn path_of(url: &str) -> &str {
     rest.find('/').map_or("", |at| &rest[at..])
 }
 
-/// `name=value,name=value`, percent-encoded; what is no pair, or could not be a header, is left out.
+/// What HTTP takes for a header: a token, and characters that can be seen, with blanks between them (RFC 9110, 5.5 and 5.6.2).
+fn is_header(name: &str, value: &str) -> bool {
+    let in_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let in_value = |b: u8| b.is_ascii_graphic() || b == b' ';
+    name.bytes().all(in_token) && value.bytes().all(in_value)
+}
+
+/// `name=value,name=value`, percent-encoded; what is no pair is left out.
 fn pairs(text: String) -> Vec<(String, String)> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        let (name, value) = (name.trim().to_owned(), crate::push::decoded(value.trim()));
+        let (name, value) = (name.trim().to_owned(), login::decoded(value.trim()));
         let is_good = !name.is_empty() && !name.chars().chain(value.chars()).any(char::is_control);
         is_good.then_some((name, value))
     };
@@ -260,9 +287,46 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_sent_and_wins_over_a_header() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20x,k=v");
+        for (otlp, variables) in [
+            (Some("http://u:s%65cret@c:4317"), vec![headers]),
+            (None, vec![headers, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:secret@c:4317")]),
+        ] {
+            // As `printf 'u:secret' | base64` says.
+            let expected = [pair("k", "v"), pair("authorization", "Basic dTpzZWNyZXQ=")];
+            assert_eq!(told(otlp, None, &variables).headers, expected, "{otlp:?}");
+        }
+        assert_eq!(told(Some("http://c:4317"), None, &[headers]).headers[0], pair("Authorization", "Bearer x"));
+    }
+
+    #[test]
+    fn an_address_of_the_environment_is_refused_by_the_name_of_its_variable() {
+        let refused = |variable: &str, url: &str| {
+            let find = |name: &str| (name == variable).then(|| url.to_owned());
+            let fault = of(Signal::Traces, None, None, &find).unwrap_err();
+            assert_eq!(fault.code(), FaultCode::ConfigBadValue);
+            format!("{fault}")
+        };
+        for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+            assert_eq!(refused(variable, "http://u:secret@c:otlp"), format!("{variable} has a port that is none"));
+        }
+        let unused = [("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense")];
+        assert_eq!(told(Some("http://c:4317"), None, &unused).url, "http://c:4317", "nobody asks it");
+    }
+
+    #[test]
+    fn what_http_has_no_header_for_is_left_out() {
+        let headers = "api key=1,k:=2,x=a%0D%0AHost:%20y,y=%C3%A9,ok=a%20b,=3";
+        let told = told(Some("http://c:4317"), None, &[("OTEL_EXPORTER_OTLP_HEADERS", headers)]);
+        assert_eq!(told.headers, [("ok".to_owned(), "a b".to_owned())]);
+    }
+
+    #[test]
     fn a_login_and_headers_are_shown_nowhere() {
         let told = told(Some("http://u:secret@c:4317"), None, &[("OTEL_EXPORTER_OTLP_HEADERS", "k=hidden")]);
-        assert_eq!(told.shown, "http://c:4317");
+        assert_eq!((&*told.shown, &*told.url), ("http://c:4317", "http://c:4317"));
         assert!(!format!("{told:?}").contains("hidden") && !format!("{told:?}").contains("secret"));
     }
 }

@@ -3,26 +3,24 @@
 //! Owns: a thread for each, its turns, how often a message is tried. Does not own: what waits and its messages (`Outgoing`), the
 //! call (`otlp`).
 //!
-//! Invariant: nobody waits for a collector. What it does not take within three turns is dropped and counted; what waits
-//! meanwhile is bounded by whoever holds it.
+//! Invariant: nobody waits for a collector. A message that finds nobody within three turns is dropped and counted; one that is
+//! refused is so at once. What waits meanwhile is bounded by whoever holds it. The end of the process is looked for between any
+//! two messages.
 
-use std::thread::JoinHandle;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use limpid_connector::{Clock, Stop};
 use limpid_model::Fault;
-use limpid_telemetry::{Dropped, SentBy};
+use limpid_telemetry::{Dropped, OtlpMessage, SentBy};
 
-use super::{Call, Destination, NotTaken, TIMEOUT};
-use crate::run::spawn;
-
-/// What a process that ends gives the collector in all.
-const LAST_TIMEOUT: Duration = Duration::from_secs(1);
+use super::{Call, Destination, LAST_TIMEOUT, NotTaken, TIMEOUT};
+use crate::crew::Crew;
 
 /// How often what waits is sent.
 const TURN: Duration = Duration::from_millis(500);
 
-/// A message is tried so often.
+/// A message that finds nobody is tried so often.
 const TRIES_MAX: u32 = 3;
 
 /// Something that waits to be sent, and what is told of it.
@@ -32,56 +30,36 @@ pub trait Outgoing: Send + 'static {
     /// The sender's thread.
     const THREAD: &'static str;
 
-    /// The most that one message may hold.
-    const COUNT_MAX: usize;
-
     fn destination(&self) -> &Destination;
+
+    /// The most that is taken at a time.
+    fn count_max(&self) -> usize;
 
     /// The oldest, at most so many.
     fn take(&self, count_max: usize) -> Vec<Self::One>;
 
-    fn message(&self, by: &SentBy, some: &[Self::One]) -> Vec<u8>;
+    fn messages(&self, by: &SentBy, some: &[Self::One]) -> Vec<OtlpMessage>;
 
     /// So many were taken by the collector; `is_again` after others that were not.
     fn taken(&self, count: usize, is_again: bool);
 
-    /// A message was not taken, and may be tried again; `is_first` after others that were, or none.
+    /// A message was not taken, or a part of it was not; `is_first` after others that were, or none.
     fn refused(&self, not: NotTaken, is_first: bool);
 
     /// So many will not be sent.
     fn dropped(&self, why: Dropped, count: usize);
 }
 
-/// The threads.
-pub struct Senders {
-    stop: Stop,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Senders {
-    /// Starts a thread for each. `instance` tells this process from others.
-    ///
-    /// # Errors
-    /// `CONFIG_BAD_VALUE` for what is no address.
-    pub fn start<Q: Outgoing>(all: Vec<Q>, instance: &str, clock: &Clock) -> Result<Self, Fault> {
-        let stop = Stop::new();
-        let mut threads = Vec::new();
-        for outgoing in all {
-            let sender = Sender::new(outgoing, instance, clock)?;
-            let stop = stop.clone();
-            threads.push(spawn(Q::THREAD, move || sender.run(&stop)));
-        }
-        Ok(Self { stop, threads })
+/// Starts a thread for each. `instance` tells this process from others.
+///
+/// # Errors
+/// `CONFIG_BAD_VALUE` for what is no address.
+pub fn start<Q: Outgoing>(all: Vec<Q>, instance: &str, clock: &Clock, crew: &Crew) -> Result<(), Fault> {
+    for outgoing in all {
+        let sender = Sender::new(outgoing, instance, clock)?;
+        crew.spawn(Q::THREAD, move |stop| sender.run(stop));
     }
-
-    /// Sends what waits, for a second at the most, and ends.
-    pub fn finish(self) {
-        self.stop.raise();
-        for thread in self.threads {
-            // One that panicked has told so on stderr, and nothing that it sends is worth more.
-            let _ = thread.join();
-        }
-    }
+    Ok(())
 }
 
 struct Sender<Q> {
@@ -103,56 +81,77 @@ impl<Q: Outgoing> Sender<Q> {
 
     fn run(&self, stop: &Stop) {
         let mut works = None;
-        let mut waiting: Option<(Vec<Q::One>, u32)> = None;
-        loop {
-            let is_last = stop.wait(TURN);
-            if is_last {
-                return self.finish(waiting.map(|(some, _)| some), &mut works);
-            }
-            loop {
-                let (some, tried) = waiting.take().unwrap_or_else(|| (self.outgoing.take(Q::COUNT_MAX), 0));
-                if some.is_empty() {
-                    break;
-                }
-                match self.send(&self.call, &some, &mut works) {
-                    Ok(()) => {}
+        let (mut waiting, mut tried) = (VecDeque::new(), 0);
+        while !stop.wait(TURN) {
+            while !stop.is_raised() {
+                let Some(message) = self.next(&mut waiting) else { break };
+                match self.send(&self.call, &message, &mut works) {
+                    Ok(()) => tried = 0,
                     Err(Dropped::Unreachable) if tried + 1 < TRIES_MAX => {
-                        waiting = Some((some, tried + 1));
+                        tried += 1;
+                        waiting.push_front(message);
                         break;
                     }
-                    Err(why) => self.outgoing.dropped(why, some.len()),
-                }
-                if works == Some(false) {
-                    break;
+                    Err(why) => {
+                        tried = 0;
+                        self.outgoing.dropped(why, message.ends);
+                        break;
+                    }
                 }
             }
         }
+        self.finish(waiting, &mut works);
+    }
+
+    /// The oldest message of those that wait, or else the first of what is taken now.
+    fn next(&self, waiting: &mut VecDeque<OtlpMessage>) -> Option<OtlpMessage> {
+        if waiting.is_empty() {
+            let some = self.outgoing.take(self.outgoing.count_max());
+            if !some.is_empty() {
+                *waiting = self.outgoing.messages(&self.by, &some).into();
+            }
+        }
+        waiting.pop_front()
     }
 
     /// Whatever still waits, as long as there is time.
-    fn finish(&self, waiting: Option<Vec<Q::One>>, works: &mut Option<bool>) {
+    fn finish(&self, mut waiting: VecDeque<OtlpMessage>, works: &mut Option<bool>) {
         let until = self.clock.nanos() + LAST_TIMEOUT.as_nanos() as u64;
-        let mut waiting = waiting;
-        loop {
-            let some = waiting.take().unwrap_or_else(|| self.outgoing.take(Q::COUNT_MAX));
-            if some.is_empty() {
-                return;
-            }
+        while let Some(message) = self.next(&mut waiting) {
             let has_time = self.clock.nanos() < until;
-            if !has_time || self.send(&self.last_call, &some, works).is_err() {
+            if !has_time || self.send(&self.last_call, &message, works).is_err() {
+                let made: usize = waiting.iter().map(|message| message.ends).sum();
                 let rest = self.outgoing.take(usize::MAX).len();
-                return self.outgoing.dropped(Dropped::Stopped, some.len() + rest);
+                return self.outgoing.dropped(Dropped::Stopped, message.ends + made + rest);
             }
         }
     }
 
-    fn send(&self, call: &Call, some: &[Q::One], works: &mut Option<bool>) -> Result<(), Dropped> {
-        let sent = call.send(&self.outgoing.message(&self.by, some));
-        let worked = works.replace(sent.is_ok());
-        sent.map(|()| self.outgoing.taken(some.len(), worked == Some(false))).map_err(|not| {
-            let why = if not.is_passing { Dropped::Unreachable } else { Dropped::Refused };
-            self.outgoing.refused(not, worked != Some(false));
-            why
-        })
+    fn send(&self, call: &Call, message: &OtlpMessage, works: &mut Option<bool>) -> Result<(), Dropped> {
+        let sent = call.send(&message.bytes);
+        let worked = works.replace(matches!(sent, Ok(0)));
+        let is_first = worked != Some(false);
+        match sent {
+            Ok(0) => {
+                self.outgoing.taken(message.ends, worked == Some(false));
+                Ok(())
+            }
+            // It is not to be sent again: the rest was taken.
+            Ok(rejected) => {
+                let lost = usize::try_from(rejected).unwrap_or(usize::MAX).min(message.ends);
+                self.outgoing.dropped(Dropped::Refused, lost);
+                self.outgoing.taken(message.ends - lost, false);
+                self.outgoing.refused(call.not_taken_in_part(rejected), is_first);
+                Ok(())
+            }
+            Err(not) => {
+                let why = if not.is_passing { Dropped::Unreachable } else { Dropped::Refused };
+                self.outgoing.refused(not, is_first);
+                Err(why)
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,15 @@
 //! Invariant: every kind is sent the same series. A login is in nothing that is shown.
 
 use std::fmt;
+use std::time::Duration;
 
 use limpid_model::{Component, Fault, FaultCode};
-use limpid_server::client::{Client, base64};
+use limpid_server::client::Client;
 use limpid_telemetry::{Moment, OtlpMetrics, RemoteWrite, SentBy};
 
-use super::{Pushed, TIMEOUT, decoded};
-use crate::otlp::{Call, Destination};
+use super::Pushed;
+use crate::login;
+use crate::otlp::{Call, Destination, NotTaken};
 
 /// Who is pushed to, as the file has it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,30 +32,29 @@ pub enum Receiver {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::RemoteWrite(url) => write!(f, "RemoteWrite({})", without_login(url).0),
+            Address::RemoteWrite(url) => write!(f, "RemoteWrite({})", login::apart(url).0),
             Address::Otlp(destination) => destination.fmt(f),
         }
     }
 }
 
 impl Receiver {
-    /// `instance` tells this process from others; counters are told of as counted since `since_micros`.
+    /// `instance` tells this process from others; counters are told of as counted since `since_micros`. A request has `timeout`.
     ///
     /// # Errors
     /// `CONFIG_BAD_VALUE` for what is no address.
-    pub fn new(address: Address, instance: &str, since_micros: i64) -> Result<Self, Fault> {
+    pub fn new(address: Address, instance: &str, since_micros: i64, timeout: Duration) -> Result<Self, Fault> {
         match address {
             Address::RemoteWrite(url) => {
-                let (endpoint, login) = without_login(&url);
-                let client = Client::new(&endpoint, TIMEOUT).map_err(|fault| {
+                let (endpoint, authorization) = login::apart(&url);
+                let client = Client::new(&endpoint, timeout).map_err(|fault| {
                     let text = "telemetry.metrics.remote-write is no http:// or https:// address";
                     Fault::new(FaultCode::ConfigBadValue, Component::Server, text).because(fault)
                 })?;
-                let authorization = login.map(|login| format!("Basic {}", base64(&login)));
                 Ok(Receiver::RemoteWrite { client, endpoint, authorization, instance: instance.to_owned() })
             }
             Address::Otlp(destination) => {
-                let call = Box::new(Call::new(&destination, TIMEOUT)?);
+                let call = Box::new(Call::new(&destination, timeout)?);
                 let by = destination.sent_by(instance);
                 Ok(Receiver::Otlp { call, endpoint: destination.shown, by, since_micros })
             }
@@ -77,7 +78,7 @@ impl Receiver {
     /// Sends what these pipelines' metrics are now.
     ///
     /// # Errors
-    /// `METRICS_PUSH_FAILED`.
+    /// `METRICS_PUSH_FAILED`, also where only some were refused.
     pub fn push(&self, pipelines: &[Pushed], now: Moment) -> Result<(), Fault> {
         // What is no pipeline's stands in each registry, and is sent once.
         let all = pipelines.iter().enumerate().map(|(number, one)| (one, number == 0));
@@ -90,10 +91,12 @@ impl Receiver {
             Receiver::Otlp { call, by, since_micros, .. } => {
                 let mut metrics = OtlpMetrics::new(*since_micros, now);
                 all.for_each(|(one, process)| metrics.add(&one.registry, &one.pipeline, process, now));
-                let mut messages = metrics.messages(by).into_iter();
-                messages
-                    .try_for_each(|message| call.send(&message))
-                    .map_err(|not| not.fault(FaultCode::MetricsPushFailed))
+                let failed = |not: NotTaken| not.fault(FaultCode::MetricsPushFailed);
+                let mut rejected = 0;
+                for message in metrics.messages(by) {
+                    rejected += call.send(&message).map_err(failed)?;
+                }
+                if rejected > 0 { Err(failed(call.not_taken_in_part(rejected))) } else { Ok(()) }
             }
         }
     }
@@ -117,31 +120,5 @@ fn remote_write(
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
         Ok(answer) => Err(refused(format!("the receiver of metrics answers {}", answer.status))),
         Err(fault) => Err(refused("the receiver of metrics does not answer".to_owned()).because(fault)),
-    }
-}
-
-/// The address without what stands before an `@`, and that, decoded.
-fn without_login(url: &str) -> (String, Option<String>) {
-    let Some((scheme, rest)) = url.split_once("://") else { return (url.to_owned(), None) };
-    let end = rest.find('/').unwrap_or(rest.len());
-    match rest[..end].rsplit_once('@') {
-        Some((login, host)) => (format!("{scheme}://{host}{}", &rest[end..]), Some(decoded(login))),
-        None => (url.to_owned(), None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_is_no_part_of_the_address() {
-        let check = |url: &str, address: &str, login: Option<&str>| {
-            assert_eq!(without_login(url), (address.to_owned(), login.map(str::to_owned)), "{url}");
-        };
-        check("http://h:9090/api/v1/write", "http://h:9090/api/v1/write", None);
-        check("https://u:p%40s@h/x@y", "https://h/x@y", Some("u:p@s"));
-        check("http://u:100%@h", "http://h", Some("u:100%"));
-        check("nonsense", "nonsense", None);
     }
 }
