@@ -2,8 +2,9 @@
 //!
 //! Owns: trace ids and span ids (`ids`), the hash of a key that somebody types (`key`), which transactions are kept
 //! (`keep`), gathering them (`gather`, `kept`), their spans (`spans`, `names`) and the message that carries them (`otlp`),
-//! what waits to be sent (`queue`), what
-//! records carry (`stamp`) and log lines do (`row`), which keys are watched (`watches`). Does not own: finding rows (`ring`), what is answered (the server), sending (the binary).
+//! what waits to be sent (`queue`), what records carry (`stamp`) and log lines do (`row`), which keys are watched
+//! (`watches`), in which transactions an application named its trace (`named`). Does not own: finding rows (`ring`), what
+//! is answered (the server), sending (the binary).
 //!
 //! Invariant: an id depends on the pipeline's name and the transaction's own alone, so that a replay, a restart and
 //! another process give the same.

@@ -8,6 +8,7 @@
 //! (one hash), and for those of several batches their counts.
 
 mod aside;
+mod tried;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -15,11 +16,9 @@ use std::sync::Arc;
 
 use limpid_model::{Batch, CommitTime, FaultCode, Op, TraceContext, TxnHeader, TxnId};
 
-use super::ids::{NamedTxn, TraceId, TraceIds, tag_of, txn_text};
-use super::keep::{BaseRate, Delivered, Keep, Verdict, Why};
-use super::kept::{
-    CHANGES_MAX, CONTEXTS_MAX, KeptTrace, PLACES_MAX, Part, PartTable, TABLES_MAX, TRIES_MAX, Times, To, Try,
-};
+use super::ids::{NamedTxn, TraceId, TraceIds, contexts_of, tag_of, txn_text};
+use super::keep::{BaseRate, Delivered, Keep, Reasons, Verdict, Why};
+use super::kept::{CHANGES_MAX, CONTEXTS_MAX, KeptTrace, PLACES_MAX, Part, PartTable, TABLES_MAX, Times, To, Try};
 use super::named::Named;
 use super::queue::{QUEUE_BYTES, TraceQueue};
 use super::watches::Watches;
@@ -29,13 +28,11 @@ use crate::registry::Registry;
 use crate::ring::Fate;
 use crate::waiting::Dropped;
 pub(super) use aside::chunk_id;
-use aside::{chunk_text, copied, defined, place_of, seed_of};
+use aside::{Held, chunk_text, copied, defined, place_of, seed_of};
+use tried::Tried;
 
 /// Transactions of several batches that are under way: one, unless a stream interleaves them.
 const OPEN_MAX: usize = 64;
-
-/// Transactions whose delivery failed and that did not come again yet.
-const TRIED_MAX: usize = 4096;
 
 /// What has a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +70,7 @@ struct Flight {
     is_copy: bool,
     /// Id and rows of each of its transactions; id 0 for one that has none.
     txns: Vec<(u128, u32)>,
+    /// By transaction.
     faults: Vec<RowFault>,
 }
 
@@ -83,7 +81,7 @@ type RowFault = (u32, Option<FaultCode>, bool);
 #[derive(Debug)]
 struct Open {
     trace: KeptTrace,
-    why: Option<Why>,
+    reasons: Reasons,
     /// Its parts that were handed to the sink, and those that were acknowledged.
     handed: u64,
     acked: u64,
@@ -103,9 +101,10 @@ pub struct Tracer {
     attempt: u32,
     flight: VecDeque<Flight>,
     open: HashMap<u128, Open>,
-    tried: HashMap<u128, Vec<Try>>,
+    tried: Tried,
+    held: VecDeque<Held>,
     named: Named,
-    /// Of the batch in hand: transactions that something speaks for. Reused.
+    /// Of the batch in hand: transactions that something speaks for, in their order. Reused.
     marks: Vec<(u32, Why)>,
     told: Vec<Told>,
 }
@@ -122,7 +121,8 @@ impl Tracer {
             attempt: 0,
             flight: VecDeque::new(),
             open: HashMap::new(),
-            tried: HashMap::new(),
+            tried: Tried::default(),
+            held: VecDeque::new(),
             named: Named::default(),
             marks: Vec::new(),
             told: Vec::new(),
@@ -151,12 +151,7 @@ impl Tracer {
         for flight in self.flight.drain(..).filter(|flight| !flight.is_copy) {
             let tried = Try { sent: wall(now, flight.sent), failed: wall(now, now.nanos), code };
             for (id, _) in flight.txns.iter().filter(|(id, _)| *id != 0) {
-                let has_room = self.tried.len() < TRIED_MAX;
-                match self.tried.get_mut(id) {
-                    Some(tries) if tries.len() < TRIES_MAX => tries.push(tried),
-                    None if has_room => drop(self.tried.insert(*id, vec![tried])),
-                    _ => {}
-                }
+                self.tried.note(*id, tried);
             }
         }
     }
@@ -165,6 +160,7 @@ impl Tracer {
     pub(crate) fn started(&mut self) {
         self.attempt += 1;
         self.flight.clear();
+        self.held.clear();
         for open in self.open.values_mut() {
             (open.handed, open.ended) = (open.acked, false);
         }
@@ -196,7 +192,8 @@ impl Tracer {
             Fate::Withheld(Some(code)) => Some((batch.rows.get(*row as usize)?.txn, Some(*code), false)),
             Fate::Withheld(None) | Fate::NoRecord | Fate::Filtered(_) => None,
         };
-        let faults = kept.iter().filter_map(fault).collect();
+        let mut faults: Vec<RowFault> = kept.iter().filter_map(fault).collect();
+        faults.sort_by_key(|(txn, ..)| *txn);
         self.flight.push_back(Flight {
             seq: batch.seq,
             sent: batch.times.sent,
@@ -212,7 +209,7 @@ impl Tracer {
             self.open.retain(|_, open| open.acked < open.handed);
         }
         let trace = || begun(TraceId(id), batch, txn.id, txn.commit);
-        let made = || Open { trace: trace(), why: None, handed: 0, acked: 0, ended: false, table: 0 };
+        let made = || Open { trace: trace(), reasons: Reasons::default(), handed: 0, acked: 0, ended: false, table: 0 };
         let open = self.open.entry(id).or_insert_with(made);
         open.handed += 1;
         open.ended |= place_of(batch, txn).1;
@@ -231,30 +228,36 @@ impl Tracer {
         if !batch.control.ddl.is_empty() {
             self.definitions(batch, &committed, now);
         }
-        let Some(index) = self.flight.iter().position(|flight| flight.seq == batch.seq) else { return &self.told };
-        let Some(flight) = self.flight.remove(index) else { return &self.told };
-        self.mark(batch, &flight, now);
-        let mut first = 0;
+        let index = self.flight.iter().position(|flight| flight.seq == batch.seq);
+        let flight = index.and_then(|index| self.flight.remove(index));
+        if !self.held.is_empty() {
+            self.let_go(batch.times.acked, now);
+        }
+        let Some(flight) = flight else { return &self.told };
+        self.mark(batch, &flight);
+        let (mut first, mut mark) = (0, 0);
         for (number, (txn, (id, rows))) in batch.txns.iter().zip(&flight.txns).enumerate() {
             let range = first as usize..(first + rows) as usize;
             first += rows;
             let table = batch.rows.get(range.start).filter(|_| *rows > 0).map(|row| usize::from(row.table));
             let commit = batch.chunk.map_or_else(|| committed(txn.commit.micros), |chunk| chunk.began as i64);
-            let at = Place { batch, delivered, faults: &flight.faults, txn: number as u32, range, commit, now };
+            let number = number as u32;
+            let reasons = self.reasons(&mut mark, number);
+            let at = Place { batch, delivered, faults: &flight.faults, txn: number, range, commit, now };
             if *id == 0 {
                 continue;
             }
             if self.open.contains_key(id) {
-                self.part(*id, at);
+                self.part(*id, reasons, at);
             } else if let (true, Some(table)) = (is_whole(batch, txn), table) {
-                self.whole(*id, txn, table, at);
+                self.whole(*id, reasons, table, at);
             }
         }
         &self.told
     }
 
     /// Transactions that something speaks for, whatever their times.
-    fn mark(&mut self, batch: &Batch, flight: &Flight, now: Moment) {
+    fn mark(&mut self, batch: &Batch, flight: &Flight) {
         self.marks.clear();
         self.marks.extend(flight.faults.iter().map(|(txn, ..)| (*txn, Why::Error)));
         for index in 0..batch.tables.len() {
@@ -264,39 +267,58 @@ impl Tracer {
                 self.marks.extend(row.map(|row| (row.txn, Why::First)));
             }
         }
-        if let Some(watched) = self.watches.look(now.nanos) {
+        if let Some(watched) = self.watches.look(batch.times.decoded) {
             self.marks.extend(watched.txns(&batch.rows).into_iter().map(|txn| (txn, Why::Watched)));
         }
         let asked = batch.contexts.iter().filter(|(_, context)| context.is_sampled);
         self.marks.extend(asked.map(|(txn, _)| (*txn, Why::Asked)));
+        self.marks.sort_unstable();
     }
 
-    fn why(&self, id: u128, txn: u32) -> Option<Why> {
-        let marked = self.marks.iter().filter(|(marked, _)| *marked == txn).map(|(_, why)| *why).min();
-        let tried = (!self.tried.is_empty() && self.tried.contains_key(&id)).then_some(Why::Error);
-        [marked, tried].into_iter().flatten().min()
+    /// What speaks for a transaction; they are asked for in their order, and `at` is how far that is.
+    fn reasons(&self, at: &mut usize, txn: u32) -> Reasons {
+        let mut reasons = Reasons::default();
+        while let Some((_, why)) = self.marks.get(*at).filter(|(marked, _)| *marked == txn) {
+            reasons.add(*why);
+            *at += 1;
+        }
+        reasons
     }
 
     /// A transaction that is in one batch.
-    fn whole(&mut self, id: u128, txn: &TxnHeader, table: usize, at: Place<'_>) {
-        let why = self.why(id, at.txn);
-        let nanos = at.age(txn);
-        let seed = seed_of(at.batch, table);
-        match self.keep.decide(Delivered { trace_id: id, table: seed, nanos, why }, at.now.nanos) {
-            Verdict::Keep(why) => {
-                let mut trace = begun(TraceId(id), at.batch, txn.id, txn.commit);
-                self.fill(&mut trace, &at);
-                trace.why = why;
-                self.hand_on(trace, table, &at);
-            }
-            Verdict::Spared(_) => self.queue.dropped(Dropped::Spared, 1),
-            Verdict::Pass => {}
+    fn whole(&mut self, id: u128, reasons: Reasons, table: usize, at: Place<'_>) {
+        let Some(txn) = at.batch.txns.get(at.txn as usize) else { return };
+        if let Some((why, tries)) = self.decide(id, reasons, seed_of(at.batch, table), at.age(txn), at.now) {
+            let mut trace = begun(TraceId(id), at.batch, txn.id, txn.commit);
+            self.fill(&mut trace, &at);
+            (trace.why, trace.tries) = (why, tries);
+            self.hand_on(trace, table, &at);
         }
     }
 
+    /// Why it is kept, if it is, with the attempts that failed. Those are over now, whatever becomes of it.
+    fn decide(
+        &mut self,
+        trace_id: u128,
+        mut reasons: Reasons,
+        table: u64,
+        nanos: u64,
+        now: Moment,
+    ) -> Option<(Why, Vec<Try>)> {
+        let tries = self.tried.take(trace_id);
+        if !tries.is_empty() {
+            reasons.add(Why::Error);
+        }
+        match self.keep.decide(Delivered { trace_id, table, nanos, reasons }, now.nanos) {
+            Verdict::Keep(why) => return Some((why, tries)),
+            Verdict::Spared(_) => self.queue.dropped(Dropped::Spared, 1),
+            Verdict::Pass => {}
+        }
+        None
+    }
+
     /// A part of a transaction of several batches; after its last one it is decided about.
-    fn part(&mut self, id: u128, at: Place<'_>) {
-        let why = self.why(id, at.txn);
+    fn part(&mut self, id: u128, reasons: Reasons, at: Place<'_>) {
         let Some(mut open) = self.open.remove(&id) else { return };
         let table = at.batch.rows.get(at.range.start).map_or(0, |row| usize::from(row.table));
         if open.acked == 0 {
@@ -304,38 +326,34 @@ impl Tracer {
         }
         self.fill(&mut open.trace, &at);
         open.acked += 1;
-        open.why = [open.why, why].into_iter().flatten().min();
+        open.reasons.add_all(reasons);
         if !open.ended || open.acked < open.handed {
             self.open.insert(id, open);
             return;
         }
         let Some(txn) = at.batch.txns.get(at.txn as usize) else { return };
-        let (nanos, why) = (at.age(txn), open.why);
-        match self.keep.decide(Delivered { trace_id: id, table: open.table, nanos, why }, at.now.nanos) {
-            Verdict::Keep(why) => {
-                open.trace.why = why;
-                open.trace.parts.sort_by_key(|part| part.rows_before);
-                self.hand_on(open.trace, table, &at);
-            }
-            Verdict::Spared(_) => self.queue.dropped(Dropped::Spared, 1),
-            Verdict::Pass => {}
+        if let Some((why, tries)) = self.decide(id, open.reasons, open.table, at.age(txn), at.now) {
+            (open.trace.why, open.trace.tries) = (why, tries);
+            open.trace.parts.sort_by_key(|part| part.rows_before);
+            self.hand_on(open.trace, table, &at);
         }
     }
 
     /// Adds what the batch has of it.
     fn fill(&self, trace: &mut KeptTrace, at: &Place<'_>) {
         trace.committed = wall(at.now, at.commit.max(0) as u64).min(wall(at.now, at.batch.times.read));
-        let contexts = at.batch.contexts.iter().filter(|(txn, _)| *txn == at.txn).map(|(_, context)| *context);
         let known = |context: &TraceContext, all: &[TraceContext]| {
             all.iter().any(|one| (one.trace_id, one.span_id) == (context.trace_id, context.span_id))
         };
-        for context in contexts {
-            if trace.contexts.len() < CONTEXTS_MAX && !known(&context, &trace.contexts) {
-                trace.contexts.push(context);
+        for (_, context) in contexts_of(at.batch, at.txn) {
+            if trace.contexts.len() < CONTEXTS_MAX && !known(context, &trace.contexts) {
+                trace.contexts.push(*context);
             }
         }
-        if !at.batch.control.ddl.is_empty() && trace.definitions.is_empty() {
-            trace.definitions = defined(at.batch, trace.txn_id, at.now);
+        if let (false, Some(txn)) = (at.batch.control.ddl.is_empty(), at.batch.txns.get(at.txn as usize))
+            && trace.definitions.is_empty()
+        {
+            trace.definitions = defined(at.batch, txn.id, at.now);
         }
         trace.copied = at.batch.chunk.map(|chunk| copied(&chunk, at.now));
         let mut part = at.part(self.attempt);
@@ -347,8 +365,7 @@ impl Tracer {
         trace.add(part);
     }
 
-    fn hand_on(&mut self, mut trace: KeptTrace, table: usize, at: &Place<'_>) {
-        trace.tries = self.tried.remove(&trace.id.0).unwrap_or_default();
+    fn hand_on(&mut self, trace: KeptTrace, table: usize, at: &Place<'_>) {
         let trace_id = trace.shown_id(&self.pipeline, self.granularity);
         let seconds = (at.batch.times.acked as i64).saturating_sub(at.commit) as f64 / 1e9;
         if self.queue.put(trace) {
@@ -385,7 +402,8 @@ impl Place<'_> {
         let is_alone = range.len() == batch.rows.len();
         let filtered = |row: usize| batch.filtered.partition_point(|filtered| (filtered.row as usize) < row);
         let mut faults: Vec<(Option<FaultCode>, u64)> = Vec::new();
-        for (_, code, is_kept) in self.faults.iter().filter(|(txn, ..)| *txn == self.txn) {
+        let first = self.faults.partition_point(|(txn, ..)| *txn < self.txn);
+        for (_, code, is_kept) in self.faults[first..].iter().take_while(|(txn, ..)| *txn == self.txn) {
             match faults.iter_mut().find(|(known, _)| known == code) {
                 Some((_, count)) => *count += u64::from(*is_kept),
                 None => faults.push((*code, u64::from(*is_kept))),

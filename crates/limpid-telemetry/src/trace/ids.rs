@@ -11,7 +11,7 @@ use std::fmt;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use limpid_model::{Batch, TxnId};
+use limpid_model::{Batch, TraceContext, TxnId};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// One trace: one transaction of the source.
@@ -150,6 +150,12 @@ pub(super) fn tag_of(batch: &Batch, id: TxnId) -> Option<&Arc<str>> {
         TxnId::Uuid { tag, .. } if tag > 0 => batch.tags.get(usize::from(tag) - 1),
         _ => None,
     }
+}
+
+/// What applications named in a transaction of the batch.
+pub(super) fn contexts_of(batch: &Batch, txn: u32) -> &[(u32, TraceContext)] {
+    let upto = |txn: u32| batch.contexts.partition_point(|(of, _)| *of < txn);
+    if batch.contexts.is_empty() { &[] } else { &batch.contexts[upto(txn)..upto(txn.saturating_add(1))] }
 }
 
 /// A transaction with the text of its tag, which is empty for most.

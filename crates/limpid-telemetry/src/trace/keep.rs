@@ -4,7 +4,8 @@
 //! (`watches`).
 //!
 //! Invariant: pure: the same transactions at the same times give the same answers. The base rate looks at the trace's id
-//! alone, so that every process decides alike; it takes no part in any bound.
+//! alone, so that every process decides alike. No bound holds for what the base rate, a watched key or a first row keeps,
+//! whatever else speaks for it: records of some say so already.
 
 use std::collections::{HashMap, HashSet};
 
@@ -44,6 +45,29 @@ impl Why {
             Why::Asked => "parent",
             Why::Sampled => "sampled",
         }
+    }
+
+    /// Those that an outage or an application makes thousands of.
+    const fn is_bound(self) -> bool {
+        matches!(self, Why::Error | Why::Slow | Why::Asked)
+    }
+}
+
+/// All that speaks for a transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons(u8);
+
+impl Reasons {
+    pub fn add(&mut self, why: Why) {
+        self.0 |= 1 << why as u8;
+    }
+
+    pub fn add_all(&mut self, others: Reasons) {
+        self.0 |= others.0;
+    }
+
+    fn all(self) -> impl Iterator<Item = Why> {
+        Why::ALL.into_iter().filter(move |why| self.0 & 1 << *why as u8 != 0)
     }
 }
 
@@ -88,7 +112,7 @@ pub struct Delivered {
     /// From its commit until it was acknowledged, at the least.
     pub nanos: u64,
     /// What else speaks for it.
-    pub why: Option<Why>,
+    pub reasons: Reasons,
 }
 
 /// The answer.
@@ -122,20 +146,20 @@ impl Keep {
         self.seen.len() < TAILS_MAX && self.seen.insert(table)
     }
 
-    /// `now_nanos` only bounds how many are kept a second.
+    /// `now_nanos` only bounds how many are kept a second. One that a reason without a bound keeps anyhow takes no room.
     pub fn decide(&mut self, txn: Delivered, now_nanos: u64) -> Verdict {
-        let is_slow = self.is_slow(txn.table, txn.nanos);
-        let slow = is_slow.then_some(Why::Slow);
-        let sampled = self.base.keeps(txn.trace_id).then_some(Why::Sampled);
-        let Some(why) = [txn.why, slow, sampled].into_iter().flatten().min() else { return Verdict::Pass };
-        let is_bound = matches!(why, Why::Error | Why::Slow | Why::Asked);
-        if !is_bound || self.has_room(now_nanos) {
-            return Verdict::Keep(why);
+        let mut reasons = txn.reasons;
+        if self.is_slow(txn.table, txn.nanos) {
+            reasons.add(Why::Slow);
         }
-        match sampled {
-            Some(why) => Verdict::Keep(why),
-            None => Verdict::Spared(why),
+        if self.base.keeps(txn.trace_id) {
+            reasons.add(Why::Sampled);
         }
+        let Some(why) = reasons.all().next() else { return Verdict::Pass };
+        if reasons.all().all(Why::is_bound) && !self.has_room(now_nanos) {
+            return Verdict::Spared(why);
+        }
+        Verdict::Keep(why)
     }
 
     /// Every transaction counts for its table's tail, whatever becomes of it.
@@ -228,7 +252,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn txn(trace_id: u128, nanos: u64) -> Delivered {
-        Delivered { trace_id, table: 1, nanos, why: None }
+        Delivered { trace_id, table: 1, nanos, reasons: Reasons::default() }
     }
 
     #[test]
@@ -254,11 +278,30 @@ mod tests {
     #[test]
     fn what_explains_most_is_why() {
         let mut keep = Keep::new(BaseRate::new(1.0), SECOND);
-        let with = |why, nanos| Delivered { why, ..txn(7, nanos) };
-        assert_eq!(keep.decide(with(None, 5), 0), Verdict::Keep(Why::Sampled));
-        assert_eq!(keep.decide(with(None, SECOND + 1), 0), Verdict::Keep(Why::Slow));
-        assert_eq!(keep.decide(with(Some(Why::Error), SECOND + 1), 0), Verdict::Keep(Why::Error));
-        assert_eq!(keep.decide(with(Some(Why::Asked), 5), 0), Verdict::Keep(Why::Asked));
+        let with = |whys: &[Why], nanos| Delivered { reasons: of(whys), ..txn(7, nanos) };
+        assert_eq!(keep.decide(with(&[], 5), 0), Verdict::Keep(Why::Sampled));
+        assert_eq!(keep.decide(with(&[], SECOND + 1), 0), Verdict::Keep(Why::Slow));
+        assert_eq!(keep.decide(with(&[Why::First, Why::Error], SECOND + 1), 0), Verdict::Keep(Why::Error));
+        assert_eq!(keep.decide(with(&[Why::Asked], 5), 0), Verdict::Keep(Why::Asked));
+    }
+
+    fn of(whys: &[Why]) -> Reasons {
+        let mut reasons = Reasons::default();
+        whys.iter().for_each(|why| reasons.add(*why));
+        reasons
+    }
+
+    #[test]
+    fn no_bound_holds_for_what_a_reason_without_one_keeps() {
+        let mut keep = Keep::new(BaseRate::new(0.0), SECOND);
+        let mut decide = |whys: &[Why]| keep.decide(Delivered { reasons: of(whys), ..txn(7, 5) }, SECOND);
+        for why in [Why::Watched, Why::First] {
+            assert!((0..500).all(|_| decide(&[Why::Error, why]) == Verdict::Keep(Why::Error)), "{why:?}");
+        }
+        let errors = (0..500).filter(|_| decide(&[Why::Error]) == Verdict::Keep(Why::Error)).count();
+        assert_eq!(errors, 100, "the others took no room");
+        assert_eq!(decide(&[Why::Error, Why::Asked]), Verdict::Spared(Why::Error));
+        assert_eq!(decide(&[Why::Error, Why::Watched]), Verdict::Keep(Why::Error));
     }
 
     #[test]
@@ -302,7 +345,7 @@ mod tests {
         };
         assert_eq!((of_second(&mut keep, 1), of_second(&mut keep, 2)), (100, 100));
         assert_eq!(keep.decide(low, 2 * SECOND), Verdict::Spared(Why::Slow));
-        assert_eq!(keep.decide(txn(u128::MAX, SECOND), 2 * SECOND), Verdict::Keep(Why::Sampled));
+        assert_eq!(keep.decide(txn(u128::MAX, SECOND), 2 * SECOND), Verdict::Keep(Why::Slow));
     }
 
     #[test]

@@ -21,13 +21,14 @@ const FOUND_MAX: usize = 256;
 pub(super) struct Named(VecDeque<(u128, NamedTxn)>);
 
 impl Named {
-    /// Takes note of the batch's names, each transaction once a name.
+    /// Takes note of the batch's names, each transaction once a name. Each batch of a large one tells of all its names.
     pub(super) fn note(&mut self, batch: &Batch) {
         for (txn, TraceContext { trace_id, .. }) in &batch.contexts {
             let Some(txn) = batch.txns.get(*txn as usize).filter(|txn| txn.id != TxnId::Anonymous) else { continue };
             let tag = tag_of(batch, txn.id).cloned().unwrap_or_default();
             let one = (*trace_id, NamedTxn { id: txn.id, tag });
-            if self.0.back().is_none_or(|last| last.0 != one.0 || !last.1.id.is_same(one.1.id)) {
+            let mut of_it = self.0.iter().rev().take_while(|(_, txn)| txn.id.is_same(one.1.id) && txn.tag == one.1.tag);
+            if !of_it.any(|(named, _)| *named == one.0) {
                 if self.0.len() == KNOWN_MAX {
                     self.0.pop_front();
                 }

@@ -8,7 +8,7 @@
 use limpid_model::Batch;
 
 use super::gather::{Granularity, chunk_id};
-use super::ids::{TraceId, tag_of, trace_id, txn_text};
+use super::ids::{TraceId, contexts_of, tag_of, trace_id, txn_text};
 use super::names;
 use super::spans::change_id;
 
@@ -37,9 +37,8 @@ pub(crate) fn of_row(pipeline: &str, granularity: Granularity, batch: &Batch, ro
         }
         Granularity::Transaction => {
             let own = trace_id(pipeline, &text);
-            let mut named = batch.contexts.iter().filter(|(of, _)| *of == number).map(|(_, context)| context.trace_id);
-            let parent = named.next().filter(|_| named.next().is_none());
-            (own, parent.unwrap_or(own.0))
+            let shown = if let [(_, only)] = contexts_of(batch, number) { only.trace_id } else { own.0 };
+            (own, shown)
         }
     };
     Some(RowTrace { trace_id: shown, span_id: own.span(names::ROOT, 0, 1).0 })

@@ -3,9 +3,10 @@
 //! Owns: which transaction's records have one, and its text. Does not own: putting it into records (`limpid-codec`), which
 //! transactions are kept in the end (`keep`).
 //!
-//! Invariant: decided before anything is sent, from the transaction alone, so that a replay carries the same. What says that
-//! its trace is sampled is kept: by the base rate, or as the application's own. One decision serves all rows of a transaction
-//! in a batch.
+//! Invariant: decided before anything is sent, so that what says that its trace is sampled is kept: by the base rate, for
+//! whoever watches a key of it, or as the application's own, as far as the bound on those reaches. But for what is watched it
+//! follows from the transaction alone, so that a replay carries the same. One decision serves all rows of a transaction in a
+//! batch.
 //!
 //! Source: W3C Trace Context, level 1, section 3.2.
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use limpid_model::{Batch, TraceContext};
 
-use super::ids::{TraceId, TraceIds};
+use super::ids::{TraceId, TraceIds, contexts_of};
 use super::keep::BaseRate;
 use super::names;
 use super::watches::Watches;
@@ -68,9 +69,9 @@ impl Stamp {
         // What is copied belongs to no transaction.
         let header = batch.txns.get(txn as usize).filter(|_| !batch.is_copy())?;
         let own = Some(TraceId(self.ids.of(batch, header.id))).filter(|id| id.0 != 0)?;
-        let mut named = batch.contexts.iter().filter(|(of, _)| *of == txn).map(|(_, context)| *context);
-        let parent = named.next().filter(|_| named.next().is_none());
-        let is_asked = parent.is_some_and(|parent: TraceContext| parent.is_sampled) || self.watched.contains(&txn);
+        let parent = if let [(_, only)] = contexts_of(batch, txn) { Some(*only) } else { None };
+        let is_watched = self.watched.binary_search(&txn).is_ok();
+        let is_asked = is_watched || parent.is_some_and(|parent: TraceContext| parent.is_sampled);
         let is_sampled = is_asked || self.base.keeps(own.0);
         if !is_sampled && !self.all {
             return None;

@@ -4,14 +4,18 @@
 //! server).
 //!
 //! Invariant: while nobody watches, a look is one load. A key is watched for as long as somebody says so again and again:
-//! whoever goes away without a word is forgotten.
+//! whoever goes away without a word is forgotten. What was decoded while a key was watched is of it whenever it is looked
+//! at, so that records which say that their trace is kept are right however late they are acknowledged.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
 /// Keys that are watched at a time: each is asked for several times a second by its watcher.
 const WATCHED_MAX: usize = 1024;
+
+/// With those that no longer are: what was decoded before may be with the sink still. The one that ended first goes.
+const KNOWN_MAX: usize = 2 * WATCHED_MAX;
 
 /// How long a key is watched unless its watcher says so again, which it does four times a second.
 pub const LEASE_NANOS: u64 = 10_000_000_000;
@@ -19,8 +23,9 @@ pub const LEASE_NANOS: u64 = 10_000_000_000;
 /// One pipeline's. Shared by its workers, its delivery and the server.
 #[derive(Debug, Default)]
 pub struct Watches {
-    any: AtomicBool,
-    /// When each ends, by our monotonic clock. Locked once a batch while somebody watches.
+    /// When the last of all ends.
+    last: AtomicU64,
+    /// When each ends or ended, by our monotonic clock. Locked once a batch while somebody watches.
     keys: Mutex<HashMap<u64, u64>>,
 }
 
@@ -28,25 +33,25 @@ impl Watches {
     /// Somebody watches this key from now on, or still. False where too many are watched.
     pub fn renew(&self, key_hash: u64, now_nanos: u64) -> bool {
         let mut keys = self.keys();
-        keys.retain(|_, until| *until > now_nanos);
-        let has_room = keys.len() < WATCHED_MAX || keys.contains_key(&key_hash);
-        if has_room {
-            keys.insert(key_hash, now_nanos + LEASE_NANOS);
+        let others = keys.iter().filter(|(key, until)| **key != key_hash && **until > now_nanos).count();
+        if others >= WATCHED_MAX {
+            return false;
         }
-        self.any.store(!keys.is_empty(), Relaxed);
-        has_room
+        if keys.len() >= KNOWN_MAX
+            && !keys.contains_key(&key_hash)
+            && let Some(ended) = keys.iter().min_by_key(|(_, until)| **until).map(|(key, _)| *key)
+        {
+            keys.remove(&ended);
+        }
+        keys.insert(key_hash, now_nanos + LEASE_NANOS);
+        self.last.fetch_max(now_nanos + LEASE_NANOS, Relaxed);
+        true
     }
 
-    /// The keys that are watched at this time; `None` where none is.
+    /// The keys that are watched of what was decoded at this time; `None` where none is.
     #[inline]
-    pub(super) fn look(&self, now_nanos: u64) -> Option<Watched<'_>> {
-        if !self.any.load(Relaxed) {
-            return None;
-        }
-        let mut keys = self.keys();
-        keys.retain(|_, until| *until > now_nanos);
-        self.any.store(!keys.is_empty(), Relaxed);
-        (!keys.is_empty()).then_some(Watched(keys))
+    pub(super) fn look(&self, decoded_nanos: u64) -> Option<Watched<'_>> {
+        (self.last.load(Relaxed) > decoded_nanos).then(|| Watched { keys: self.keys(), decoded_nanos })
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
@@ -54,14 +59,17 @@ impl Watches {
     }
 }
 
-/// What is watched now.
-pub(super) struct Watched<'a>(MutexGuard<'a, HashMap<u64, u64>>);
+/// What was watched then. A watch that began since counts too: what was waiting meanwhile is the watcher's.
+pub(super) struct Watched<'a> {
+    keys: MutexGuard<'a, HashMap<u64, u64>>,
+    decoded_nanos: u64,
+}
 
 impl Watched<'_> {
     /// The transactions of the batch that a watched key is in, each once, in their order.
     pub(super) fn txns(&self, rows: &[limpid_model::RowHeader]) -> Vec<u32> {
-        let mut txns: Vec<u32> =
-            rows.iter().filter(|row| self.0.contains_key(&row.key_hash)).map(|row| row.txn).collect();
+        let is_watched = |key: u64| self.keys.get(&key).is_some_and(|until| *until > self.decoded_nanos);
+        let mut txns: Vec<u32> = rows.iter().filter(|row| is_watched(row.key_hash)).map(|row| row.txn).collect();
         txns.dedup();
         txns
     }
@@ -76,7 +84,8 @@ mod tests {
         let watches = Watches::default();
         assert!(watches.look(0).is_none() && watches.renew(5, 0) && watches.look(LEASE_NANOS - 1).is_some());
         assert!(watches.renew(5, LEASE_NANOS - 1) && watches.look(LEASE_NANOS + 1).is_some(), "its watcher is there");
-        assert!(watches.look(2 * LEASE_NANOS).is_none() && watches.look(0).is_none(), "and then is not");
+        assert!(watches.look(2 * LEASE_NANOS).is_none(), "and then is not");
+        assert!(watches.look(LEASE_NANOS + 1).is_some(), "but was when this was decoded, however late it is looked at");
     }
 
     #[test]
@@ -84,6 +93,10 @@ mod tests {
         let watches = Watches::default();
         assert!((0..WATCHED_MAX as u64).all(|key| watches.renew(key, 0)));
         assert!(!watches.renew(5000, 0) && watches.renew(3, 0), "one that is watched already goes on");
-        assert!(watches.renew(5000, LEASE_NANOS + 1), "those that went away make room");
+        assert!((5000..5000 + WATCHED_MAX as u64).all(|key| watches.renew(key, LEASE_NANOS + 1)), "those went away");
+        assert!(
+            watches.renew(9000, 3 * LEASE_NANOS) && watches.keys().len() == KNOWN_MAX,
+            "bounded with those that ended"
+        );
     }
 }

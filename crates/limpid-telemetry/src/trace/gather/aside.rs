@@ -3,45 +3,67 @@
 //! Owns: what they are called, which of a chunk's batches is which, deciding over definitions. Does not own: gathering the
 //! batches of a chunk, which goes as for a transaction (`gather`), spans.
 //!
-//! Invariant: a chunk that is read again because it could not be used has the id it had. A text of a statement is never
-//! here: a kind and a name are.
+//! Invariant: a definition is told of once everything before it is delivered. A text of a statement is never here: a kind
+//! and a name are.
 
-use limpid_model::{Batch, ChunkPart, Definition, TableName, TxnHeader, TxnId, key_seed};
+use limpid_model::{Batch, ChunkPart, Definition, TableName, TxnHeader, TxnId};
 
 use super::super::ids::{TraceId, trace_id};
-use super::super::keep::{Delivered, Verdict};
-use super::super::kept::{Copied, DEFINITIONS_MAX, Defined};
+use super::super::keep::Reasons;
+use super::super::kept::{Copied, DEFINITIONS_MAX, Defined, KeptTrace};
 use super::{Tracer, begun, wall};
 use crate::moment::Moment;
 use crate::waiting::Dropped;
 
-/// How long definitions and chunks take is compared with their own kind of the same table, not with its transactions.
+/// How long chunks take is compared with those of the same table, not with its transactions, and how long definitions take
+/// with all of them: a log tells of definitions of tables that nobody captures, and of no end of names.
 const DEFINITIONS: u64 = 0x9e37_79b9_7f4a_7c15;
 const CHUNKS: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
+/// Definitions that wait for what is before them. They come with a stream that goes on while the sink does not.
+const HELD_MAX: usize = 1024;
+
+/// Definitions of a transaction, whose batch is done and something before it is not.
+#[derive(Debug)]
+pub(super) struct Held {
+    seq: u64,
+    trace: KeptTrace,
+    /// On our monotonic clock: the latest that the commit can have been.
+    latest: i64,
+}
+
 impl Tracer {
-    /// Everything up to the definitions of a batch is delivered. Those that came with rows are told of with them.
+    /// The definitions of a batch are to be told of. Those that came with rows are told of with them.
     pub(super) fn definitions(&mut self, batch: &Batch, committed: &impl Fn(i64) -> i64, now: Moment) {
-        for here in batch.control.ddl.chunk_by(|a, b| a.txn.is_same(b.txn)) {
+        for here in batch.control.ddl.chunk_by(|a, b| a.txn == b.txn) {
             let Some(first) = here.first() else { continue };
             let id = self.ids.of(batch, first.txn);
-            if id == 0 || batch.txns.iter().any(|txn| txn.id.is_same(first.txn)) {
+            if id == 0 || batch.txns.iter().any(|txn| txn.id == first.txn) {
                 continue;
+            }
+            if self.held.len() == HELD_MAX {
+                self.held.pop_front();
+                self.queue.dropped(Dropped::Spared, 1);
             }
             let (commit, read) = (committed(first.commit.micros), batch.times.read as i64);
             let latest = commit.saturating_add(i64::from(first.commit.uncertainty_micros) * 1000).min(read);
-            let nanos = (batch.times.acked as i64).saturating_sub(latest).max(0) as u64;
-            let name = TableName { schema: first.schema.clone(), table: first.table.clone() };
-            let table = key_seed(&name) ^ DEFINITIONS;
-            match self.keep.decide(Delivered { trace_id: id, table, nanos, why: None }, now.nanos) {
-                Verdict::Keep(why) => {
-                    let mut trace = begun(TraceId(id), batch, first.txn, first.commit);
-                    trace.committed = wall(now, commit.max(0) as u64).min(wall(now, batch.times.read));
-                    (trace.why, trace.definitions) = (why, defined(batch, first.txn, now));
-                    self.queue.put(trace);
-                }
-                Verdict::Spared(_) => self.queue.dropped(Dropped::Spared, 1),
-                Verdict::Pass => {}
+            let mut trace = begun(TraceId(id), batch, first.txn, first.commit);
+            trace.committed = wall(now, commit.max(0) as u64).min(wall(now, batch.times.read));
+            trace.definitions = defined(batch, first.txn, now);
+            let at = self.held.partition_point(|held| held.seq <= batch.seq);
+            self.held.insert(at, Held { seq: batch.seq, trace, latest });
+        }
+    }
+
+    /// Something is durable: decides about the definitions before which nothing is with the sink any more.
+    pub(super) fn let_go(&mut self, acked: u64, now: Moment) {
+        let upto = self.flight.front().map_or(u64::MAX, |oldest| oldest.seq);
+        while let Some(Held { mut trace, latest, .. }) = self.held.pop_front_if(|held| held.seq < upto) {
+            let nanos = (acked as i64).saturating_sub(latest).max(0) as u64;
+            if let Some((why, _)) = self.decide(trace.id.0, Reasons::default(), DEFINITIONS, nanos, now) {
+                trace.why = why;
+                trace.definitions.iter_mut().for_each(|one| one.acked = wall(now, acked));
+                self.queue.put(trace);
             }
         }
     }
@@ -49,7 +71,7 @@ impl Tracer {
 
 /// The definitions that a transaction changed.
 pub(super) fn defined(batch: &Batch, txn: TxnId, now: Moment) -> Vec<Defined> {
-    let of_it = batch.control.ddl.iter().filter(|one| one.txn.is_same(txn)).take(DEFINITIONS_MAX);
+    let of_it = batch.control.ddl.iter().filter(|one| one.txn == txn).take(DEFINITIONS_MAX);
     let told = |Definition { kind, schema, table, .. }: &Definition| Defined {
         kind: *kind,
         table: TableName { schema: schema.clone(), table: table.clone() },

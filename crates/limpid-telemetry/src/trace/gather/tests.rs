@@ -4,7 +4,7 @@ use limpid_model::{ChunkPart, CommitTime, DdlKind, Definition, RowHeader, StageT
 
 use super::*;
 use crate::registry::Build;
-use crate::trace::{RowTrace, Span, SpanMaker, of_row, trace_id};
+use crate::trace::{LEASE_NANOS, RowTrace, Span, SpanMaker, of_row, trace_id};
 
 const NOW: Moment = Moment { nanos: 10_000_000_000, wall_micros: 1_700_000_000_000_000 };
 
@@ -282,7 +282,101 @@ fn a_definition_that_changes_is_a_trace_with_its_kind_and_its_table() {
     assert_eq!(names(&kept[2])[..2], ["process s.t", "Definition"], "it came with rows: of their trace");
     let root = &maker(Granularity::Transaction).spans(&kept[0])[0];
     assert_eq!(root.trace_id, trace_id("shop", "0-1-8").0);
-    assert!((root.start..=root.end).contains(&(root.end - 1)) && root.end > root.start);
+    let ago = |nanos: i64| NOW.wall_micros * 1000 - nanos;
+    assert_eq!(
+        (root.start, root.end),
+        (ago(1_000_000_000), ago(500_000_000)),
+        "from the commit to the acknowledgement"
+    );
+}
+
+#[test]
+fn a_definition_is_told_of_once_everything_before_it_is_delivered() {
+    let mut desk = Desk::new(1.0, Granularity::Transaction);
+    let rows = [batch(0, &[(7, 0, 1, true)]), batch(3, &[(9, 0, 1, true)])];
+    rows.iter().for_each(|batch| desk.hand_in(batch));
+    let defines = |seq: u64, txn: u64| {
+        let mut batch = batch(seq, &[]);
+        let txn = TxnId::Domain { domain: 0, server: 1, seq: txn };
+        batch.control.ddl = vec![Definition { txn, ..Definition::anonymous(DdlKind::CreateTable, "s", "a") }];
+        batch
+    };
+    // They have no rows, so nobody hands them in.
+    desk.deliver(&defines(2, 8));
+    desk.deliver(&defines(1, 6));
+    assert!(desk.kept().is_empty(), "what is before them is with the sink");
+    let mut first = rows[0].receipt();
+    first.times.acked += 300_000_000;
+    desk.deliver(&first);
+    let kept = desk.kept();
+    assert_eq!(numbers(&kept), [("0-1-6", 0), ("0-1-8", 0), ("0-1-7", 1)]);
+    let root = &maker(Granularity::Transaction).spans(&kept[0])[0];
+    assert_eq!(root.end, NOW.wall_micros * 1000 - 200_000_000, "that is when it was over");
+    desk.deliver(&defines(4, 10));
+    desk.tracer.failed(FaultCode::SinkUnreachable, NOW);
+    desk.tracer.started();
+    desk.deliver(&batch(0, &[]));
+    assert!(desk.kept().is_empty(), "it comes again with what is before it");
+}
+
+#[test]
+fn what_failed_is_forgotten_once_it_came_and_errors_are_told_of_on_and_on() {
+    let mut desk = Desk::new(0.0, Granularity::Transaction);
+    desk.hand_in(&batch(0, &[(0, 0, 1, true)]));
+    desk.deliver(&batch(0, &[(0, 0, 1, true)]));
+    let failing = |desk: &mut Desk, number: u64, now: Moment| -> Vec<Why> {
+        let txns: Vec<_> = (0..2500).map(|txn| (number * 10_000 + txn, 0, 1, true)).collect();
+        let batch = batch(0, &txns);
+        desk.hand_in(&batch);
+        desk.tracer.failed(FaultCode::SinkUnreachable, now);
+        desk.tracer.started();
+        desk.hand_in(&batch);
+        desk.kept();
+        desk.tracer.durable(&batch, &[], |_| 9_000_000_000, now);
+        let kept = desk.kept();
+        assert!(kept.iter().all(|kept| kept.tries.len() == 1));
+        kept.iter().map(|kept| kept.why).collect()
+    };
+    for number in 1..6 {
+        let now = Moment { nanos: NOW.nanos + number * 1_000_000_000, ..NOW };
+        assert_eq!(failing(&mut desk, number, now), [Why::Error; 100], "outage {number}");
+    }
+}
+
+#[test]
+fn each_transaction_of_a_batch_has_its_own_reasons() {
+    let mut desk = Desk::new(0.0, Granularity::Transaction);
+    let txns = |seq: u64| batch(seq, &[1, 2, 3, 4, 5].map(|txn| (seq * 10 + txn, 0, 2, true)));
+    desk.hand_in(&txns(0));
+    desk.deliver(&txns(0));
+    assert_eq!(desk.kept().iter().map(|kept| kept.why).collect::<Vec<_>>(), [Why::First]);
+    let mut batch = txns(1);
+    batch.contexts = vec![(2, TraceContext { trace_id: 7, span_id: 7, is_sampled: true })];
+    assert!(desk.tracer.watches().renew(11_000, NOW.nanos) && desk.tracer.watches().renew(14_001, NOW.nanos));
+    let kept = [(9, Fate::Parked(Some(FaultCode::SinkUnreachable))), (0, Fate::Parked(None))];
+    desk.tracer.handed_in(&batch, None, &kept);
+    desk.deliver(&batch);
+    let whys: Vec<(String, Why)> = desk.kept().into_iter().map(|kept| (kept.txn, kept.why)).collect();
+    let expected = [("0-1-11", Why::Error), ("0-1-13", Why::Asked), ("0-1-14", Why::Watched), ("0-1-15", Why::Error)];
+    assert_eq!(whys, expected.map(|(txn, why)| (txn.to_owned(), why)));
+}
+
+#[test]
+fn what_was_decoded_while_its_key_was_watched_is_kept_when_the_watch_is_over() {
+    let mut desk = Desk::new(0.0, Granularity::Transaction);
+    desk.hand_in(&batch(0, &[(0, 0, 1, true)]));
+    desk.deliver(&batch(0, &[(0, 0, 1, true)]));
+    desk.kept();
+    assert!(desk.tracer.watches().renew(1000, 0));
+    let late = Moment { nanos: 9 * LEASE_NANOS, ..NOW };
+    let mut whys = [LEASE_NANOS - 1, LEASE_NANOS].into_iter().map(|decoded| {
+        let mut batch = batch(1, &[(1, 0, 1, true)]);
+        batch.times.decoded = decoded;
+        desk.hand_in(&batch);
+        desk.tracer.durable(&batch, &[], |_| 9_000_000_000, late);
+        desk.kept().first().map(|kept| kept.why)
+    });
+    assert_eq!((whys.next(), whys.next()), (Some(Some(Why::Watched)), Some(None)), "its records say so");
 }
 
 #[test]
@@ -305,4 +399,20 @@ fn a_transaction_is_found_by_the_trace_that_an_application_named_in_it() {
     assert!(numbers(&desk, 70).is_empty(), "bounded");
     let found = numbers(&desk, 72);
     assert_eq!((found.len(), found.last()), (256, Some(&txn(20_001))), "the newest");
+    for seq in 20_000..60_000 {
+        let mut piece = batch(seq, &[(30_000, seq - 20_000, 1, false)]);
+        piece.contexts = vec![(0, context(80)), (0, context(81))];
+        desk.tracer.handed_in(&piece, None, &[]);
+    }
+    assert_eq!((numbers(&desk, 80), numbers(&desk, 81)), (vec![txn(30_000)], vec![txn(30_000)]));
+    assert_eq!(numbers(&desk, 72).len(), 256, "a large transaction takes no more room than a small one");
+    let tagged = |tag: &str| {
+        let mut batch = batch(0, &[(0, 0, 1, true)]);
+        batch.txns[0].id = TxnId::Uuid { sid: [7; 16], gno: 5, tag: 1 };
+        (batch.tags, batch.contexts) = (vec![tag.into()], vec![(0, context(90))]);
+        batch
+    };
+    ["blue", "red", "red"].iter().for_each(|tag| desk.tracer.handed_in(&tagged(tag), None, &[]));
+    let tags: Vec<String> = desk.tracer.named_by(90).iter().map(|txn| txn.tag.to_string()).collect();
+    assert_eq!(tags, ["blue", "red"], "one number and two tags are two transactions");
 }
