@@ -133,6 +133,16 @@ impl LogFile {
         self.assembler.seal(block);
     }
 
+    /// Takes what is there after so many events.
+    #[cfg(test)]
+    pub(crate) fn take_after(&mut self, events: usize, batch: &mut Batch) -> Result<(), Fault> {
+        for _ in 0..events {
+            self.event()?;
+        }
+        self.take(batch);
+        Ok(())
+    }
+
     fn take(&mut self, batch: &mut Batch) {
         self.seal();
         self.assembler.take(batch);

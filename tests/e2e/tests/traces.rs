@@ -265,6 +265,13 @@ fn a_definition_is_a_trace_without_its_text(case: &Case, collector: &otelcol::Se
     let child = spans.iter().find(|span| span.name == "Definition").context("a definition")?;
     ensure!(child.parent == root.id && child.attributes["db.operation.name"] == "CREATE TABLE", "{child:#?}");
     ensure!(child.attributes["db.collection.name"] == "d" && root.start <= child.start, "{child:#?} of {root:#?}");
+    // With rows of its own it is one trace, wherever the stream is cut.
+    case.sql("create table e (id int primary key) select id from u")?;
+    let spans = of_txn(collector, &last_gtid(case)?)?;
+    check_tree(&spans)?;
+    ensure!(spans.iter().any(|span| span.name == "Definition"), "{spans:#?}");
+    let root = root_of(&spans)?;
+    ensure!(root.name == format!("process {}.e", case.name) && root.attributes["limpid.rows"] == "1", "{root:#?}");
     Ok(())
 }
 

@@ -3,12 +3,14 @@
 //! Owns: what becomes of each. Does not own: payloads (`payload`), tagged GTIDs (`events`), what real servers write
 //! (`tests/log_features.rs`).
 
-use limpid_model::FaultCode;
+use limpid_model::{Batch, FaultCode};
 
 use crate::events::{IGNORABLE_FLAG, number};
 use crate::fixture::{self, Log};
 use crate::position::Flavor;
+use crate::replay::LogFile;
 use crate::rows::kind;
+use crate::selection::Selection;
 
 fn code(log: &Log) -> Option<FaultCode> {
     log.read(Flavor::MySql).fault.map(|fault| fault.code())
@@ -126,6 +128,32 @@ fn vectors_are_read_from_fixture() {
     assert_eq!(read.ids(), [7]);
     assert_eq!(read.last_types, ["Int { bits: 32, signed: true }", "Vector { dimensions: 3 }"]);
     assert_eq!(read.last_bytes, [1.5f32, -2.0, 0.25].map(f32::to_le_bytes).concat());
+}
+
+/// `CREATE TABLE ... SELECT`: a table and its rows in one transaction.
+#[test]
+fn a_definition_stays_with_the_rows_of_its_transaction_wherever_a_batch_ends_from_fixture() {
+    let mut log = Log::new("8.0.36", true);
+    log.push(number::GTID, 0, &fixture::gtid(1)).push(number::QUERY, 0, &fixture::query("CREATE TABLE a (id INT)"));
+    log.push(number::GTID, 0, &fixture::gtid(2)).push(number::QUERY, 0, &fixture::query("BEGIN"));
+    log.push(number::QUERY, 0, &fixture::query("CREATE TABLE b (id INT) START TRANSACTION"));
+    log.push(number::TABLE_MAP, 0, &fixture::table_map(1)).push(kind::WRITE_V2, 0, &fixture::rows(1, [1]));
+    log.push(number::XID, 0, &[0; 8]);
+    for events in 0..=8 {
+        let selection = Selection { tables: vec!["shop.*".to_owned()], columns: Vec::new() };
+        let mut file = LogFile::open(log.bytes().to_vec().into(), "bin.000001", Flavor::MySql, selection).unwrap();
+        let (mut batch, mut told) = (Batch::default(), Vec::new());
+        let mut tell = |batch: &Batch| {
+            let of = |one: &limpid_model::Definition| batch.txns.iter().any(|txn| txn.id == one.txn);
+            told.extend(batch.control.ddl.iter().map(|one| (one.table.to_string(), of(one))));
+        };
+        file.take_after(events, &mut batch).unwrap();
+        tell(&batch);
+        while file.next(&mut batch).unwrap() {
+            tell(&batch);
+        }
+        assert_eq!(told, [("a".to_owned(), false), ("b".to_owned(), true)], "cut after {events} events");
+    }
 }
 
 /// As servers would write one that also changed a table outside transactions.

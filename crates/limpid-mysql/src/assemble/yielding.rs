@@ -157,6 +157,9 @@ impl Assembler {
         if let Some(group) = &mut self.group {
             group.txn = None;
         }
+        if !taken.control.ddl.is_empty() {
+            self.carry_definitions(taken);
+        }
         let Some(first) = events.first() else { return };
         let with_bytes = events.iter().find(|event| event.block != NO_BLOCK);
         let first_block = with_bytes.map_or(taken.blocks.len() as u16, |event| event.block);
@@ -175,6 +178,19 @@ impl Assembler {
             let (schema, layout) = (&taken.tables[event.table as usize], &taken.layouts[event.table as usize]);
             event.table = self.tables.adopt(schema, layout, &mut self.batch);
             self.batch.events.push(event);
+        }
+    }
+
+    /// Definitions of the group in hand stay with its rows, unless some of those are taken.
+    fn carry_definitions(&mut self, taken: &mut Batch) {
+        let Some(group) = self.group.as_ref().filter(|group| group.id != TxnId::Anonymous) else { return };
+        if taken.txns.last().is_some_and(|txn| txn.id.is_same(group.id)) {
+            return;
+        }
+        let others = taken.control.ddl.iter().rposition(|one| !one.txn.is_same(group.id));
+        for mut one in taken.control.ddl.split_off(others.map_or(0, |last| last + 1)) {
+            one.txn = with_tag(group.id, group.tag.clone(), &mut self.batch.tags);
+            self.batch.control.ddl.push(one);
         }
     }
 
