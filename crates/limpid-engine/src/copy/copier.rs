@@ -96,7 +96,9 @@ impl CopierParts<'_> {
                 let ranges = reader.split(&table, pieces)?;
                 copying.plan().split(&table, ranges);
             }
-            Work::Chunk { id, range, predicate } => return self.chunk(reader, id, &range, predicate),
+            Work::Chunk { id, number, range, predicate } => {
+                return self.chunk(reader, (id, number), &range, predicate);
+            }
             Work::Whole { id, predicate } => return self.whole(reader, id, predicate),
             Work::Wait | Work::Finished => {}
         }
@@ -107,7 +109,7 @@ impl CopierParts<'_> {
     fn chunk(
         &self,
         reader: &mut dyn TableReader,
-        id: ChunkId,
+        (id, number): (ChunkId, u64),
         range: &KeyRange,
         asked: Option<String>,
     ) -> Result<(), Fault> {
@@ -138,7 +140,6 @@ impl CopierParts<'_> {
         self.look(reader);
         let rest = copying.read(read, chunk.rows, chunk.took);
         copying.observer.chunk_read(&chunk.table, chunk.rows, chunk.took);
-        let number = copying.plan().number_of(&id);
         copying.told.tell(&mut chunk, (id.lane, number), read);
         copying.offer(Offer::Chunk { chunk, id, window });
         copying.rest(rest);

@@ -27,8 +27,8 @@ pub(crate) enum Work {
     List,
     /// Ask the source where to split the table.
     Split { table: TableName },
-    /// Read the beginning of the range.
-    Chunk { id: ChunkId, range: KeyRange, predicate: Option<String> },
+    /// Read the beginning of the range: the lane's chunk of this number, which is the same however often it is read.
+    Chunk { id: ChunkId, number: u64, range: KeyRange, predicate: Option<String> },
     /// Read the table, which has no key, as one, while the stream stands still. Nobody else is given such work before
     /// [`Plan::stream_released`].
     Whole { id: ChunkId, predicate: Option<String> },
@@ -167,8 +167,8 @@ impl Plan {
                     let ready = lanes.iter_mut().find(|lane| !lane.busy && lane.rest.is_some());
                     if let Some((lane, range)) = ready.and_then(|lane| lane.rest.clone().map(|range| (lane, range))) {
                         lane.busy = true;
-                        let id = ChunkId { table: name.clone(), lane: lane.id };
-                        return Work::Chunk { id, range, predicate: table.condition() };
+                        let (id, number) = (ChunkId { table: name.clone(), lane: lane.id }, lane.chunks);
+                        return Work::Chunk { id, number, range, predicate: table.condition() };
                     }
                 }
                 State::Whole { reading } => {
@@ -244,11 +244,6 @@ impl Plan {
             (lane.rest, lane.busy) = (rest, false);
             lane.chunks += 1;
         }
-    }
-
-    /// The number of the chunk that is in a copier's hand: the same however often it is read.
-    pub(crate) fn number_of(&mut self, id: &ChunkId) -> u64 {
-        self.lane(id).map_or(0, |lane| lane.chunks)
     }
 
     /// The chunk must be read again.

@@ -2,7 +2,8 @@
 //!
 //! Owns: its numbers and the times of its reading. Does not own: what is made of them (the observer).
 //!
-//! Invariant: a chunk that is read again in the same attempt has the same numbers; those of two attempts differ.
+//! Invariant: no two chunks that were let in have the same numbers. One that is read again before it was let in has those it
+//! had; what is read again after it was, or in another attempt, is another chunk.
 
 use limpid_connector::Chunk;
 use limpid_model::ChunkPart;

@@ -181,6 +181,37 @@ fn a_table_that_came_later_is_copied_and_one_that_is_done_is_not_copied_again() 
 }
 
 #[test]
+fn no_two_chunks_have_one_number_and_one_that_is_read_again_has_its_own() {
+    let world = World { sizes: vec![9], keyless: vec![false], handed: BTreeMap::new() };
+    let mut plan = Plan::resume(Cursors { all: true, tables: Vec::new() });
+    let whole = || vec![KeyRange { after: None, until: None }];
+    let upto = |until: &str| KeyRange { after: None, until: Some(until.to_owned()) };
+    let chunk = |plan: &mut Plan| {
+        while let Some(work) = Some(plan.next()) {
+            match work {
+                Work::List => drop(plan.listed(&world.found())),
+                Work::Split { table } => plan.split(&table, whole()),
+                Work::Chunk { id, number, .. } => return (id, number),
+                other => panic!("{other:?}"),
+            }
+        }
+        unreachable!("it ends with a chunk")
+    };
+    let first = chunk(&mut plan);
+    plan.redo(&first.0);
+    assert_eq!(chunk(&mut plan), first, "it was not let in");
+    plan.admitted(&first.0, upto("3"), Some(KeyRange { after: Some("3".to_owned()), until: None }));
+    let second = chunk(&mut plan);
+    plan.spoiled(&first.0);
+    let again = chunk(&mut plan);
+    // Two are in hand when somebody asks for the table anew.
+    plan.ask(&name(0), None);
+    let anew = chunk(&mut plan);
+    let all = [first, second, again, anew].map(|(id, number)| (id.lane, number));
+    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4, "{all:?}");
+}
+
+#[test]
 fn a_table_that_is_gone_is_over() {
     let mut plan = Plan::resume(cursor::decode(&["all/1".into(), "[\"s\",\"t9\",[null,null]]".into()]).unwrap());
     plan.next();
