@@ -109,20 +109,26 @@ pub(crate) fn run(standing: &Standing, handle: &Handle, observer: &dyn Observer,
         number += 1;
         let sent = clock.nanos();
         observer.beat(Beat::Sent { oldest_nanos: standing.beats.sent(number, sent) });
-        let mut every = heartbeat.every();
+        let (every, mut is_written) = (heartbeat.every(), true);
         match heartbeat.beat(standing.instance, number) {
             Ok(()) if std::mem::take(&mut is_failing) => observer.beat(Beat::Again),
             Ok(()) => {}
             Err(fault) => {
-                every = every.max(FAILED_PAUSE);
+                is_written = false;
                 let oldest_nanos = standing.beats.forget(number);
                 let is_first = !std::mem::replace(&mut is_failing, true);
                 observer.beat(Beat::Failed { fault: &fault, is_first, oldest_nanos });
             }
         }
-        wait = every.saturating_sub(Duration::from_nanos(clock.nanos().saturating_sub(sent)));
+        wait = rest(every, is_written, Duration::from_nanos(clock.nanos().saturating_sub(sent)));
     }
     observer.beat(Beat::Paused);
+}
+
+/// From the end of an attempt to write one, which took so long, until the next.
+fn rest(every: Duration, is_written: bool, took: Duration) -> Duration {
+    let apart = if is_written { every } else { every.max(FAILED_PAUSE) };
+    apart.saturating_sub(took)
 }
 
 #[cfg(test)]
@@ -141,6 +147,15 @@ mod tests {
         assert_eq!(beats.forget(4), None, "nothing is left");
         assert_eq!(beats.delivered(4), None, "one that was not written is none");
         assert_eq!(beats.sent(5, 50), 50, "and holds nothing up");
+    }
+
+    #[test]
+    fn one_that_could_not_be_written_is_not_tried_again_at_once() {
+        let millis = Duration::from_millis;
+        assert_eq!(rest(millis(100), true, millis(30)), millis(70));
+        assert_eq!(rest(millis(100), false, millis(30)), millis(970));
+        assert_eq!(rest(millis(5000), false, millis(30)), millis(4970), "nor sooner than one is wanted");
+        assert_eq!(rest(millis(100), true, millis(300)), millis(0));
     }
 
     #[test]

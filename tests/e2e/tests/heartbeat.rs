@@ -77,7 +77,12 @@ fn heartbeats_come_through_and_are_never_delivered() -> Result<()> {
         db.sql(&format!("revoke insert, update on {beats} from {user}"))?;
         at_least(&limpid, "limpid_heartbeat_failures_total", 2.0)?;
         // Nobody knows the lag meanwhile, so none is told.
-        wait_until("no lag is told", PATIENCE, || told(&limpid, "limpid_heartbeat_lag_seconds").is_none())?;
+        let address = limpid.address()?;
+        wait_until("no lag is told", PATIENCE, || {
+            let Ok(page) = page(&address, "/metrics") else { return false };
+            let told = |name: &str| sample(&page, &format!("{name}{{")).is_some();
+            told("limpid_heartbeat_failures_total") && !told("limpid_heartbeat_lag_seconds")
+        })?;
         let doctor = doctor(&pipeline, &[])?;
         ensure!(doctor.contains(&format!("lacks INSERT ON `{name}_beat`.`heartbeat`")), "{doctor}");
         db.sql(&format!("insert into {name}.t values (2, 'y')"))?;
