@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{
     ErrorDocument, HealthDocument, MoveDocument, ParkedAskDocument, ParkedBodyDocument, ParkedDocument,
-    ParkedOutcomeDocument, PipelineStatus, PositionDocument, StatusDocument, TraceDocument,
+    ParkedOutcomeDocument, PipelineStatus, PositionDocument, StatusDocument, TraceDocument, WatchDocument,
 };
 use crate::tokens::is_token;
 pub use grpc::{Grpc, GrpcStatus};
@@ -285,6 +285,17 @@ impl Client {
         let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
         let query = pairs.collect::<Vec<_>>().join("&");
         self.document(&format!("/api/v1/pipelines/{}/trace?{query}", encoded(pipeline)))
+    }
+
+    /// Has a key of a table be watched for a while; `parameters` are `table` and `key`.
+    ///
+    /// # Errors
+    /// As [`Client::ask_snapshot`].
+    pub fn watch_key(&self, pipeline: &str, parameters: &[(&str, &str)]) -> Result<WatchDocument, Fault> {
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let answer = self.ask("POST", &format!("/api/v1/pipelines/{}/trace/watch?{query}", encoded(pipeline)))?;
+        if answer.status == 200 { self.parsed(&answer) } else { Err(self.refused(&answer)) }
     }
 
     fn document<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {

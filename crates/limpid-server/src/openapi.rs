@@ -107,6 +107,13 @@ fn parameters(operation: &str) -> Vec<Value> {
         ],
         "replayParked" | "dropParked" => parked_rows(&name, operation == "replayParked"),
         "traceRows" => trace_rows(&name),
+        "watchKey" => {
+            let needed = |name: &str| {
+                json!({"name": name, "in": "query", "required": true, "schema": {"type": "string"},
+                       "description": "As `GET .../trace` has it."})
+            };
+            vec![path_name(&name), needed("table"), needed("key")]
+        }
         "gravityStatus" => vec![json!({
             "name": "pipeline", "in": "query", "required": false, "schema": name,
             "description": "One of several pipelines; without it an instance of several answers with a list.",
@@ -126,8 +133,6 @@ fn trace_rows(name: &Value) -> Vec<Value> {
         text("key", "A value, `a=1,b=x`, or a JSON object with the key's columns."),
         text("position", "One transaction, by its GTID."),
         text("trace_id", "One transaction, by 32 hexadecimal digits."),
-        json!({"name": "watch", "in": "query", "required": false, "schema": {"type": "boolean"},
-               "description": "With `key`: keep its transactions as traces for the next 10 s. To be asked again meanwhile."}),
     ]
 }
 
@@ -202,6 +207,11 @@ fn responses(route: &Route) -> Value {
         "getQuality" => of_pipeline("Odd values and measures", "Quality"),
         "traceRows" => json!({
             "200": document("What is known of the changes; one that is evicted where nothing is", "Trace"),
+            "400": document("The parameters cannot be understood, or the key is none of the table", "Error"),
+            "404": document("No pipeline has this name, or no row of the table was seen", "Error"),
+        }),
+        "watchKey" => json!({
+            "200": document("Whether it is watched", "Watch"),
             "400": document("The parameters cannot be understood, or the key is none of the table", "Error"),
             "404": document("No pipeline has this name, or no row of the table was seen", "Error"),
         }),

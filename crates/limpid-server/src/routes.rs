@@ -136,6 +136,13 @@ pub(crate) static ROUTES: &[Route] = &[
         trace::trace,
     ),
     route(
+        "/api/v1/pipelines/{name}/trace/watch",
+        "watchKey",
+        "Keep the transactions of a key as traces for a while",
+        Access::Operator,
+        trace::watch,
+    ),
+    route(
         "/api/v1/pipelines/{name}/flow",
         "getFlow",
         "What became of the rows, by table and window",

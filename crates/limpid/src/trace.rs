@@ -1,6 +1,6 @@
 //! `limpid trace`: where a row of a running pipeline is.
 //!
-//! Owns: the text form, following a key. Does not own: the document (`limpid-server`).
+//! Owns: the text form, following a key and having it watched meanwhile. Does not own: the document (`limpid-server`).
 //!
 //! Invariant: what is not known is shown as `-` or left out, never as a number. A key is shown hashed unless `--raw`.
 
@@ -21,6 +21,9 @@ use crate::status::{client, exit_code};
 /// How often a key that is followed is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How often it is asked to be watched on: well within the time that a watch lasts, and each is told in the audit.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+
 /// 0 with an answer, also one that knows nothing; 2 when the call is refused, 3 when nobody answers.
 pub fn trace(arguments: &TraceArguments) -> u8 {
     let ended = client(&arguments.instance).and_then(|client| match arguments.watch {
@@ -36,17 +39,18 @@ pub fn trace(arguments: &TraceArguments) -> u8 {
     }
 }
 
-fn ask(client: &Client, arguments: &TraceArguments) -> Result<TraceDocument, Fault> {
+fn parameters(arguments: &TraceArguments) -> Vec<(&str, &str)> {
     let named = [
         ("table", &arguments.table),
         ("key", &arguments.key),
         ("position", &arguments.position),
         ("trace_id", &arguments.trace_id),
     ];
-    let watched = arguments.watch.then_some(("watch", "true"));
-    let parameters = named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-    let parameters: Vec<(&str, &str)> = parameters.chain(watched).collect();
-    client.trace(&arguments.pipeline, &parameters)
+    named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+}
+
+fn ask(client: &Client, arguments: &TraceArguments) -> Result<TraceDocument, Fault> {
+    client.trace(&arguments.pipeline, &parameters(arguments))
 }
 
 fn show(document: &TraceDocument, arguments: &TraceArguments) -> Result<(), Fault> {
@@ -75,8 +79,10 @@ pub fn lines(client: &Client, pipeline: &str, parameters: &[(&str, &str)]) -> Re
 fn watch(client: &Client, arguments: &TraceArguments) -> Result<(), Fault> {
     let clock = Clock::system();
     let mut told: HashMap<String, String> = HashMap::new();
-    let mut is_first = true;
+    let (mut is_first, mut lease) = (true, Lease::default());
     loop {
+        // Before the look: what comes after it is kept.
+        lease.renew(client, arguments, &clock)?;
         let document = ask(client, arguments)?;
         if std::mem::take(&mut is_first) && arguments.format == Form::Text {
             print!("{}", head(&document, arguments));
@@ -97,6 +103,33 @@ fn watch(client: &Client, arguments: &TraceArguments) -> Result<(), Fault> {
             return Ok(());
         }
         clock.sleep(LOOK_EVERY);
+    }
+}
+
+/// That the key's transactions are kept as traces, which takes an operator. Whoever is none follows the key all the same.
+#[derive(Default)]
+struct Lease {
+    asked: Option<u64>,
+    is_refused: bool,
+}
+
+impl Lease {
+    fn renew(&mut self, client: &Client, arguments: &TraceArguments, clock: &Clock) -> Result<(), Fault> {
+        let now = clock.nanos();
+        let is_due = self.asked.is_none_or(|asked| now - asked >= WATCH_EVERY.as_nanos() as u64);
+        if self.is_refused || !is_due {
+            return Ok(());
+        }
+        self.asked = Some(now);
+        match client.watch_key(&arguments.pipeline, &parameters(arguments)) {
+            Ok(_) => {}
+            Err(fault) if matches!(fault.code(), FaultCode::AuthForbidden | FaultCode::CrossSiteRefused) => {
+                self.is_refused = true;
+                eprintln!("its transactions are not kept as traces for this: {fault}");
+            }
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
     }
 }
 
@@ -125,8 +158,8 @@ fn head(document: &TraceDocument, arguments: &TraceArguments) -> String {
         _ => String::new(),
     };
     let kept = match document.watched {
-        Some(true) => "  its transactions are kept as traces while it is watched\n",
-        Some(false) | None => "",
+        Some(true) if arguments.watch => "  its transactions are kept as traces while it is watched\n",
+        Some(_) | None => "",
     };
     format!("{}:{what}  ({reach})\n{kept}", document.pipeline)
 }

@@ -74,16 +74,22 @@ pub(super) fn all() -> Value {
         "QualityColumn": quality::column(),
         "QualityMeasure": quality::measure(),
         "Trace": trace::document(),
+        "Watch": trace::watch(),
         "TraceChange": trace::change(),
         "TraceTarget": trace::target(),
         "TraceStage": trace::stage(),
-        "Error": object(&[("error", object(&[
-            ("code", reference("FaultCode")),
-            ("message", text("What went wrong")),
-            ("help", text("What to do")),
-            ("page", text("The code's page in the documentation")),
-        ]))]),
+        "Error": error(),
     })
+}
+
+fn error() -> Value {
+    let body = object(&[
+        ("code", reference("FaultCode")),
+        ("message", text("What went wrong")),
+        ("help", text("What to do")),
+        ("page", text("The code's page in the documentation")),
+    ]);
+    object(&[("error", body)])
 }
 
 fn pipeline() -> Value {

@@ -1,6 +1,6 @@
 //! Where a row is: every change of a key or of a transaction that is remembered, and what became of it.
 //!
-//! Owns: what a call may ask for, that it watches. Does not own: finding (`limpid-telemetry`), what is said of a change
+//! Owns: what a call may ask for, having a key be watched. Does not own: finding (`limpid-telemetry`), what is said of a change
 //! (`change`).
 //!
 //! Invariant: no value of a row is in an answer, and none of a key in an error. What cannot be known is null or
@@ -11,14 +11,14 @@ mod change;
 use hyper::StatusCode;
 use limpid_engine::ParkedRow;
 use limpid_model::TxnId;
-use limpid_telemetry::trace::{KeyRefused, NamedTxn, TraceId, parts_of, trace_id, txn_text, typed_hash};
+use limpid_telemetry::trace::{KeyRefused, LEASE_NANOS, NamedTxn, TraceId, parts_of, trace_id, txn_text, typed_hash};
 use limpid_telemetry::{Found, KnownTable};
 use serde_json::Value;
 
 use super::status::unknown;
 use super::{Asked, shortened};
 use crate::answer::Answer;
-use crate::api::TraceDocument;
+use crate::api::{TraceDocument, WatchDocument};
 use crate::site::{Shown, Site};
 use change::Scene;
 
@@ -26,6 +26,23 @@ use change::Scene;
 pub(super) fn trace(site: &Site, asked: &Asked<'_>) -> Answer {
     let Some(shown) = site.pipeline(&asked.name) else { return unknown(&asked.name) };
     found(site, shown, asked).unwrap_or_else(|refusal| refusal)
+}
+
+/// Has a key be watched for a while: its transactions are kept as traces, and their records say so. By `table` and `key`.
+pub(super) fn watch(site: &Site, asked: &Asked<'_>) -> Answer {
+    let Some(shown) = site.pipeline(&asked.name) else { return unknown(&asked.name) };
+    watched(site, shown, asked).unwrap_or_else(|refusal| refusal)
+}
+
+fn watched(site: &Site, shown: &Shown, asked: &Asked<'_>) -> Result<Answer, Answer> {
+    let Wanted::Key { table, hash } = wanted(shown, asked)? else {
+        return Err(Answer::bad_request("what is watched is a key: table and key say which"));
+    };
+    let watched = shown.view.meter.watch(hash, site.now().nanos);
+    let seconds = if watched { LEASE_NANOS as f64 / 1e9 } else { 0.0 };
+    let (pipeline, table) = (shown.view.name.clone(), table.schema.name.to_string());
+    let key_hash = format!("{hash:016x}");
+    Ok(Answer::json(StatusCode::OK, &WatchDocument { pipeline, table, key_hash, watched, seconds }))
 }
 
 /// What was asked for.
@@ -38,8 +55,6 @@ enum Wanted {
 fn found(site: &Site, shown: &Shown, asked: &Asked<'_>) -> Result<Answer, Answer> {
     let wanted = wanted(shown, asked)?;
     let (now, ring) = (site.now(), shown.view.meter.ring());
-    // Before the look: what comes after it is kept.
-    let watched = watched(shown, &wanted, asked, now.nanos)?;
     let same = |txn: &NamedTxn, id: TxnId, tag: &str| id.is_same(txn.id) && *tag == *txn.tag;
     let found = match &wanted {
         Wanted::Key { table, hash } => ring.find(table.schema.key_seed, *hash),
@@ -62,24 +77,16 @@ fn found(site: &Site, shown: &Shown, asked: &Asked<'_>) -> Result<Answer, Answer
             Wanted::Txn(txn) => scene.derived(txn),
         });
     }
-    let (table, key_hash) = match &wanted {
-        Wanted::Key { table, hash } => (Some(table.schema.name.to_string()), Some(format!("{hash:016x}"))),
-        Wanted::Txn(_) | Wanted::Trace(_) => (None, None),
+    let (table, key_hash, watched) = match &wanted {
+        Wanted::Key { table, hash } => {
+            let watched = shown.view.meter.is_watched(*hash, now.nanos);
+            (Some(table.schema.name.to_string()), Some(format!("{hash:016x}")), Some(watched))
+        }
+        Wanted::Txn(_) | Wanted::Trace(_) => (None, None, None),
     };
     let (pipeline, reach_seconds) = (shown.view.name.clone(), ring.reach_seconds(now.nanos));
     let document = TraceDocument { pipeline, table, key_hash, reach_seconds, watched, changes };
     Ok(Answer::json(StatusCode::OK, &document))
-}
-
-/// Has a key be watched where the call asks for it. It changes nothing that is delivered, and ends by itself: so whoever
-/// may look may watch.
-fn watched(shown: &Shown, wanted: &Wanted, asked: &Asked<'_>, nanos: u64) -> Result<Option<bool>, Answer> {
-    match (asked.parameter("watch")?.as_deref(), wanted) {
-        (None | Some("false"), _) => Ok(None),
-        (Some("true"), Wanted::Key { hash, .. }) => Ok(Some(shown.view.meter.watch(*hash, nanos))),
-        (Some("true"), _) => Err(Answer::bad_request("watch goes with table and key")),
-        (Some(_), _) => Err(Answer::bad_request("watch is true or false")),
-    }
 }
 
 /// The rows of the state that may be among those asked for: all of the key, or those that the ring says were kept.

@@ -19,7 +19,7 @@ use limpid_model::{
 use limpid_server::{PipelineView, Server, ServerOptions, WallAndMonotonic};
 use limpid_stack::TempDir;
 use limpid_state::Store;
-use limpid_telemetry::trace::{NamedTxn, Positions};
+use limpid_telemetry::trace::{Granularity, NamedTxn, Positions, TraceOptions};
 use limpid_telemetry::{
     Build, DeliveredTo, Level, Log, LogOptions, MeterOptions, Moment, PipelineMeter, Registry, Style, Words,
 };
@@ -31,6 +31,8 @@ pub const BUILD: Build = Build { version: "0.1.0", commit: "abc1234" };
 pub enum Fate {
     /// Runs, caught up.
     Runs,
+    /// Runs, and keeps traces.
+    Traces,
     /// Runs, with the table `s.bad` halted by the sink.
     HaltsTable,
     /// The source refuses the password.
@@ -79,6 +81,11 @@ pub fn desk_with(options: &ServerOptions, log: Arc<Log>, pipelines: &[(&str, Fat
         let name = PipelineName::parse(name).unwrap();
         let handle = Handle::new(Stop::new(), clock.clone());
         let meter = Arc::new(PipelineMeter::new(&registry, &name, MeterOptions::default()));
+        if *fate == Fate::Traces {
+            let granularity = Granularity::Transaction;
+            let options = TraceOptions { sample: 0.0, slow_nanos: u64::MAX, granularity };
+            meter.traces(options, Arc::default());
+        }
         if *fate != Fate::Unborn {
             deliver(&meter, moment(&clock));
             let (mut parts, handle) = (parts(&name, *fate, &store, &clock), handle.clone());
@@ -175,7 +182,7 @@ pub fn wait_for(mut is_so: impl FnMut() -> bool) {
 fn met(fate: Fate, handle: &Handle) -> bool {
     let status = handle.status();
     match fate {
-        Fate::Runs => status.head.is_some(),
+        Fate::Runs | Fate::Traces => status.head.is_some(),
         Fate::HaltsTable => status.head.is_some() && !status.halted.is_empty(),
         Fate::Refused => status.phase == Phase::Halted,
         Fate::Away => status.fault.is_some(),
@@ -267,7 +274,7 @@ impl Source for MemorySource {
         match self.0 {
             Fate::Refused => refused(FaultCode::SourceAuthFailed, "the server refuses the password"),
             Fate::Away => refused(FaultCode::SourceUnreachable, "the server cannot be reached"),
-            Fate::Runs | Fate::HaltsTable | Fate::Unborn => Ok(Box::new(Still)),
+            Fate::Runs | Fate::Traces | Fate::HaltsTable | Fate::Unborn => Ok(Box::new(Still)),
         }
     }
 

@@ -55,10 +55,10 @@ fn every_route_asks_for_a_token_but_the_probes() {
         let path = path.replace("{name}", "shop") + "?action=pause&to=p&all=true";
         let status = |token: &str| ask(desk.address(), "POST", &path, token).status;
         let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
-        // A position is not set by one call: it is asked first. A row is shown by its number.
+        // A position is not set by one call: it is asked first. A row is shown by its number, a key is watched by name.
         let done = match () {
             () if path.contains("/position/set") => 200,
-            () if path.contains("/dlq/raw") => 400,
+            () if path.contains("/dlq/raw") || path.contains("/trace/watch") => 400,
             () => 202,
         };
         assert_eq!([status(""), status(&bearer(VIEWER)), status(&bearer(OPERATOR))], [401, 403, done], "{path}");
@@ -85,6 +85,41 @@ fn every_route_asks_for_a_token_but_the_probes() {
     assert_eq!(refused.header("www-authenticate"), Some("Bearer realm=\"limpid\""));
     assert_eq!(refused.json()["error"]["code"], "AUTH_TOKEN_INVALID");
     desk.end();
+}
+
+/// A watch changes what records carry.
+#[test]
+fn a_key_is_watched_for_an_operator_and_followed_by_anybody() {
+    let directory = TempDir::new("tokens").unwrap();
+    let file = write(&directory, "tokens", &both(), 0o600);
+    let lines = Lines::default();
+    let desk = desk_with(&options(file), lines.log(), &[("shop", Fate::Traces), ("bare", Fate::Runs)]);
+    let watch = |pipeline: &str, query: &str, token: &str| {
+        let path = format!("/api/v1/pipelines/{pipeline}/trace/watch?{query}");
+        ask(desk.address(), "POST", &path, &format!("Authorization: Bearer {token}\r\n"))
+    };
+    let key = "table=s.orders&key=3";
+    let refused = watch("shop", key, VIEWER);
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &"AUTH_FORBIDDEN".into()));
+    let followed = with_token(&desk, &format!("/api/v1/pipelines/shop/trace?{key}&watch=true"), VIEWER);
+    assert_eq!((followed.status, &followed.json()["watched"]), (200, &false.into()), "nobody watches by looking");
+    let watched = watch("shop", key, OPERATOR).json();
+    assert_eq!((&watched["watched"], &watched["seconds"]), (&true.into(), &30.0.into()));
+    assert_eq!(watched["key_hash"], followed.json()["key_hash"]);
+    let is_watched = |id: u32| {
+        let path = format!("/api/v1/pipelines/shop/trace?table=s.orders&key={id}");
+        with_token(&desk, &path, VIEWER).json()["watched"].clone()
+    };
+    assert_eq!((is_watched(3), is_watched(4)), (true.into(), false.into()));
+    let bare = watch("bare", key, OPERATOR).json();
+    assert_eq!((&bare["watched"], &bare["seconds"]), (&false.into(), &0.0.into()), "it keeps no traces");
+    for (query, status) in [("position=0-1-7", 400), ("table=s.orders", 400), ("table=s.nothing&key=1", 404)] {
+        assert_eq!(watch("shop", query, OPERATOR).status, status, "{query}");
+    }
+    desk.end();
+    let text = lines.text();
+    assert!(text.lines().any(|line| line.contains("trace/watch") && line.contains("\"ada\"")), "audited: {text}");
+    assert!(!text.contains("key=3"), "{text}");
 }
 
 #[test]

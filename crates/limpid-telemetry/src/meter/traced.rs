@@ -30,6 +30,12 @@ impl PipelineMeter {
         output.tracer.as_ref().is_some_and(|tracer| tracer.watches().renew(key_hash, nanos))
     }
 
+    /// Whether somebody watches this key now.
+    pub fn is_watched(&self, key_hash: u64, nanos: u64) -> bool {
+        let output = self.output.lock().expect("never held across a panic");
+        output.tracer.as_ref().is_some_and(|tracer| tracer.watches().has(key_hash, nanos))
+    }
+
     /// The transactions that an application named this trace in, of late; none where nothing is kept as a trace.
     pub fn named_by(&self, trace_id: u128) -> Vec<NamedTxn> {
         let output = self.output.lock().expect("never held across a panic");

@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
-/// Keys that are watched at a time: each is asked for several times a second by its watcher.
+/// Keys that are watched at a time.
 const WATCHED_MAX: usize = 1024;
 
 /// With those that no longer are: what was decoded before may be with the sink still. The one that ended first goes.
 const KNOWN_MAX: usize = 2 * WATCHED_MAX;
 
-/// How long a key is watched unless its watcher says so again, which it does four times a second.
-pub const LEASE_NANOS: u64 = 10_000_000_000;
+/// How long a key is watched unless its watcher says so again, which it does each 10 s.
+pub const LEASE_NANOS: u64 = 30_000_000_000;
 
 /// One pipeline's. Shared by its workers, its delivery and the server.
 #[derive(Debug, Default)]
@@ -46,6 +46,11 @@ impl Watches {
         keys.insert(key_hash, now_nanos + LEASE_NANOS);
         self.last.fetch_max(now_nanos + LEASE_NANOS, Relaxed);
         true
+    }
+
+    /// Whether somebody watches this key.
+    pub fn has(&self, key_hash: u64, now_nanos: u64) -> bool {
+        self.keys().get(&key_hash).is_some_and(|until| *until > now_nanos)
     }
 
     /// The keys that are watched of what was decoded at this time; `None` where none is.
@@ -85,6 +90,8 @@ mod tests {
         assert!(watches.look(0).is_none() && watches.renew(5, 0) && watches.look(LEASE_NANOS - 1).is_some());
         assert!(watches.renew(5, LEASE_NANOS - 1) && watches.look(LEASE_NANOS + 1).is_some(), "its watcher is there");
         assert!(watches.look(2 * LEASE_NANOS).is_none(), "and then is not");
+        let has = |nanos| (watches.has(5, nanos), watches.has(6, nanos));
+        assert_eq!((has(LEASE_NANOS + 1), has(2 * LEASE_NANOS)), ((true, false), (false, false)));
         assert!(watches.look(LEASE_NANOS + 1).is_some(), "but was when this was decoded, however late it is looked at");
     }
 

@@ -17,9 +17,23 @@ pub(super) fn document() -> Value {
         (
             "watched",
             maybe(json!({"type": "boolean",
-            "description": "With `watch`: whether its transactions are kept as traces for the next 10 s"})),
+            "description": "Of a key: whether somebody has its transactions kept as traces now"})),
         ),
         ("changes", list("TraceChange")),
+    ])
+}
+
+pub(super) fn watch() -> Value {
+    super::object(&[
+        ("pipeline", text("Its name")),
+        ("table", text("As schema.table")),
+        ("key_hash", text("The key, hashed")),
+        (
+            "watched",
+            json!({"type": "boolean",
+            "description": "False where the pipeline keeps no traces, or too many keys are watched"}),
+        ),
+        ("seconds", number("For how long, unless it is asked for again; 0 where it is not")),
     ])
 }
 
