@@ -71,6 +71,8 @@ pub(crate) fn step(topic: &str, brokers: &str, stage: Stage, answer: &Answer) ->
         (Stage::Creating, Answer::Created) => Ok(Stage::Describing { made: true }),
         (Stage::Creating, Answer::Failed(said)) => match said.code {
             Code::TOPIC_ALREADY_EXISTS => Ok(Stage::Describing { made: true }),
+            // A broker that starts or stood still does not count yet.
+            Code::INVALID_REPLICATION_FACTOR => Ok(stage),
             code if is_passing(code) => Ok(Stage::Describing { made: false }),
             _ => Err(not_made(topic, brokers, said)),
         },
@@ -125,7 +127,16 @@ pub(crate) fn unreadable(topic: &str, said: Said) -> Fault {
         .because(said)
 }
 
-fn not_made(topic: &str, brokers: &str, said: &Said) -> Fault {
+/// Kafka's word that it has fewer brokers than the topic needs.
+pub(crate) fn too_few_brokers(answer: &Answer) -> Option<Said> {
+    match answer {
+        Answer::Failed(said) if said.code == Code::INVALID_REPLICATION_FACTOR => Some(said.clone()),
+        _ => None,
+    }
+}
+
+/// The topic is missing, and Kafka's word why.
+pub(crate) fn not_made(topic: &str, brokers: &str, said: &Said) -> Fault {
     invalid(topic, "the position topic is not there, and Kafka does not let us see or make it")
         .help(make(topic, brokers))
         .because(said.clone())
@@ -156,8 +167,10 @@ mod tests {
         let policy = vec![("cleanup.policy".to_owned(), "compact,delete".to_owned())];
         let remedy = check(Stage::ReadingPolicy, Answer::Configs(policy));
         assert!(remedy.contains("--entity-name p --add-config cleanup.policy=compact"), "{remedy}");
-        let said = Said { code: Code::TOPIC_AUTHORIZATION_FAILED, text: String::new() };
-        let remedy = check(Stage::Creating, Answer::Failed(said));
+        let failed = |code| Answer::Failed(Said { code, text: String::new() });
+        let short = step("p", "b:1", Stage::Creating, &failed(Code::INVALID_REPLICATION_FACTOR));
+        assert_eq!(short.unwrap(), Stage::Creating, "brokers may be missing for a while");
+        let remedy = check(Stage::Creating, failed(Code::TOPIC_AUTHORIZATION_FAILED));
         assert!(remedy.starts_with("kafka-topics.sh --bootstrap-server b:1 --create"), "{remedy}");
     }
 }

@@ -24,7 +24,7 @@ use limpid_connector::{Delivered, EncodedBatch, SinkEvent};
 use limpid_model::Fault;
 use rdkafka_sys as rd;
 
-pub(crate) use self::admin::{Answer, Ask, Asker, ask};
+pub(crate) use self::admin::{ANSWER_NS_MAX, Answer, Ask, Asker, ask};
 pub(crate) use self::client::{Client, Code, Setting, try_settings};
 use self::client::{Event, EventKind, Role, c_text};
 pub(crate) use self::flight::Target;

@@ -22,8 +22,8 @@ use crate::config::KafkaOptions;
 use crate::faults::{self, Said};
 use crate::position;
 use crate::producer::{
-    Answer, Ask, Asker, COMMIT_MS_MAX, Code, Outcome, Producer, Reach, ReadFault, Target, ask, is_over, read_latest,
-    wire_bytes,
+    ANSWER_NS_MAX, Answer, Ask, Asker, COMMIT_MS_MAX, Code, Outcome, Producer, Reach, ReadFault, Target, ask, is_over,
+    read_latest, wire_bytes,
 };
 use crate::settings::{self, HELD_BYTES_MAX, Protection};
 use crate::topics::Topics;
@@ -40,7 +40,7 @@ const LOAD_NS_MAX: u64 = 60_000_000_000;
 /// How often a lost cluster is asked for.
 const PROBE_EVERY_NS: u64 = 500_000_000;
 /// The asker of questions that are about no topic of a table.
-const OURSELVES: Asker = Asker(u32::MAX);
+const OURSELVES: Asker = Asker { who: u32::MAX, question: 0 };
 /// One step of a wait that has a deadline.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -85,8 +85,8 @@ struct Live {
 enum Health {
     /// Set by an acknowledgement, or by an answer to a probe.
     Good,
-    /// Set when librdkafka has lost every broker; `probe_at` is `None` while a probe is under way.
-    Lost { probe_at: Option<u64> },
+    /// Set when librdkafka has lost every broker: when it is asked again whether one is there.
+    Lost { probe_at: u64 },
 }
 
 impl KafkaSink {
@@ -158,11 +158,14 @@ impl KafkaSink {
         let mut deadline = self.clock.nanos() + POSITION_NS_MAX;
         let topic = &self.options.position_topic;
         let mut stage = position::Stage::Describing { made: false };
+        let mut short = None;
         while let Some(question) = stage.ask() {
             self.ask(live, &question, topic);
             let Some(answer) = self.await_answer(live, &mut deadline)? else {
-                return Err(faults::unreachable(&self.endpoint, live.last_error.take()));
+                let away = || faults::unreachable(&self.endpoint, live.last_error.take());
+                return Err(short.map_or_else(away, |said| position::not_made(topic, &self.endpoint, &said)));
             };
+            short = position::too_few_brokers(&answer);
             let next = position::step(topic, &self.endpoint, stage, &answer)?;
             if next == stage {
                 self.clock.sleep(STEP);
@@ -279,8 +282,8 @@ impl KafkaSink {
         for (asker, question, topic) in live.topics.due(now) {
             ask(live.producer.client(), asker, &question, &topic, &self.options.creation);
         }
-        if matches!(live.health, Health::Lost { probe_at: Some(at) } if at <= now) {
-            live.health = Health::Lost { probe_at: None };
+        if matches!(live.health, Health::Lost { probe_at } if probe_at <= now) {
+            live.health = Health::Lost { probe_at: now + ANSWER_NS_MAX };
             ask(live.producer.client(), OURSELVES, &Ask::Cluster, "", &self.options.creation);
         }
         let until = [live.topics.next_due(), live.health.probe_at()].into_iter().flatten().min();
@@ -330,13 +333,13 @@ impl Health {
     fn probe_at(self) -> Option<u64> {
         match self {
             Health::Good => None,
-            Health::Lost { probe_at } => probe_at,
+            Health::Lost { probe_at } => Some(probe_at),
         }
     }
 
     fn probe_failed(&mut self, now: u64) {
         if let Health::Lost { probe_at } = self {
-            *probe_at = Some(now + PROBE_EVERY_NS);
+            *probe_at = now + PROBE_EVERY_NS;
         }
     }
 }
@@ -365,7 +368,7 @@ impl Live {
 
     fn lost(&mut self, endpoint: &str, now: u64) {
         if self.health == Health::Good {
-            self.health = Health::Lost { probe_at: Some(now + PROBE_EVERY_NS) };
+            self.health = Health::Lost { probe_at: now + PROBE_EVERY_NS };
             self.out.events.push(SinkEvent::Health { endpoint: endpoint.to_owned(), healthy: false });
         }
     }

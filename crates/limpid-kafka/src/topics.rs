@@ -3,7 +3,8 @@
 //! Owns: what is known of each topic, and the order of questions. Does not own: putting the questions (`producer`).
 //!
 //! Invariant: `step` is pure. A topic is asked for by a question that never makes it; only `topic-creation` does. A
-//! definite refusal is a fault at once, everything else is asked again.
+//! definite refusal is a fault at once, everything else is asked again. Only the answer to a topic's last question
+//! counts: a question may be put again before the answer to it comes, and that answer then is of an earlier stage.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,13 +12,15 @@ use std::sync::Arc;
 use limpid_model::{Fault, FaultCode};
 
 use crate::faults::{self, Said};
-use crate::producer::{Answer, Ask, Asker, Code};
+use crate::producer::{ANSWER_NS_MAX, Answer, Ask, Asker, Code};
 
 /// Pause before a question is put again: a topic just made is known to its broker within some 20 ms.
 const AGAIN_NS: u64 = 50_000_000;
-/// librdkafka owes an answer, if only that there is none, much earlier; but everything waits for a topic that is looked up,
-/// so that one answer which it lost would be a standstill for ever.
-const ANSWER_NS_MAX: u64 = 30_000_000_000;
+/// Pause while the cluster has too few brokers.
+const SLOWLY_NS: u64 = 1_000_000_000;
+/// So often there may be too few brokers for a topic: a controller counts a broker only from its first heartbeat on, so
+/// that one which stood still or starts is missing for a while. Beyond it more copies are wanted than there are brokers.
+const SHORT_MAX: u32 = 30;
 
 /// So often a topic that was made may be unknown: 30 s, librdkafka's own patience with a topic just made. Beyond it
 /// somebody deleted it.
@@ -28,8 +31,8 @@ const UNKNOWN_MAX: u32 = 600;
 pub(crate) enum Stage {
     /// Set when a record first needs the topic. `made`: how often it was unknown since we made it.
     Describing { made: Option<u32> },
-    /// Set when the topic is not there and may be made.
-    Creating,
+    /// Set when the topic is not there and may be made. `short`: how often there were too few brokers for it.
+    Creating { short: u32 },
     /// Set when the topic is there: its limit is being read.
     ReadingLimit { partitions: usize },
     /// Set when its limit is read: until each partition has a broker that leads it, nothing may be sent. A broker is
@@ -46,6 +49,8 @@ pub(crate) enum Stage {
 pub(crate) enum Next {
     Now,
     Later,
+    /// After a longer pause: the cluster has to change first.
+    Slowly,
     Nothing,
 }
 
@@ -53,7 +58,7 @@ pub(crate) enum Next {
 fn ask_of(stage: Stage) -> Option<Ask> {
     match stage {
         Stage::Describing { .. } => Some(Ask::Describe),
-        Stage::Creating => Some(Ask::Create),
+        Stage::Creating { .. } => Some(Ask::Create),
         Stage::ReadingLimit { .. } => Some(Ask::Configs),
         Stage::AwaitingLeaders { partitions, .. } => Some(Ask::Offsets(i32::try_from(partitions).unwrap_or(i32::MAX))),
         Stage::Ready { .. } => None,
@@ -70,7 +75,7 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
             Ok((Stage::ReadingLimit { partitions: *partitions }, Next::Now))
         }
         (Stage::Describing { made }, Answer::Failed(said)) => match (said.code, made) {
-            (Code::UNKNOWN_TOPIC_OR_PART, None) if may_make => Ok((Stage::Creating, Next::Now)),
+            (Code::UNKNOWN_TOPIC_OR_PART, None) if may_make => Ok((Stage::Creating { short: 0 }, Next::Now)),
             (Code::UNKNOWN_TOPIC_OR_PART, Some(times)) if times < UNKNOWN_MAX => {
                 Ok((Stage::Describing { made: Some(times + 1) }, Next::Later))
             }
@@ -81,11 +86,14 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
             (Code::TOPIC_AUTHORIZATION_FAILED, _) => Err(no_right(name, said)),
             _ => Ok((stage, Next::Later)),
         },
-        (Stage::Creating, Answer::Created) => Ok((Stage::Describing { made: Some(0) }, Next::Now)),
-        (Stage::Creating, Answer::Failed(said)) => match said.code {
+        (Stage::Creating { .. }, Answer::Created) => Ok((Stage::Describing { made: Some(0) }, Next::Now)),
+        (Stage::Creating { short }, Answer::Failed(said)) => match said.code {
             // Somebody was faster.
             Code::TOPIC_ALREADY_EXISTS => Ok((Stage::Describing { made: Some(0) }, Next::Now)),
             Code::TOPIC_EXCEPTION => Err(bad_name(name)),
+            Code::INVALID_REPLICATION_FACTOR if short < SHORT_MAX => {
+                Ok((Stage::Creating { short: short + 1 }, Next::Slowly))
+            }
             code if is_passing(code) => Ok((Stage::Describing { made: None }, Next::Later)),
             _ => Err(refused(name, said)),
         },
@@ -110,8 +118,8 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
             }
             _ => Ok((stage, Next::Later)),
         },
-        // An answer to a question of an earlier stage.
-        _ => Ok((stage, Next::Nothing)),
+        // No answer to this question: asked again.
+        _ => Ok((stage, Next::Later)),
     }
 }
 
@@ -152,17 +160,29 @@ fn refused(name: &str, said: &Said) -> Fault {
 struct Entry {
     name: Arc<str>,
     stage: Stage,
-    /// When its question is put; `None` while it is under way or there is none.
-    ask_at: Option<u64>,
-    /// When the question under way was put.
-    asked_at: Option<u64>,
+    due: Due,
+    /// The number of its last question, from 1.
+    question: u32,
     /// The topic's number in the producer, once it has been used.
     number: Option<u16>,
 }
 
-impl Entry {
-    fn due_at(&self) -> Option<u64> {
-        self.ask_at.or_else(|| self.asked_at.map(|at| at + ANSWER_NS_MAX))
+/// When a topic's next question is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// Set when a topic is ready: nothing is asked.
+    Never,
+    At(u64),
+    /// Set when the question was put: again at that time, should no answer have come.
+    Unanswered(u64),
+}
+
+impl Due {
+    fn at(self) -> Option<u64> {
+        match self {
+            Self::Never => None,
+            Self::At(at) | Self::Unanswered(at) => Some(at),
+        }
     }
 }
 
@@ -199,8 +219,8 @@ impl Topics {
                 self.entries.push(Entry {
                     name: Arc::clone(name),
                     stage,
-                    ask_at: Some(now),
-                    asked_at: None,
+                    due: Due::At(now),
+                    question: 0,
                     number: None,
                 });
                 self.by_name.insert(Arc::clone(name), self.entries.len() - 1);
@@ -223,9 +243,9 @@ impl Topics {
     /// The producer is a new one: numbers mean nothing any more, and what the old one was asked it takes no answer to.
     pub fn begin_anew(&mut self, now: u64) {
         for entry in &mut self.entries {
-            (entry.number, entry.asked_at) = (None, None);
-            if ask_of(entry.stage).is_some() {
-                entry.ask_at.get_or_insert(now);
+            entry.number = None;
+            if let Due::Unanswered(_) = entry.due {
+                entry.due = Due::At(now);
             }
         }
     }
@@ -234,25 +254,26 @@ impl Topics {
     /// that it may be unknown for a while, as one that was just made.
     pub fn refresh(&mut self, now: u64) {
         for entry in self.entries.iter_mut().filter(|entry| matches!(entry.stage, Stage::Ready { .. })) {
-            (entry.stage, entry.ask_at, entry.asked_at) = (Stage::Describing { made: Some(0) }, Some(now), None);
+            (entry.stage, entry.due) = (Stage::Describing { made: Some(0) }, Due::At(now));
         }
     }
 
-    /// Takes an answer to a question of [`Topics::due`].
+    /// Takes an answer to a question of [`Topics::due`]; one to an earlier question than the last says nothing.
     ///
     /// # Errors
     /// The topic cannot be had.
     pub fn answered(&mut self, asker: Asker, answer: &Answer, now: u64) -> Result<(), Fault> {
-        let Some(entry) = self.entries.get_mut(asker.0 as usize) else { return Ok(()) };
-        let (stage, next) = step(&entry.name, entry.stage, answer, self.may_make)?;
-        if next != Next::Nothing || ask_of(stage).is_none() {
-            entry.asked_at = None;
+        let Some(entry) = self.entries.get_mut(asker.who as usize) else { return Ok(()) };
+        if asker.question != entry.question || !matches!(entry.due, Due::Unanswered(_)) {
+            return Ok(());
         }
+        let (stage, next) = step(&entry.name, entry.stage, answer, self.may_make)?;
         entry.stage = stage;
-        entry.ask_at = match next {
-            Next::Now => Some(now),
-            Next::Later => Some(now + AGAIN_NS),
-            Next::Nothing => entry.ask_at,
+        entry.due = match next {
+            Next::Now => Due::At(now),
+            Next::Later => Due::At(now + AGAIN_NS),
+            Next::Slowly => Due::At(now + SLOWLY_NS),
+            Next::Nothing => Due::Never,
         };
         Ok(())
     }
@@ -260,19 +281,20 @@ impl Topics {
     /// Questions whose time has come; they count as put. One that was never answered is put again: rows wait for it.
     pub fn due(&mut self, now: u64) -> Vec<(Asker, Ask, Arc<str>)> {
         let mut due = Vec::new();
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            if entry.due_at().is_some_and(|at| at <= now) {
-                let question = ask_of(entry.stage);
-                (entry.ask_at, entry.asked_at) = (None, question.as_ref().map(|_| now));
-                due.extend(question.map(|ask| (Asker(index as u32), ask, Arc::clone(&entry.name))));
-            }
+        for (who, entry) in (0..).zip(&mut self.entries) {
+            let Some(ask) = ask_of(entry.stage).filter(|_| entry.due.at().is_some_and(|at| at <= now)) else {
+                continue;
+            };
+            entry.question = entry.question.wrapping_add(1);
+            entry.due = Due::Unanswered(now + ANSWER_NS_MAX);
+            due.push((Asker { who, question: entry.question }, ask, Arc::clone(&entry.name)));
         }
         due
     }
 
     /// When the next question is due.
     pub fn next_due(&self) -> Option<u64> {
-        self.entries.iter().filter_map(Entry::due_at).min()
+        self.entries.iter().filter_map(|entry| entry.due.at()).min()
     }
 }
 
@@ -285,15 +307,23 @@ mod tests {
     }
 
     const FIRST: Stage = Stage::Describing { made: None };
+    const CREATING: Stage = Stage::Creating { short: 0 };
 
     #[test]
     fn a_missing_topic_is_made_only_when_that_is_allowed() {
         let unknown = failed(Code::UNKNOWN_TOPIC_OR_PART);
-        assert_eq!(step("t", FIRST, &unknown, true).unwrap(), (Stage::Creating, Next::Now));
+        assert_eq!(step("t", FIRST, &unknown, true).unwrap(), (CREATING, Next::Now));
         assert_eq!(step("t", FIRST, &unknown, false).unwrap_err().code(), FaultCode::TopicMissing);
         // Made, and not yet known to every broker.
         let (stage, next) = step("t", Stage::Describing { made: Some(0) }, &unknown, true).unwrap();
         assert_eq!((stage, next), (Stage::Describing { made: Some(1) }, Next::Later));
+    }
+
+    /// Puts the questions due, and gives their answers.
+    fn exchange(topics: &mut Topics, answer: &Answer, now: u64) -> Result<(), Fault> {
+        let asked = topics.due(now);
+        assert!(!asked.is_empty(), "nothing was asked at {now}");
+        asked.into_iter().try_for_each(|(asker, ..)| topics.answered(asker, answer, now))
     }
 
     #[test]
@@ -304,11 +334,13 @@ mod tests {
         topics.entries[0].stage = Stage::Ready { record_bytes_max: Some(7) };
         topics.refresh(1);
         assert_eq!(topics.place(&name, 1).unwrap(), None, "nothing is sent meanwhile");
+        let unknown = failed(Code::UNKNOWN_TOPIC_OR_PART);
+        let mut now = 1;
         for _ in 0..UNKNOWN_MAX {
-            topics.answered(Asker(0), &failed(Code::UNKNOWN_TOPIC_OR_PART), 1).unwrap();
+            exchange(&mut topics, &unknown, now).unwrap();
+            now += AGAIN_NS;
         }
-        let gone = topics.answered(Asker(0), &failed(Code::UNKNOWN_TOPIC_OR_PART), 1);
-        assert_eq!(gone.unwrap_err().code(), FaultCode::TopicMissing);
+        assert_eq!(exchange(&mut topics, &unknown, now).unwrap_err().code(), FaultCode::TopicMissing);
     }
 
     #[test]
@@ -318,7 +350,7 @@ mod tests {
             assert_eq!(topics.place(&name.into(), 0).unwrap(), None);
         }
         assert_eq!(topics.due(0).len(), 2);
-        topics.entries[0].stage = Stage::Ready { record_bytes_max: Some(7) };
+        (topics.entries[0].stage, topics.entries[0].due) = (Stage::Ready { record_bytes_max: Some(7) }, Due::Never);
         assert!(topics.due(1).is_empty(), "both wait for their answers");
         topics.begin_anew(1);
         let again: Vec<String> = topics.due(1).into_iter().map(|(_, _, name)| name.to_string()).collect();
@@ -332,25 +364,68 @@ mod tests {
         assert_eq!((topics.due(5).len(), topics.next_due()), (1, Some(5 + ANSWER_NS_MAX)));
         assert!(topics.due(4 + ANSWER_NS_MAX).is_empty(), "it is under way");
         assert_eq!(topics.due(5 + ANSWER_NS_MAX).len(), 1);
-        // Both are answered by and by, and the second answer changes nothing.
-        for _ in 0..2 {
-            topics.answered(Asker(0), &Answer::Described { partitions: 1 }, 6 + ANSWER_NS_MAX).unwrap();
-        }
-        assert_eq!(topics.entries[0].stage, Stage::ReadingLimit { partitions: 1 });
-        assert_eq!(topics.due(6 + ANSWER_NS_MAX).len(), 1);
         topics.entries[0].stage = Stage::AwaitingLeaders { partitions: 1, record_bytes_max: None };
-        topics.answered(Asker(0), &Answer::Led, 7 + ANSWER_NS_MAX).unwrap();
+        exchange(&mut topics, &Answer::Led, 5 + 2 * ANSWER_NS_MAX).unwrap();
         assert_eq!(topics.next_due(), None, "a topic that is ready has no question");
+    }
+
+    #[test]
+    fn a_late_answer_is_not_taken_for_that_to_a_later_question() {
+        let unknown = failed(Code::UNKNOWN_TOPIC_OR_PART);
+        let no_right = failed(Code::TOPIC_AUTHORIZATION_FAILED);
+        let reading = Stage::ReadingLimit { partitions: 1 };
+        // Each would be a refusal, or a leader nobody has seen, if it were the answer of the stage that follows.
+        for (stage, answer, then) in [
+            (FIRST, &unknown, CREATING),
+            (reading, &no_right, Stage::AwaitingLeaders { partitions: 1, record_bytes_max: None }),
+        ] {
+            let mut topics = Topics::new(true);
+            assert_eq!(topics.place(&"t".into(), 0).unwrap(), None);
+            topics.entries[0].stage = stage;
+            let (first, ..) = topics.due(0).remove(0);
+            let (second, ..) = topics.due(ANSWER_NS_MAX).remove(0);
+            topics.answered(first, answer, ANSWER_NS_MAX).unwrap();
+            assert_eq!(topics.entries[0].stage, stage, "the second question is the one that counts");
+            topics.answered(second, answer, ANSWER_NS_MAX).unwrap();
+            assert_eq!(topics.entries[0].stage, then);
+            // Doubled, before the next question and after it.
+            topics.answered(second, answer, ANSWER_NS_MAX).unwrap();
+            assert_eq!(topics.due(ANSWER_NS_MAX).len(), 1);
+            topics.answered(second, answer, ANSWER_NS_MAX).unwrap();
+            assert_eq!(topics.entries[0].stage, then);
+        }
+    }
+
+    #[test]
+    fn a_topic_is_made_once_there_are_brokers_enough_again() {
+        let mut topics = Topics::new(true);
+        assert_eq!(topics.place(&"t".into(), 0).unwrap(), None);
+        topics.entries[0].stage = CREATING;
+        let short = failed(Code::INVALID_REPLICATION_FACTOR);
+        for second in 0..u64::from(SHORT_MAX) {
+            exchange(&mut topics, &short, second * SLOWLY_NS).unwrap();
+            assert_eq!(topics.next_due(), Some((second + 1) * SLOWLY_NS));
+        }
+        let mut patient = Topics::new(true);
+        assert_eq!(patient.place(&"t".into(), 0).unwrap(), None);
+        patient.entries[0].stage = topics.entries[0].stage;
+        exchange(&mut patient, &Answer::Created, SLOWLY_NS).unwrap();
+        assert_eq!(patient.entries[0].stage, Stage::Describing { made: Some(0) });
+        let never = exchange(&mut topics, &short, u64::from(SHORT_MAX) * SLOWLY_NS).unwrap_err();
+        assert_eq!(never.code(), FaultCode::TopicCreationRefused);
     }
 
     #[test]
     fn a_refusal_is_definite_and_silence_is_not() {
         let check = |stage, code| step("t", stage, &failed(code), true).map_err(|fault| fault.code());
-        assert_eq!(check(Stage::Creating, Code::TOPIC_AUTHORIZATION_FAILED), Err(FaultCode::TopicCreationRefused));
-        assert_eq!(check(Stage::Creating, Code(38)), Err(FaultCode::TopicCreationRefused));
+        assert_eq!(check(CREATING, Code::TOPIC_AUTHORIZATION_FAILED), Err(FaultCode::TopicCreationRefused));
+        assert_eq!(
+            check(Stage::Creating { short: SHORT_MAX }, Code::INVALID_REPLICATION_FACTOR),
+            Err(FaultCode::TopicCreationRefused)
+        );
         assert_eq!(check(FIRST, Code::TOPIC_AUTHORIZATION_FAILED), Err(FaultCode::SinkGrantMissing));
         assert_eq!(check(FIRST, Code::TIMED_OUT), Ok((FIRST, Next::Later)));
-        assert_eq!(check(Stage::Creating, Code::TRANSPORT), Ok((FIRST, Next::Later)));
+        assert_eq!(check(CREATING, Code::TRANSPORT), Ok((FIRST, Next::Later)));
         let (partitions, record_bytes_max) = (3, None);
         let awaiting = Stage::AwaitingLeaders { partitions, record_bytes_max };
         let reading = Stage::ReadingLimit { partitions };

@@ -2,8 +2,8 @@
 //!
 //! Owns: asking, and reading answers. Does not own: what is asked when (`topics`, `position`).
 //!
-//! Invariant: asking never blocks; every question is answered by exactly one event on the client's queue, at the
-//! latest when its time is over, and names who asked.
+//! Invariant: asking never blocks; an answer is an event on the client's queue and names its question. librdkafka means
+//! to answer each question once, at the latest when its time is over; askers do not rely on it.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
@@ -30,10 +30,26 @@ mod raw {
 /// How long one question may take, waiting for a connection included. Longer than a broker needs to elect a leader;
 /// askers ask again.
 const REQUEST_MS_MAX: c_int = 10_000;
+/// An answer that has not come by then never comes.
+pub(crate) const ANSWER_NS_MAX: u64 = 15_000_000_000;
 
-/// Who asked; comes back with the answer.
+/// Who asked, and with which of its questions; comes back with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Asker(pub u32);
+pub(crate) struct Asker {
+    pub who: u32,
+    pub question: u32,
+}
+
+impl Asker {
+    fn bits(self) -> usize {
+        const { assert!(usize::BITS == 64, "an asker fills a 64-bit pointer") };
+        (self.who as usize) << 32 | self.question as usize
+    }
+
+    fn from_bits(bits: usize) -> Self {
+        Self { who: (bits >> 32) as u32, question: bits as u32 }
+    }
+}
 
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +90,7 @@ impl Options {
         unsafe {
             let options = rd::rd_kafka_AdminOptions_new(client.raw(), operation);
             rd::rd_kafka_AdminOptions_set_request_timeout(options, REQUEST_MS_MAX, words.as_mut_ptr(), words.len());
-            rd::rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut::<c_void>(asker.0 as usize));
+            rd::rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut::<c_void>(asker.bits()));
             Self(options)
         }
     }
@@ -169,7 +185,7 @@ pub(crate) fn answer(event: &Event) -> Option<(Asker, Answer)> {
     if matches!(kind, EventKind::Deliveries | EventKind::Error | EventKind::Other) {
         return None;
     }
-    let asker = Asker(event.opaque().addr() as u32);
+    let asker = Asker::from_bits(event.opaque().addr());
     if event.code() != Code::OK {
         return Some((asker, Answer::Failed(event.said())));
     }
