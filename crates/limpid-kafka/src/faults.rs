@@ -39,6 +39,16 @@ pub(crate) fn unreachable(endpoint: &str, said: Option<Said>) -> Fault {
     }
 }
 
+/// A record that was sent has no answer, or its transaction no end, though a broker may well be there.
+pub(crate) fn save_unanswered(endpoint: &str, seconds: u64, last_error: Option<Said>) -> Fault {
+    let message = format!("Kafka did not take the position within {seconds} s: no acknowledgement, or no commit");
+    let plain = fault(FaultCode::SinkUnreachable, message).about(endpoint);
+    match last_error {
+        Some(said) => plain.because(said),
+        None => plain,
+    }
+}
+
 /// An error about a connection or the whole client that waiting does not mend; `None` for the others.
 pub(crate) fn of_client(endpoint: &str, said: &Said) -> Option<Fault> {
     let (code, message) = match said.code {

@@ -7,6 +7,7 @@
 //! Invariant: a batch is handed to the producer only when every topic it needs is known to exist; nothing here waits
 //! but `open`, `fence` and `load_record`, and those for a bounded time.
 
+mod health;
 mod saving;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use limpid_config::Delivery;
 use limpid_connector::{Accepted, Clock, EncodedBatch, Fenced, Keeping, Sink, SinkEvent};
 use limpid_model::{Fault, FaultCode, PipelineName};
 
+use self::health::{Health, Silence};
 use self::saving::{Saving, Way};
 use crate::config::KafkaOptions;
 use crate::faults::{self, Said};
@@ -37,8 +39,6 @@ const OPEN_DOWN_NS_MAX: u64 = 3_000_000_000;
 const POSITION_NS_MAX: u64 = 30_000_000_000;
 /// How long reading the position topic may take.
 const LOAD_NS_MAX: u64 = 60_000_000_000;
-/// How often a lost cluster is asked for.
-const PROBE_EVERY_NS: u64 = 500_000_000;
 /// The asker of questions that are about no topic of a table.
 const OURSELVES: Asker = Asker { who: u32::MAX, question: 0 };
 /// One step of a wait that has a deadline.
@@ -76,17 +76,9 @@ struct Live {
     saving: Option<Saving>,
     out: Outcome,
     health: Health,
+    silence: Silence,
     /// Refused connections since the last answer: the cause, should waiting end.
     last_error: Option<Said>,
-}
-
-/// Whether anybody answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
-    /// Set by an acknowledgement, or by an answer to a probe.
-    Good,
-    /// Set when librdkafka has lost every broker: when it is asked again whether one is there.
-    Lost { probe_at: u64 },
 }
 
 impl KafkaSink {
@@ -115,6 +107,7 @@ impl KafkaSink {
             saving: None,
             out: Outcome::default(),
             health: Health::Good,
+            silence: Silence::default(),
             last_error: None,
         };
         self.await_cluster(&mut live)?;
@@ -290,7 +283,9 @@ impl KafkaSink {
         let wait = until.map_or(wait, |at| wait.min(Duration::from_nanos(at.saturating_sub(now))));
         live.producer.poll(wait, &mut live.out);
         let now = self.clock.nanos();
+        let mut heard = live.out.position.is_some();
         for (asker, answer) in std::mem::take(&mut live.out.answers) {
+            heard |= answer.is_of_a_broker();
             match (asker, answer) {
                 (OURSELVES, Answer::Failed(_)) => live.health.probe_failed(now),
                 (OURSELVES, _) => live.found(&self.endpoint),
@@ -302,7 +297,12 @@ impl KafkaSink {
             *known = (*known).min(bytes.saturating_sub(1));
         }
         if std::mem::take(&mut live.out.acknowledged) > 0 {
+            heard = true;
             live.found(&self.endpoint);
+        }
+        let owes = live.owes_an_answer();
+        if live.silence.is_too_long(owes, heard, now) {
+            live.producer.client().look_for_brokers(&self.endpoint);
         }
         for said in std::mem::take(&mut live.out.errors) {
             // A connection that broke in the middle of a handshake is no wrong certificate.
@@ -329,21 +329,6 @@ fn not_open() -> Fault {
     faults::fault(FaultCode::SinkWriteFailed, "the sink was used before it was opened")
 }
 
-impl Health {
-    fn probe_at(self) -> Option<u64> {
-        match self {
-            Health::Good => None,
-            Health::Lost { probe_at } => Some(probe_at),
-        }
-    }
-
-    fn probe_failed(&mut self, now: u64) {
-        if let Health::Lost { probe_at } = self {
-            *probe_at = now + PROBE_EVERY_NS;
-        }
-    }
-}
-
 impl Live {
     fn has_failed(&self) -> bool {
         self.out.broken.is_some() || self.out.fatal.is_some()
@@ -359,6 +344,12 @@ impl Live {
         fatal.or_else(|| self.out.broken.take())
     }
 
+    /// Whether something waits for a broker.
+    fn owes_an_answer(&self) -> bool {
+        let asked = self.topics.next_due().is_some() || self.saving.is_some();
+        asked || !self.producer.is_empty() || self.health != Health::Good
+    }
+
     fn found(&mut self, endpoint: &str) {
         if self.health != Health::Good {
             self.health = Health::Good;
@@ -368,7 +359,7 @@ impl Live {
 
     fn lost(&mut self, endpoint: &str, now: u64) {
         if self.health == Health::Good {
-            self.health = Health::Lost { probe_at: now + PROBE_EVERY_NS };
+            self.health = Health::lost(now);
             self.out.events.push(SinkEvent::Health { endpoint: endpoint.to_owned(), healthy: false });
         }
     }

@@ -16,8 +16,10 @@ use crate::producer::{ANSWER_NS_MAX, Answer, Ask, Asker, Code};
 
 /// Pause before a question is put again: a topic just made is known to its broker within some 20 ms.
 const AGAIN_NS: u64 = 50_000_000;
+/// Pause while a partition has no leader.
+const LEADERS_NS: u64 = 200_000_000;
 /// Pause while the cluster has too few brokers.
-const SLOWLY_NS: u64 = 1_000_000_000;
+const SHORT_NS: u64 = 1_000_000_000;
 /// So often there may be too few brokers for a topic: a controller counts a broker only from its first heartbeat on, so
 /// that one which stood still or starts is missing for a while. Beyond it more copies are wanted than there are brokers.
 const SHORT_MAX: u32 = 30;
@@ -38,7 +40,9 @@ pub(crate) enum Stage {
     /// Set when its limit is read: until each partition has a broker that leads it, nothing may be sent. A broker is
     /// named as leader before it leads. Of two record batches under way it might refuse the first and take the second,
     /// since the first that it takes from a producer may have any number; the first, sent again, then counts as a
-    /// repetition of what is there, and is lost with an acknowledgement.
+    /// repetition of what is there, and is lost with an acknowledgement. librdkafka asks the leaders it knows of, and what
+    /// it knows of a topic that it does not use yet it keeps for a quarter of an hour, that there is none included; only a
+    /// description renews it.
     AwaitingLeaders { partitions: usize, record_bytes_max: Option<u64> },
     /// Set once all is known that can be; `None` is a limit we may not read.
     Ready { record_bytes_max: Option<u64> },
@@ -48,9 +52,8 @@ pub(crate) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Now,
-    Later,
-    /// After a longer pause: the cluster has to change first.
-    Slowly,
+    /// After so many nanoseconds.
+    After(u64),
     Nothing,
 }
 
@@ -77,14 +80,14 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
         (Stage::Describing { made }, Answer::Failed(said)) => match (said.code, made) {
             (Code::UNKNOWN_TOPIC_OR_PART, None) if may_make => Ok((Stage::Creating { short: 0 }, Next::Now)),
             (Code::UNKNOWN_TOPIC_OR_PART, Some(times)) if times < UNKNOWN_MAX => {
-                Ok((Stage::Describing { made: Some(times + 1) }, Next::Later))
+                Ok((Stage::Describing { made: Some(times + 1) }, Next::After(AGAIN_NS)))
             }
             (Code::UNKNOWN_TOPIC_OR_PART, _) => {
                 Err(faults::fault(FaultCode::TopicMissing, "the topic does not exist").about(name))
             }
             (Code::TOPIC_EXCEPTION, _) => Err(bad_name(name)),
             (Code::TOPIC_AUTHORIZATION_FAILED, _) => Err(no_right(name, said)),
-            _ => Ok((stage, Next::Later)),
+            _ => Ok((stage, Next::After(AGAIN_NS))),
         },
         (Stage::Creating { .. }, Answer::Created) => Ok((Stage::Describing { made: Some(0) }, Next::Now)),
         (Stage::Creating { short }, Answer::Failed(said)) => match said.code {
@@ -92,9 +95,9 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
             Code::TOPIC_ALREADY_EXISTS => Ok((Stage::Describing { made: Some(0) }, Next::Now)),
             Code::TOPIC_EXCEPTION => Err(bad_name(name)),
             Code::INVALID_REPLICATION_FACTOR if short < SHORT_MAX => {
-                Ok((Stage::Creating { short: short + 1 }, Next::Slowly))
+                Ok((Stage::Creating { short: short + 1 }, Next::After(SHORT_NS)))
             }
-            code if is_passing(code) => Ok((Stage::Describing { made: None }, Next::Later)),
+            code if is_passing(code) => Ok((Stage::Describing { made: None }, Next::After(AGAIN_NS))),
             _ => Err(refused(name, said)),
         },
         (Stage::ReadingLimit { partitions }, Answer::Configs(entries)) => {
@@ -103,8 +106,8 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
             Ok((Stage::AwaitingLeaders { partitions, record_bytes_max }, Next::Now))
         }
         (Stage::ReadingLimit { partitions }, Answer::Failed(said)) => match said.code {
-            Code::UNKNOWN_TOPIC_OR_PART => Ok((Stage::Describing { made: Some(0) }, Next::Later)),
-            code if is_passing(code) => Ok((stage, Next::Later)),
+            Code::UNKNOWN_TOPIC_OR_PART => Ok((Stage::Describing { made: Some(0) }, Next::After(AGAIN_NS))),
+            code if is_passing(code) => Ok((stage, Next::After(AGAIN_NS))),
             // Not allowed to know, or a server that does not tell: Kafka itself will say which record is too large.
             _ => Ok((Stage::AwaitingLeaders { partitions, record_bytes_max: None }, Next::Now)),
         },
@@ -116,10 +119,10 @@ pub(crate) fn step(name: &str, stage: Stage, answer: &Answer, may_make: bool) ->
             Code::TOPIC_AUTHORIZATION_FAILED | Code::UNSUPPORTED_FEATURE => {
                 Ok((Stage::Ready { record_bytes_max }, Next::Nothing))
             }
-            _ => Ok((stage, Next::Later)),
+            _ => Ok((Stage::Describing { made: Some(0) }, Next::After(LEADERS_NS))),
         },
         // No answer to this question: asked again.
-        _ => Ok((stage, Next::Later)),
+        _ => Ok((stage, Next::After(AGAIN_NS))),
     }
 }
 
@@ -271,8 +274,7 @@ impl Topics {
         entry.stage = stage;
         entry.due = match next {
             Next::Now => Due::At(now),
-            Next::Later => Due::At(now + AGAIN_NS),
-            Next::Slowly => Due::At(now + SLOWLY_NS),
+            Next::After(pause) => Due::At(now + pause),
             Next::Nothing => Due::Never,
         };
         Ok(())
@@ -316,7 +318,7 @@ mod tests {
         assert_eq!(step("t", FIRST, &unknown, false).unwrap_err().code(), FaultCode::TopicMissing);
         // Made, and not yet known to every broker.
         let (stage, next) = step("t", Stage::Describing { made: Some(0) }, &unknown, true).unwrap();
-        assert_eq!((stage, next), (Stage::Describing { made: Some(1) }, Next::Later));
+        assert_eq!((stage, next), (Stage::Describing { made: Some(1) }, Next::After(AGAIN_NS)));
     }
 
     /// Puts the questions due, and gives their answers.
@@ -403,15 +405,15 @@ mod tests {
         topics.entries[0].stage = CREATING;
         let short = failed(Code::INVALID_REPLICATION_FACTOR);
         for second in 0..u64::from(SHORT_MAX) {
-            exchange(&mut topics, &short, second * SLOWLY_NS).unwrap();
-            assert_eq!(topics.next_due(), Some((second + 1) * SLOWLY_NS));
+            exchange(&mut topics, &short, second * SHORT_NS).unwrap();
+            assert_eq!(topics.next_due(), Some((second + 1) * SHORT_NS));
         }
         let mut patient = Topics::new(true);
         assert_eq!(patient.place(&"t".into(), 0).unwrap(), None);
         patient.entries[0].stage = topics.entries[0].stage;
-        exchange(&mut patient, &Answer::Created, SLOWLY_NS).unwrap();
+        exchange(&mut patient, &Answer::Created, SHORT_NS).unwrap();
         assert_eq!(patient.entries[0].stage, Stage::Describing { made: Some(0) });
-        let never = exchange(&mut topics, &short, u64::from(SHORT_MAX) * SLOWLY_NS).unwrap_err();
+        let never = exchange(&mut topics, &short, u64::from(SHORT_MAX) * SHORT_NS).unwrap_err();
         assert_eq!(never.code(), FaultCode::TopicCreationRefused);
     }
 
@@ -424,8 +426,8 @@ mod tests {
             Err(FaultCode::TopicCreationRefused)
         );
         assert_eq!(check(FIRST, Code::TOPIC_AUTHORIZATION_FAILED), Err(FaultCode::SinkGrantMissing));
-        assert_eq!(check(FIRST, Code::TIMED_OUT), Ok((FIRST, Next::Later)));
-        assert_eq!(check(CREATING, Code::TRANSPORT), Ok((FIRST, Next::Later)));
+        assert_eq!(check(FIRST, Code::TIMED_OUT), Ok((FIRST, Next::After(AGAIN_NS))));
+        assert_eq!(check(CREATING, Code::TRANSPORT), Ok((FIRST, Next::After(AGAIN_NS))));
         let (partitions, record_bytes_max) = (3, None);
         let awaiting = Stage::AwaitingLeaders { partitions, record_bytes_max };
         let reading = Stage::ReadingLimit { partitions };
@@ -438,8 +440,14 @@ mod tests {
     fn nothing_is_sent_before_every_partition_is_led() {
         let awaiting = Stage::AwaitingLeaders { partitions: 3, record_bytes_max: Some(7) };
         const NOT_LEADER: Code = Code(6);
-        for code in [NOT_LEADER, Code::UNKNOWN_TOPIC_OR_PART, Code::TIMED_OUT, Code(5)] {
-            assert_eq!(step("t", awaiting, &failed(code), true).unwrap(), (awaiting, Next::Later));
+        const NO_ENTRY: Code = Code(-156);
+        let anew = (Stage::Describing { made: Some(0) }, Next::After(LEADERS_NS));
+        for code in [NOT_LEADER, Code::UNKNOWN_TOPIC_OR_PART, Code::TIMED_OUT, NO_ENTRY, Code(5)] {
+            assert_eq!(
+                step("t", awaiting, &failed(code), true).unwrap(),
+                anew,
+                "only a description tells of new leaders"
+            );
         }
         let ready = Stage::Ready { record_bytes_max: Some(7) };
         assert_eq!(step("t", awaiting, &Answer::Led, true).unwrap(), (ready, Next::Nothing));

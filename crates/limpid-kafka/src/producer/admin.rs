@@ -80,6 +80,13 @@ pub(crate) enum Answer {
     Failed(Said),
 }
 
+impl Answer {
+    /// False for what librdkafka says by itself, whose codes are negative.
+    pub fn is_of_a_broker(&self) -> bool {
+        !matches!(self, Answer::Failed(said) if said.code.0 < 0)
+    }
+}
+
 /// Owns one admin request's options.
 struct Options(*mut rd::rd_kafka_AdminOptions_t);
 
@@ -281,5 +288,39 @@ fn configured(event: &Event) -> Answer {
             (text(rd::rd_kafka_ConfigEntry_name(entry)), text(rd::rd_kafka_ConfigEntry_value(entry)))
         };
         Answer::Configs((0..count).map(entry).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+    use std::time::Duration;
+
+    use super::super::client::Role;
+    use super::*;
+
+    /// The broker is librdkafka's own stand-in: a real one cannot be made to name no broker at a moment of our choice.
+    #[test]
+    fn a_client_without_any_broker_finds_a_stand_in_for_one_when_it_is_to_look_for_it() {
+        let settings = [("test.mock.num.brokers".to_owned(), limpid_config::Secret::new("1"))];
+        let host = Client::new(Role::Producer, &settings).unwrap();
+        // SAFETY: the client lives and has a mock cluster, by its setting; the texts end in 0.
+        let brokers = unsafe {
+            let cluster = rd::rd_kafka_handle_mock_cluster(host.raw());
+            rd::rd_kafka_mock_topic_create(cluster, c"t".as_ptr(), 1, 1);
+            CStr::from_ptr(rd::rd_kafka_mock_cluster_bootstraps(cluster)).to_str().unwrap().to_owned()
+        };
+        let client = Client::new(Role::Producer, &[]).unwrap();
+        let asker = Asker { who: 7, question: u32::MAX };
+        ask(&client, asker, &Ask::Offsets(1), "t", &crate::position::creation());
+        client.look_for_brokers(&brokers);
+        let found = loop {
+            let event = client.poll(Duration::from_secs(60)).expect("every question has an answer");
+            if let Some(found) = answer(&event) {
+                break found;
+            }
+        };
+        assert_eq!(found, (asker, Answer::Led));
+        assert!(found.1.is_of_a_broker());
     }
 }

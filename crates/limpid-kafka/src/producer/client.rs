@@ -152,6 +152,14 @@ impl Client {
         self.queue.as_ptr()
     }
 
+    /// Names the brokers anew, as `HOST:PORT,...`, should librdkafka know of none any more. Those that it knows stay as
+    /// they are.
+    pub fn look_for_brokers(&self, brokers: &str) {
+        let list = c_text(brokers);
+        // SAFETY: the handle lives; the text ends in 0 and is copied.
+        unsafe { rd::rd_kafka_brokers_add(self.raw(), list.as_ptr()) };
+    }
+
     /// The next event, waiting at most so long for it (rounded up to a millisecond).
     pub fn poll(&self, wait: Duration) -> Option<Event> {
         let wait_ms = wait.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as c_int;

@@ -149,7 +149,7 @@ impl KafkaSink {
             *under_way = None;
             out.events.push(SinkEvent::RecordSaved);
         } else if now > saving.deadline {
-            return Err(faults::unreachable(&self.endpoint, last_error.take()));
+            return Err(faults::save_unanswered(&self.endpoint, SAVE_NS_MAX / 1_000_000_000, last_error.take()));
         }
         Ok(())
     }
