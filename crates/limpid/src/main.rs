@@ -10,6 +10,7 @@ mod disk;
 mod dlq;
 mod doctor;
 mod export;
+mod kept;
 mod login;
 mod logs;
 mod observe;

@@ -5,7 +5,7 @@
 //!
 //! Invariant: one pipeline's end or fault never stops another; the first signal drains all, a second ends at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc;
@@ -37,7 +37,7 @@ use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
 use crate::traces::Traced;
-use crate::{serve, verdict};
+use crate::{kept, serve, verdict};
 
 /// What runs.
 pub const BUILD: Build = Build { version: env!("CARGO_PKG_VERSION"), commit: env!("LIMPID_COMMIT") };
@@ -106,6 +106,8 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
         registry: Arc::new(Registry::new(BUILD)),
         screen: Screen::stderr(),
     };
+    let files: BTreeSet<_> = specs.iter().filter_map(|spec| spec.telemetry.logs.file.clone()).collect();
+    kept::show(&common.registry, &arguments.data_dir, &Vec::from_iter(files));
     let mut pipelines: Vec<Pipeline> = specs.iter().map(|spec| pipeline(spec, &common)).collect::<Result<_, _>>()?;
     let views = pipelines
         .iter()
@@ -250,7 +252,8 @@ fn telemetry(
         refused(&Fault::new(FaultCode::ConfigBadValue, Component::Server, text).about(path).because(error))
     })?;
     let tombstones = spec.sink.format.as_ref().is_some_and(|format| format.tombstones);
-    let options = MeterOptions { tombstones, ..MeterOptions::default() };
+    let ring_bytes = spec.telemetry.ring_bytes as usize;
+    let options = MeterOptions { tombstones, ring_bytes, ..MeterOptions::default() };
     let meter = Arc::new(PipelineMeter::new(registry, &spec.name, options));
     if let Some(QualitySpec { one_in, window_rows }) = spec.telemetry.quality {
         meter.sketch(SketchOptions { one_in, window_rows });

@@ -6,6 +6,7 @@
 //! Invariant: expected numbers come from SELECT, the server's own log position and a broker's own count.
 
 use std::cell::RefCell;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use limpid_e2e::servers::{broker, maria};
@@ -88,6 +89,33 @@ fn logged_whole(dir: &TempDir, said: &str) -> Result<()> {
     }
     let said: Vec<&str> = said.lines().filter(|line| line.contains("\"pipeline\":\"spinelines\"")).collect();
     ensure!(all.lines().eq(said.iter().copied()), "the log file has\n{all}\nand stderr\n{said:#?}");
+    Ok(())
+}
+
+/// Bytes of the files of a folder whose names begin so.
+fn bytes_of(folder: &Path, begin: &str) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(begin) {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
+}
+
+/// The disk that is taken is between what the files had before and after the look.
+fn disk_is_as_the_files_are(address: &str, dir: &TempDir, data_dir: &Path) -> Result<()> {
+    let files = || -> Result<[u64; 2]> { Ok([bytes_of(data_dir, "limpid.db")?, bytes_of(dir.path(), "log")?]) };
+    let before = files()?;
+    let (_, page) = get(address, "/metrics")?;
+    let after = files()?;
+    for (index, kept) in ["state", "logs"].into_iter().enumerate() {
+        let start = format!("limpid_disk_bytes{{kept=\"{kept}\"}} ");
+        let told = page.lines().find_map(|line| line.strip_prefix(&start)).with_context(|| page.clone())?;
+        let (told, range) = (told.parse::<f64>()? as u64, before[index]..=after[index]);
+        ensure!(told > 0 && range.contains(&told), "{kept}: {told} bytes, and the files have {range:?}");
+    }
     Ok(())
 }
 
@@ -198,6 +226,7 @@ fn lines_have_their_keys_in_order_and_neither_secret_nor_value() -> Result<()> {
     for (path, expected) in [("/livez", 200), ("/readyz", 200), ("/startupz", 200), ("/nowhere", 404)] {
         ensure!(get(&address, path)?.0 == expected, "{path}");
     }
+    disk_is_as_the_files_are(&address, &dir, &dir.path().join("spinelines-data"))?;
     ensure!(document(&address, "/status")?["name"] == "spinelines", "Gravity's shape names the pipeline");
     limpid.signal(libc::SIGTERM);
     ensure!(limpid.wait(PATIENCE)? == limpid_e2e::Ended::Code(0), "{}", limpid.stderr());

@@ -63,6 +63,10 @@ const ROTATE: &[Key] = &[
         .doc("So many older files stay; what is kept is this and one times `bytes`."),
 ];
 
+const RING: &[Key] = &[Key::bytes("bytes", 1 << 20, 1 << 32)
+    .default("16MiB")
+    .doc("Memory for it, in whole MiB: 8 bytes a row in bulk, some 40 a transaction of one row.")];
+
 const QUALITY: &[Key] = &[
     Key::bool("enabled").default("true").doc("Off: columns are not measured."),
     Key::uint("one-in", 1, 1_000_000).default("64").doc("One batch in so many is sampled."),
@@ -78,6 +82,7 @@ pub(crate) const TELEMETRY: &[Key] = &[
         .optional()
         .doc("How columns usually look: NULLs, lengths, distinct values. Left out, nobody looks."),
     Key::section("logs", LOGS).doc("Lines."),
+    Key::section("ring", RING).doc("What is remembered of recent rows, for `limpid trace`."),
 ];
 
 /// Which records carry a `traceparent`.
@@ -169,6 +174,8 @@ pub struct TelemetrySpec {
     /// `None`: columns are not measured.
     pub quality: Option<QualitySpec>,
     pub logs: LogsSpec,
+    /// Memory for what is remembered of recent rows.
+    pub ring_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -225,6 +232,7 @@ impl TelemetrySpec {
         let logs = keys.section("logs");
         let traces = keys.optional_section("traces").filter(|traces| traces.bool("enabled"));
         let rotate = logs.section("rotate");
+        let ring = keys.section("ring");
         let quality = keys.optional_section("quality").filter(|quality| quality.bool("enabled"));
         let level: LogLevel = logs.choice("level");
         Self {
@@ -256,6 +264,7 @@ impl TelemetrySpec {
                 otlp: address(&logs, "otlp"),
                 protocol: logs.optional_choice("protocol"),
             },
+            ring_bytes: ring.bytes("bytes"),
         }
     }
 }

@@ -58,6 +58,7 @@ transforms: []
 telemetry:
   metrics: { prometheus: false, otlp: null }
   quality: { one-in: 8 }
+  ring: { bytes: 4MiB }
   logs: { format: text, level: debug, file: limpid.log, rotate: { bytes: 1MiB, keep: 2 } }
 verify: { enabled: false, cycle: 24h }
 "#;
@@ -114,6 +115,7 @@ context-headers = true
 [telemetry]
 metrics = { prometheus = false }
 quality = { one-in = 8 }
+ring = { bytes = "4MiB" }
 logs = { format = "text", level = "debug", file = "limpid.log", rotate = { bytes = "1MiB", keep = 2 } }
 
 [verify]
@@ -144,6 +146,7 @@ const JSON: &str = r#"{
   "telemetry": {
     "metrics": {"prometheus": false, "otlp": null},
     "quality": {"one-in": 8},
+    "ring": {"bytes": "4MiB"},
     "logs": {"format": "text", "level": "debug", "file": "limpid.log", "rotate": {"bytes": "1MiB", "keep": 2}}
   },
   "verify": {"enabled": false, "cycle": "24h"}
@@ -191,6 +194,7 @@ fn frame_is_as_written(spec: &PipelineSpec) {
     assert_eq!(spec.on_row_error, OnRowError::HaltTable);
     assert!(!spec.telemetry.metrics.prometheus);
     assert_eq!(spec.telemetry.quality, Some(QualitySpec { one_in: 8, window_rows: 256 }));
+    assert_eq!(spec.telemetry.ring_bytes, 4 << 20);
     let logs = &spec.telemetry.logs;
     assert_eq!(
         (logs.format, logs.level, logs.file.as_deref()),
@@ -212,7 +216,7 @@ fn what_is_left_out_has_the_contracts_default() {
     let spec = good("a.yml", LEAST);
     assert_eq!((spec.lag_limit, spec.source.start), (Duration::from_secs(60), Start::Head));
     assert!(spec.telemetry.metrics.prometheus);
-    assert_eq!(spec.telemetry.quality, None);
+    assert_eq!((spec.telemetry.quality.as_ref(), spec.telemetry.ring_bytes), (None, 16 << 20));
     let logs = &spec.telemetry.logs;
     assert_eq!((logs.format, logs.level), (LogFormat::Json, LogLevel::Info));
     assert_eq!((logs.rotate_bytes, logs.rotate_keep), (64 << 20, 5));

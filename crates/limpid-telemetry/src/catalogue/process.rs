@@ -13,6 +13,12 @@ pub static CPU_SECONDS_TOTAL: Metric = Metric::counter("process_cpu_seconds_tota
     .answers("What does it cost?")
     .beside(&super::pipeline::THROUGHPUT);
 
+pub static DISK_BYTES: Metric = Metric::gauge("limpid_disk_bytes", "bytes")
+    .labels(&["kept"])
+    .says("Disk that is taken by what is kept here: state, backups, held, parked, logs.")
+    .answers("How much of the disk does Limpid itself take, and what takes it?")
+    .beside(&super::parked::PARKED_BYTES);
+
 pub static MAX_FDS: Metric = Metric::gauge("process_max_fds", "descriptors")
     .labels(&[])
     .always()
