@@ -18,6 +18,12 @@ use crate::history::{
     hidden_column, sort_keys,
 };
 
+/// True where a member of an ENUM or SET may be the other: the catalogue has a question mark for a character beyond three
+/// bytes, where statements and the log's own metadata have the character.
+pub fn may_be_one(ours: &str, theirs: &str) -> bool {
+    ours == theirs || ours.contains('?') || theirs.contains('?')
+}
+
 /// One row of a text-protocol result.
 pub type Row = Vec<Option<Vec<u8>>>;
 
@@ -357,7 +363,7 @@ fn number(row: &Row, index: usize) -> Option<u64> {
 }
 
 /// Names are compared as strings; the session's `sql_mode` must not have NO_BACKSLASH_ESCAPES for a name with one.
-fn literal(name: &str) -> String {
+pub(crate) fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\\', "\\\\").replace('\'', "''"))
 }
 

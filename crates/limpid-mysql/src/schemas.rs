@@ -11,8 +11,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use limpid_connector::StreamEvent;
-use limpid_model::{Column, Component, Fault, FaultCode, TableName, TableSchema};
+use limpid_model::{Column, Component, Fault, FaultCode, LogicalType, TableName, TableSchema};
 
+use crate::catalogue::may_be_one;
 use crate::copy::shape;
 use crate::ddl::{ScanContext, SqlMode, Statement, Xid, scan};
 use crate::facts::table_facts;
@@ -318,10 +319,21 @@ fn disputed(schema: &TableSchema, definition: &TableDefinition, keep: &dyn Fn(&s
     let Ok((known, _)) = shape::of_definition(&schema.name, definition, 0, keep) else { return [].into() };
     let agrees = |column: &Column| {
         let known = known.column(&column.name).and_then(|index| known.columns.get(index));
-        known.is_some_and(|known| (&known.logical, known.nullable) == (&column.logical, column.nullable))
+        known.is_some_and(|known| known.nullable == column.nullable && is_same(&known.logical, &column.logical))
     };
     let differs = schema.columns.iter().enumerate().filter(|(_, column)| !agrees(column));
     differs.map(|(index, _)| index as u16).collect()
+}
+
+/// As far as can be told: what the history has of members may come from the catalogue.
+fn is_same(ours: &LogicalType, theirs: &LogicalType) -> bool {
+    match (ours, theirs) {
+        (LogicalType::Enum { members: ours }, LogicalType::Enum { members: theirs })
+        | (LogicalType::Set { members: ours }, LogicalType::Set { members: theirs }) => {
+            ours.len() == theirs.len() && ours.iter().zip(&**theirs).all(|(ours, theirs)| may_be_one(ours, theirs))
+        }
+        _ => ours == theirs,
+    }
 }
 
 /// The fault of a table whose columns cannot be read.

@@ -12,6 +12,7 @@ use limpid_model::{Column, LogicalType, TableSchema};
 
 use super::MySqlStream;
 use crate::assemble::Assembler;
+use crate::catalogue::may_be_one;
 use crate::copy::Proof;
 use crate::ddl::NativeType;
 use crate::history::{ColumnDefinition, TableDefinition};
@@ -90,14 +91,11 @@ fn is_same_column(ours: &ColumnDefinition, theirs: &ColumnDefinition) -> bool {
             && is_same_type(&ours.native, &theirs.native)
 }
 
-/// The catalogue has a question mark where a member holds a character beyond three bytes.
 fn is_same_type(ours: &NativeType, theirs: &NativeType) -> bool {
     match (ours, theirs) {
         (NativeType::Enum { members: ours }, NativeType::Enum { members: theirs })
         | (NativeType::Set { members: ours }, NativeType::Set { members: theirs }) => {
-            let same =
-                |(ours, theirs): (&String, &String)| ours == theirs || ours.contains('?') || theirs.contains('?');
-            ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| may_be_one(ours, theirs))
         }
         _ => ours == theirs,
     }

@@ -38,7 +38,7 @@ pub static QUALITY_DRIFTS_TOTAL: Metric = Metric::counter("limpid_quality_drifts
     .beside(&QUALITY_DRIFTING_COLUMNS);
 
 pub static QUALITY_DRIFTING_COLUMNS: Metric = Metric::gauge("limpid_quality_drifting_columns", "columns")
-    .says("Measures of columns that are not as usual at the moment.")
+    .says("Columns of which a measure is not as usual at the moment.")
     .answers("Is the data that comes in odd right now?")
     .beside(&QUALITY_DRIFTS_TOTAL);
 

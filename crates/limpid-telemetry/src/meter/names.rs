@@ -78,4 +78,12 @@ impl<T> ByVersion<T> {
         let entry = self.entries.entry(address);
         &mut entry.or_insert_with(|| (Arc::clone(version), make(&version.name))).1
     }
+
+    /// Has this version bound anew if what is bound for it is no longer good.
+    pub(super) fn forget_if(&mut self, version: &Arc<TableSchema>, is_stale: impl FnOnce(&T) -> bool) {
+        let address = Arc::as_ptr(version) as usize;
+        if self.entries.get(&address).is_some_and(|(_, bound)| is_stale(bound)) {
+            self.entries.remove(&address);
+        }
+    }
 }

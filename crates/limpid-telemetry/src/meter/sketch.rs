@@ -1,37 +1,33 @@
 //! What a table's columns usually look like, of a sample of its rows.
 //!
-//! Owns: which batches are sampled, windows, the bound on columns, the series. Does not own: one column's window
-//! (`window`), what is usual (`baseline`), log lines (`events`).
+//! Owns: which batches are sampled, which of their rows, the bound on columns. Does not own: a table's windows and series
+//! (`table`), one column's window (`window`), what is usual (`baseline`), log lines (`events`).
 //!
 //! Invariant: rows of a batch that is not sampled are not looked at. Every window of a table has the same number of rows,
-//! so that windows compare. Copied rows are left out: they are the table's past, not what the stream brings.
+//! so that windows compare, and no two end in one batch, so that what is usual is no one statement's doing. Copied rows are
+//! left out: they are the table's past, not what the stream brings. Only columns that are shown behind the transforms are
+//! measured.
 
 mod baseline;
 mod distinct;
+mod table;
 mod window;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use limpid_model::{Batch, NONE, Op, TableName, TableSchema};
+use limpid_model::{Batch, DdlKind, Definition, NONE, Op, Shown, TableName, TableSchema};
 
 use super::names::{ByVersion, TableNames};
-use crate::catalogue::{
-    FOLDED_LABELS_TOTAL, Metric, OTHER, QUALITY_DISTINCT_RATIO, QUALITY_DRIFTING_COLUMNS, QUALITY_DRIFTS_TOTAL,
-    QUALITY_LENGTH_BYTES, QUALITY_NULL_RATIO, QUALITY_SAMPLED_ROWS_TOTAL,
-};
-use crate::instruments::Gauge;
+use crate::catalogue::{FOLDED_LABELS_TOTAL, OTHER, QUALITY_DRIFTING_COLUMNS, QUALITY_SAMPLED_ROWS_TOTAL};
 use crate::registry::Registry;
-use baseline::{Baseline, Measured, Step};
-use window::{MEASURES, Window};
+use table::Table;
 
 /// Columns that are measured, over all tables: some 800 bytes each, so 1.6 MiB. Those beyond are counted as folded.
 const COLUMNS_MAX: usize = 2048;
 
 /// Columns beyond the bound whose names are remembered, so that each is counted once.
 const FOLDED_MAX: usize = 4096;
-
-const GAUGES: [&Metric; MEASURES.len()] = [&QUALITY_NULL_RATIO, &QUALITY_LENGTH_BYTES, &QUALITY_DISTINCT_RATIO];
 
 /// How closely rows are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +74,7 @@ pub struct Measure {
 
 pub(super) struct Sketches {
     options: SketchOptions,
-    /// Locked once a sampled batch by the workers.
+    /// Locked once a sampled batch by the workers, and where tables go.
     inner: Mutex<Inner>,
 }
 
@@ -89,31 +85,19 @@ struct Inner {
     versions: ByVersion<Option<Place>>,
     places: HashMap<TableName, usize>,
     tables: Vec<Table>,
-    columns: usize,
     folded: HashSet<(TableName, Arc<str>)>,
-    away: usize,
+    /// The gauge has how many columns are not as usual.
+    is_told: bool,
 }
 
 /// Where a table version's columns are measured.
 #[derive(Clone)]
 struct Place {
     table: usize,
+    /// Of the table's columns when it was bound.
+    generation: u32,
     /// By cell: index into the table's columns.
     columns: Arc<[Option<usize>]>,
-}
-
-struct Table {
-    name: TableName,
-    /// Rows in the open window.
-    rows: u32,
-    windows: u64,
-    columns: Vec<Column>,
-}
-
-struct Column {
-    name: Arc<str>,
-    window: Window,
-    measures: [(Baseline, Option<Arc<Gauge>>); MEASURES.len()],
 }
 
 impl Sketches {
@@ -130,9 +114,8 @@ impl Sketches {
             versions: ByVersion::default(),
             places: HashMap::new(),
             tables: Vec::new(),
-            columns: 0,
             folded: HashSet::new(),
-            away: 0,
+            is_told: true,
         };
         Self { options, inner: Mutex::new(inner) }
     }
@@ -145,29 +128,20 @@ impl Sketches {
     pub(super) fn look(&self, batch: &Batch) -> Vec<Drift> {
         // Spread evenly, but not in step with anything that comes every so many batches.
         let spread = batch.seq.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        if !spread.is_multiple_of(self.options.one_in) || batch.is_copy() || batch.rows.is_empty() {
+        let is_sampled = spread.is_multiple_of(self.options.one_in) && !batch.is_copy() && !batch.rows.is_empty();
+        if !is_sampled && batch.control.ddl.is_empty() {
             return Vec::new();
         }
-        self.inner.lock().expect("never held across a panic").look(batch, self.options.window_rows)
+        let mut inner = self.inner.lock().expect("never held across a panic");
+        inner.forget(&batch.control.ddl);
+        let drifts = if is_sampled { inner.look(batch, self.options.window_rows) } else { Vec::new() };
+        inner.tell();
+        drifts
     }
 
     pub(super) fn all(&self) -> Vec<ColumnSketch> {
         let inner = self.inner.lock().expect("never held across a panic");
-        let measure = |((baseline, gauge), name): (&(Baseline, Option<Arc<Gauge>>), &'static str)| Measure {
-            name,
-            last: gauge.as_ref().and_then(|gauge| gauge.get()),
-            usual: baseline.usual(),
-            is_away: baseline.is_away,
-        };
-        let columns = inner.tables.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column)));
-        let mut all: Vec<ColumnSketch> = columns
-            .map(|(table, column)| ColumnSketch {
-                table: table.name.clone(),
-                column: Arc::clone(&column.name),
-                windows: table.windows,
-                measures: column.measures.iter().zip(MEASURES).map(measure).collect(),
-            })
-            .collect();
+        let mut all: Vec<ColumnSketch> = inner.tables.iter().flat_map(Table::sketches).collect();
         all.sort_by(|a, b| (&a.table, &a.column).cmp(&(&b.table, &b.column)));
         all
     }
@@ -175,23 +149,28 @@ impl Sketches {
 
 impl Inner {
     fn look(&mut self, batch: &Batch, window_rows: u32) -> Vec<Drift> {
-        let seen = |counts: &[u32; Op::COUNT]| counts[Op::Insert as usize] + counts[Op::Update as usize] > 0;
-        let tables = batch.tables.iter().zip(&batch.counts);
-        let places: Vec<Option<Place>> =
-            tables.map(|(version, counts)| seen(counts).then(|| self.place(version)).flatten()).collect();
+        let seen = |counts: [u32; Op::COUNT]| counts[Op::Insert as usize] + counts[Op::Update as usize] > 0;
+        let tables = batch.tables.iter().zip(&batch.counts).enumerate();
+        let place = |(index, (version, _)): (usize, (&Arc<TableSchema>, _))| {
+            let is_there = seen(batch.passed(index)) && *batch.shown(index) != Shown::Withheld;
+            is_there.then(|| self.place(version, batch.shown(index))).flatten()
+        };
+        let mut places: Vec<Option<Place>> = tables.map(place).collect();
+        // A later version in the same batch may have fewer columns: rows from before are passed over.
+        for place in &mut places {
+            place.take_if(|place| place.generation != self.tables[place.table].generation());
+        }
         let (mut drifts, mut sampled) = (Vec::new(), 0);
         for row in batch.runs().flat_map(|run| &batch.rows[run]).filter(|row| row.after != NONE) {
             let Some(place) = places.get(usize::from(row.table)).and_then(Option::as_ref) else { continue };
             let table = &mut self.tables[place.table];
-            for (cell, column) in batch.image(row.after, place.columns.len()).iter().zip(&*place.columns) {
-                if let Some(column) = column {
-                    table.columns[*column].window.add(batch, *cell);
-                }
-            }
+            table.add(batch, batch.image(row.after, place.columns.len()), &place.columns);
             sampled += 1;
-            table.rows += 1;
-            if table.rows == window_rows {
-                self.close(place.table, &mut drifts);
+            if table.rows() == window_rows {
+                table.close(&self.registry, &self.pipeline, &mut drifts);
+                self.is_told = false;
+                let over = place.table;
+                places.iter_mut().for_each(|place| drop(place.take_if(|place| place.table == over)));
             }
         }
         if sampled > 0 {
@@ -201,213 +180,74 @@ impl Inner {
     }
 
     /// Where the columns of a table version are measured; `None` for a table that has no series of its own.
-    fn place(&mut self, version: &Arc<TableSchema>) -> Option<Place> {
-        let Self { registry, pipeline, names, versions, places, tables, columns, folded, .. } = self;
+    fn place(&mut self, version: &Arc<TableSchema>, shown: &Shown) -> Option<Place> {
+        let Self { registry, pipeline, names, versions, places, tables, folded, is_told } = self;
+        versions.forget_if(version, |place| {
+            place.as_ref().is_some_and(|place| place.generation != tables[place.table].generation())
+        });
         let bind = |name: &TableName| {
             if names.labels(name).1 == OTHER {
                 return None;
             }
             let at = *places.entry(name.clone()).or_insert_with(|| {
-                tables.push(Table { name: name.clone(), rows: 0, windows: 0, columns: Vec::new() });
+                tables.push(Table::new(name.clone()));
                 tables.len() - 1
             });
-            let table = &mut tables[at];
-            let column = |column: &limpid_model::Column| {
-                let known = table.columns.iter().position(|known| known.name == column.name);
-                if known.is_some() {
-                    return known;
+            let columns = shown_columns(version, shown);
+            *is_told &= !tables[at].keep(&columns);
+            let mut room = COLUMNS_MAX.saturating_sub(tables.iter().map(Table::width).sum());
+            let mut column = |column: &Arc<str>| {
+                let bound = tables[at].bind(column, &mut room);
+                let mut is_new = || folded.len() < FOLDED_MAX && folded.insert((name.clone(), Arc::clone(column)));
+                if bound.is_none() && is_new() {
+                    registry.counter(&FOLDED_LABELS_TOTAL, &[pipeline, "sketch"]).add(1);
                 }
-                if *columns == COLUMNS_MAX {
-                    if folded.len() < FOLDED_MAX && folded.insert((name.clone(), Arc::clone(&column.name))) {
-                        registry.counter(&FOLDED_LABELS_TOTAL, &[pipeline, "sketch"]).add(1);
-                    }
-                    return None;
-                }
-                *columns += 1;
-                let (name, window) = (Arc::clone(&column.name), Window::default());
-                table.columns.push(Column { name, window, measures: Default::default() });
-                Some(table.columns.len() - 1)
+                bound
             };
-            Some(Place { table: at, columns: version.columns.iter().map(column).collect() })
+            let columns = columns.into_iter().map(|shown| shown.and_then(&mut column)).collect();
+            Some(Place { table: at, generation: tables[at].generation(), columns })
         };
         versions.get(version, bind).clone()
     }
 
-    /// Compares a table's window with those before, and begins the next one.
-    fn close(&mut self, table: usize, drifts: &mut Vec<Drift>) {
-        let Self { registry, pipeline, tables, away, .. } = self;
-        let Table { name, rows, windows, columns } = &mut tables[table];
-        (*rows, *windows) = (0, *windows + 1);
-        for column in columns {
-            let measured = column.window.measures();
-            column.window.clear();
-            for (index, (measured, (baseline, gauge))) in measured.into_iter().zip(&mut column.measures).enumerate() {
-                let Some(Measured { value, .. }) = measured else { continue };
-                let labels = [&**pipeline, &*name.schema, &*name.table, &*column.name];
-                gauge.get_or_insert_with(|| registry.gauge(GAUGES[index], &labels)).set(value);
-                let usual = baseline.usual();
-                let is_back = match measured.map(|measured| baseline.step(measured)) {
-                    Some(Step::Left) => false,
-                    Some(Step::Back) => true,
-                    Some(Step::Learning | Step::Usual | Step::StillAway) | None => continue,
-                };
-                let measure = MEASURES[index];
-                if is_back {
-                    *away -= 1;
-                } else {
-                    *away += 1;
-                    let [pipeline, schema, table, column] = labels;
-                    registry.counter(&QUALITY_DRIFTS_TOTAL, &[pipeline, schema, table, column, measure]).add(1);
-                }
-                let (table, column) = (name.clone(), Arc::clone(&column.name));
-                drifts.push(Drift { table, column, measure, usual: usual.unwrap_or(value), now: value, is_back });
+    /// Whatever was told of tables that are gone is so no more.
+    fn forget(&mut self, definitions: &[Definition]) {
+        for Definition { kind, schema, table, .. } in definitions {
+            let is_all = match kind {
+                DdlKind::DropTable | DdlKind::RenameTable => false,
+                DdlKind::DropDatabase => true,
+                DdlKind::CreateTable
+                | DdlKind::AlterTable
+                | DdlKind::TruncateTable
+                | DdlKind::CreateDatabase
+                | DdlKind::Other => continue,
+            };
+            let is_gone = |name: &TableName| name.schema == *schema && (is_all || name.table == *table);
+            for gone in self.tables.iter_mut().filter(|table| is_gone(table.name())) {
+                self.is_told &= !gone.keep(&[]);
             }
         }
-        registry.gauge(&QUALITY_DRIFTING_COLUMNS, &[pipeline]).set(*away as f64);
     }
+
+    /// Tells how many columns are not as usual, where that may have changed.
+    fn tell(&mut self) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            let away: usize = self.tables.iter().map(Table::away).sum();
+            self.registry.gauge(&QUALITY_DRIFTING_COLUMNS, &[&self.pipeline]).set(away as f64);
+        }
+    }
+}
+
+/// The columns of a table version that are shown, each at its cell: under the source's names, as the table itself.
+fn shown_columns<'a>(version: &'a TableSchema, shown: &Shown) -> Vec<Option<&'a Arc<str>>> {
+    let mut names: Vec<_> = version.columns.iter().map(|column| Some(&column.name)).collect();
+    if let Shown::As(table) = shown {
+        let mut is_shown = vec![false; names.len()];
+        table.columns.iter().for_each(|column| is_shown[usize::from(column.cell)] = true);
+        names.iter_mut().zip(is_shown).for_each(|(name, is_shown)| *name = name.filter(|_| is_shown));
+    }
+    names
 }
 
 #[cfg(test)]
-mod tests {
-    use limpid_model::{Cell, CellKind, Column as Definition, LogicalType, PipelineName, RowHeader};
-
-    use super::*;
-    use crate::exposition::Format;
-    use crate::meter::{MeterOptions, PipelineMeter};
-    use crate::moment::Moment;
-    use crate::registry::Build;
-
-    struct Desk {
-        registry: Arc<Registry>,
-        meter: PipelineMeter,
-        version: Arc<TableSchema>,
-        seq: u64,
-    }
-
-    impl Desk {
-        fn new(options: Option<SketchOptions>, columns: usize) -> Self {
-            let registry = Arc::new(Registry::new(Build { version: "1", commit: "a" }));
-            let name = PipelineName::parse("shop").unwrap();
-            let meter = PipelineMeter::new(&registry, &name, MeterOptions::default());
-            if let Some(options) = options {
-                meter.sketch(options);
-            }
-            let (logical, nullable, tinyint1) = (LogicalType::Text, true, false);
-            let column =
-                |index| Definition { name: format!("c{index}").into(), logical: logical.clone(), nullable, tinyint1 };
-            let columns = (0..columns).map(column).collect();
-            let name = TableName::new("s", "t");
-            let version = Arc::new(TableSchema { name, version: 1, columns, key: [].into(), key_seed: 0 });
-            Self { registry, meter, version, seq: 0 }
-        }
-
-        /// A batch of rows of one column of numbers and one of text, which is NULL where it is empty.
-        fn look(&mut self, op: Op, rows: &[(i64, &str)]) -> Vec<Drift> {
-            let mut batch = Batch { seq: self.seq, tables: vec![Arc::clone(&self.version)], ..Batch::default() };
-            self.seq += 1;
-            let mut counts = [0; Op::COUNT];
-            counts[op as usize] = rows.len() as u32;
-            batch.counts.push(counts);
-            for (number, text) in rows {
-                let at = batch.cells.len() as u32;
-                let (before, after) = if op == Op::Delete { (at, NONE) } else { (NONE, at) };
-                let (key_hash, event, row_in_event, txn, table) = (0, 0, 0, 0, 0);
-                batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
-                batch.cells.push(Cell::int(CellKind::Int, *number));
-                let text_at = batch.arena.len() as u64;
-                batch.arena.extend_from_slice(text.as_bytes());
-                let cell = Cell::arena(CellKind::Text, text_at, text.len() as u32, 0);
-                batch.cells.push(if text.is_empty() { Cell::NULL } else { cell });
-            }
-            self.meter.look(&batch)
-        }
-
-        fn samples(&self, name: &str) -> Vec<String> {
-            let page = self.registry.render(Format::Text, Moment { nanos: 0, wall_micros: 0 });
-            page.lines().filter_map(|line| line.strip_prefix(name)).map(str::to_owned).collect()
-        }
-    }
-
-    const EVERY: SketchOptions = SketchOptions { one_in: 1, window_rows: 100 };
-
-    /// So many rows, the first part of which has no text.
-    fn rows(first: i64, count: i64, nulls: i64) -> Vec<(i64, &'static str)> {
-        (0..count)
-            .map(|row| (first + row, if row < nulls { "" } else { ["a", "bb", "ccc", "dddd"][row as usize % 4] }))
-            .collect()
-    }
-
-    #[test]
-    fn a_sudden_rise_of_nulls_is_told_once_and_so_is_its_end() {
-        let mut desk = Desk::new(Some(EVERY), 2);
-        for round in 0..40 {
-            assert_eq!(desk.look(Op::Insert, &rows(round * 50, 50, 5)), [], "{round}: an even stream");
-            assert_eq!(desk.look(Op::Delete, &rows(0, 500, 500)), [], "what goes is not what comes");
-            assert_eq!(desk.look(Op::Read, &rows(0, 500, 500)), [], "nor is what was there before");
-        }
-        let labels = |column: &str| format!("{{pipeline=\"shop\",schema=\"s\",table=\"t\",column=\"{column}\"}}");
-        let value = |desk: &Desk, name: &str, column: &str| {
-            let line = desk.samples(&format!("{name}{}", labels(column)));
-            line.first().map(|value| value.trim().parse::<f64>().unwrap())
-        };
-        assert_eq!(value(&desk, "limpid_quality_null_ratio", "c1"), Some(0.1));
-        assert_eq!(value(&desk, "limpid_quality_null_ratio", "c0"), Some(0.0));
-        // 45 texts a batch, of which 12 are of 2, 11 of 3, 11 of 4 bytes, and 11 of one.
-        let exact = (11 + 12 * 2 + 11 * 3 + 11 * 4) as f64 / 45.0;
-        let length = value(&desk, "limpid_quality_length_bytes", "c1").unwrap();
-        assert!((length - exact).abs() < 0.05, "{length} {exact}");
-        assert_eq!(value(&desk, "limpid_quality_length_bytes", "c0"), None, "a number has none");
-        let distinct = value(&desk, "limpid_quality_distinct_ratio", "c0").unwrap();
-        assert!(distinct > 0.9, "{distinct}");
-        let few = value(&desk, "limpid_quality_distinct_ratio", "c1").unwrap();
-        assert!((few - 4.0 / 90.0).abs() < 0.01, "{few}");
-
-        let told = desk.look(Op::Update, &rows(5000, 100, 60));
-        let [drift] = &told[..] else { panic!("{told:?}") };
-        assert_eq!((&*drift.column, drift.measure, drift.is_back), ("c1", "null_ratio", false));
-        assert!((drift.usual - 0.1).abs() < 1e-9 && drift.now == 0.6, "{drift:?}");
-        assert_eq!(desk.samples("limpid_quality_drifting_columns{"), ["pipeline=\"shop\"} 1"]);
-        assert_eq!(desk.look(Op::Insert, &rows(6000, 100, 60)), [], "told once");
-        let back = desk.look(Op::Insert, &rows(7000, 100, 10));
-        assert_eq!(back.iter().map(|drift| (drift.measure, drift.is_back)).collect::<Vec<_>>(), [("null_ratio", true)]);
-        assert_eq!(desk.samples("limpid_quality_drifting_columns{"), ["pipeline=\"shop\"} 0"]);
-        let counted = desk.samples("limpid_quality_drifts_total{");
-        assert_eq!(counted, ["pipeline=\"shop\",schema=\"s\",table=\"t\",column=\"c1\",measure=\"null_ratio\"} 1"]);
-        assert_eq!(desk.samples("limpid_quality_sampled_rows_total{"), ["pipeline=\"shop\"} 2300"]);
-    }
-
-    #[test]
-    fn nothing_is_there_where_nobody_asked_for_it() {
-        let mut desk = Desk::new(None, 2);
-        assert_eq!(desk.look(Op::Insert, &rows(0, 1000, 100)), []);
-        assert_eq!(desk.samples("limpid_quality_"), [""; 0]);
-        assert_eq!(desk.meter.sketched(), None);
-    }
-
-    #[test]
-    fn one_batch_in_so_many_is_looked_at() {
-        let mut desk = Desk::new(Some(SketchOptions { one_in: 64, window_rows: 16 }), 2);
-        (0..6400).for_each(|_| drop(desk.look(Op::Insert, &rows(0, 1, 0))));
-        let sampled = desk.samples("limpid_quality_sampled_rows_total{pipeline=\"shop\"} ");
-        let sampled: u64 = sampled[0].parse().unwrap();
-        assert!((90..=110).contains(&sampled), "{sampled}");
-    }
-
-    #[test]
-    fn columns_beyond_the_bound_are_not_measured_and_told_once() {
-        let mut desk = Desk::new(Some(EVERY), COLUMNS_MAX + 2);
-        for _ in 0..2 {
-            // Rows of a wide table, of which only the first two cells are told apart here.
-            let mut batch = Batch { tables: vec![Arc::clone(&desk.version)], ..Batch::default() };
-            batch.counts.push([1, 0, 0, 0, 0]);
-            batch.cells = vec![Cell::NULL; COLUMNS_MAX + 2];
-            let (key_hash, event, row_in_event, txn, before, after, table, op) = (0, 0, 0, 0, NONE, 0, 0, Op::Insert);
-            batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
-            assert_eq!(desk.meter.look(&batch), []);
-            let fresh = TableSchema { version: desk.version.version + 1, ..TableSchema::clone(&desk.version) };
-            desk.version = Arc::new(fresh);
-        }
-        assert_eq!(desk.meter.sketched().unwrap().1.len(), COLUMNS_MAX);
-        assert_eq!(desk.samples("limpid_folded_labels_total{"), ["pipeline=\"shop\",label=\"sketch\"} 2"]);
-    }
-}
+mod tests;

@@ -48,12 +48,12 @@ impl Window {
         self.distinct.add(cell_hash(batch, cell));
     }
 
-    /// What the window comes to; `None` where there is too little for it.
-    pub(super) fn measures(&self) -> [Option<Measured>; 3] {
-        let seen = f64::from(self.nulls + self.values);
-        // A handful of values among NULLs is no sample.
-        let is_sample = |count: u32| count > 0 && f64::from(count) * 8.0 >= seen;
-        let null_ratio = (seen > 0.0).then(|| {
+    /// What the window comes to, which was one of so many rows; `None` where there is too little for it.
+    pub(super) fn measures(&self, rows: u32) -> [Option<Measured>; 3] {
+        // A handful of values among NULLs is no sample, and neither is one among rows that lack the column.
+        let is_sample = |count: u32| count > 0 && f64::from(count) * 8.0 >= f64::from(rows);
+        let null_ratio = is_sample(self.nulls + self.values).then(|| {
+            let seen = f64::from(self.nulls + self.values);
             let value = f64::from(self.nulls) / seen;
             Measured { value, noise: (value * (1.0 - value) / seen).sqrt(), floor: 0.02 }
         });
@@ -74,5 +74,36 @@ impl Window {
         (self.nulls, self.values, self.lengthy) = (0, 0, 0);
         (self.bytes, self.squares) = (0.0, 0.0);
         self.distinct.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_values_for_the_rows_of_a_window_are_no_sample() {
+        let batch = Batch { arena: b"text".to_vec(), ..Batch::default() };
+        let (text, number) = (Cell::arena(CellKind::Text, 0, 4, 0), Cell::int(CellKind::Int, 7));
+        // Of eighty rows so many have a text, a number, a NULL; the others lack the column.
+        for (texts, numbers, nulls, expected) in [
+            (80, 0, 0, [true, true, true]),
+            (10, 0, 0, [true, true, true]),
+            (9, 0, 0, [false, false, false]),
+            (0, 10, 0, [true, false, true]),
+            (9, 0, 1, [true, false, false]),
+            (9, 0, 71, [true, false, false]),
+            (0, 0, 10, [true, false, false]),
+            (0, 0, 9, [false, false, false]),
+            (0, 0, 0, [false, false, false]),
+        ] {
+            let mut window = Window::default();
+            for (cell, count) in [(text, texts), (number, numbers), (Cell::NULL, nulls)] {
+                (0..count).for_each(|_| window.add(&batch, cell));
+            }
+            (texts + numbers + nulls..80).for_each(|_| window.add(&batch, Cell::ABSENT));
+            let told = window.measures(80).map(|measured| measured.is_some());
+            assert_eq!(told, expected, "{texts} texts, {numbers} numbers, {nulls} NULLs");
+        }
     }
 }
