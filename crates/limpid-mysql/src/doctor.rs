@@ -12,11 +12,12 @@ pub(crate) mod rights;
 use limpid_connector::{Clock, Finding};
 use limpid_model::{Fault, FaultCode, TableName};
 
+use crate::catalogue;
 use crate::client::{Client, TextRows};
 use crate::position::Flavor;
 use crate::server::{self, ServerFacts};
 use crate::stream::MySqlOptions;
-use rights::{Rights, needed};
+use rights::{Beats, Rights, There, needed};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -82,7 +83,8 @@ fn examine_one(options: &MySqlOptions, clock: &Clock) -> Examined {
 
 /// The least that the account needs on a server that could not be asked which of the two it is.
 pub fn either(options: &MySqlOptions) -> String {
-    let of = |flavor| needed(flavor, &options.connect.user, &options.selection, heartbeat_of(options));
+    let beats = heartbeat_of(options).map(|table| Beats { table, there: There::Nothing });
+    let of = |flavor| needed(flavor, &options.connect.user, &options.selection, beats);
     format!("-- MariaDB\n{}\n-- MySQL\n{}", of(Flavor::MariaDb), of(Flavor::MySql))
 }
 
@@ -232,15 +234,16 @@ impl Asked<'_> {
         let name = "source.grants";
         let account = self.rows("read the account", "SELECT CURRENT_USER()");
         let account = account.ok().and_then(|rows| rows.first().map(|row| text(row, 0))).unwrap_or_default();
-        let sql = needed(self.facts.flavor, &account, &self.options.selection, heartbeat_of(self.options));
+        let options = self.options;
+        let beats = heartbeat_of(options).map(|table| Beats { table, there: self.there(table) });
+        let sql = needed(self.facts.flavor, &account, &options.selection, beats);
         let shown = self.grants();
         self.out.grants = Some(sql);
         let rights = match shown {
             Ok(rights) => rights,
             Err(fault) => return self.out.findings.push(Finding::of_fault(name, &fault)),
         };
-        let missing =
-            rights.missing(self.facts.flavor, &self.options.selection, heartbeat_of(self.options), &self.out.tables);
+        let missing = rights.missing(self.facts.flavor, &options.selection, beats, &self.out.tables);
         if missing.is_empty() {
             return self.pass(name, "the account has what is needed");
         }
@@ -250,6 +253,22 @@ impl Asked<'_> {
             Finding::listed(&missing.iter().map(ToString::to_string).collect::<Vec<_>>())
         );
         self.fail(name, FaultCode::SourceGrantMissing, sentence, remedy);
+    }
+
+    /// What the account sees of a table; what it may do nothing with it does not see, and is told as not there.
+    fn there(&mut self, table: &TableName) -> There {
+        let (schema, name) = (catalogue::literal(&table.schema), catalogue::literal(&table.table));
+        let mut is_there =
+            |from: String| self.rows("look for the heartbeat's table", &from).is_ok_and(|rows| !rows.is_empty());
+        if is_there(format!(
+            "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA={schema} AND TABLE_NAME={name}"
+        )) {
+            There::Table
+        } else if is_there(format!("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME={schema}")) {
+            There::Schema
+        } else {
+            There::Nothing
+        }
     }
 
     /// With those of the roles that are active.

@@ -16,7 +16,7 @@ use crate::bytes::{Cursor, bit};
 use crate::catalogue;
 use crate::client::{Client, ConnectOptions, QueryError};
 use crate::compressed;
-use crate::doctor::rights;
+use crate::doctor::rights::{Beats, There};
 use crate::position::Flavor;
 use crate::rows::{Frame, kind};
 use crate::tablemap::{self, TableMap, code};
@@ -68,7 +68,7 @@ impl Writer {
     fn make_table(&self, client: &mut Client) -> Result<(), QueryError> {
         let table = &self.options.table;
         let made = client.query(&create(table)).map(drop);
-        if !is(&made, &[NO_DATABASE]) {
+        if !is(made.as_ref().err(), &[NO_DATABASE]) {
             return made;
         }
         client.query(&format!("CREATE DATABASE IF NOT EXISTS {}", catalogue::quoted(&table.schema)))?;
@@ -76,7 +76,9 @@ impl Writer {
     }
 
     fn fault(&self, error: QueryError) -> Fault {
-        let help = rights::for_heartbeat(&self.options.table, &self.connect.user);
+        // The table may be there or not; its schema is not where it was to be made.
+        let there = if is(Some(&error), &[SCHEMA_DENIED]) { There::Nothing } else { There::Schema };
+        let help = Beats { table: &self.options.table, there }.grants(&self.connect.user);
         let fault = error.into_fault("write the heartbeat", &self.connect.endpoint());
         if fault.code() == FaultCode::SourceGrantMissing { fault.help(help) } else { fault }
     }
@@ -99,7 +101,7 @@ impl Heartbeat for Writer {
             quoted(table)
         );
         let mut done = client.query(&statement).map(drop);
-        if is(&done, &[NO_TABLE, NO_DATABASE]) {
+        if is(done.as_ref().err(), &[NO_TABLE, NO_DATABASE]) {
             done = self.make_table(&mut client).and_then(|()| client.query(&statement).map(drop));
         }
         done.map_err(|error| self.fault(error))?;
@@ -108,10 +110,11 @@ impl Heartbeat for Writer {
     }
 }
 
-fn is(done: &Result<(), QueryError>, numbers: &[u16]) -> bool {
-    matches!(done, Err(QueryError::Server(error)) if numbers.contains(&error.number))
+fn is(error: Option<&QueryError>, numbers: &[u16]) -> bool {
+    matches!(error, Some(QueryError::Server(error)) if numbers.contains(&error.number))
 }
 
+const SCHEMA_DENIED: u16 = 1044;
 const NO_DATABASE: u16 = 1049;
 const NO_TABLE: u16 = 1146;
 

@@ -5,7 +5,7 @@
 //! Invariant: a line that is not understood grants nothing, so that at worst a right is asked for that is there. A line is
 //! never repeated: MariaDB's hold a password's hash.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use limpid_config::glob;
@@ -31,13 +31,19 @@ pub struct Need {
     scope: Scope,
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Global => f.write_str("*.*"),
+            Scope::Schema(schema) => write!(f, "{}.*", quoted(schema)),
+            Scope::Table(schema, table) => write!(f, "{}.{}", quoted(schema), quoted(table)),
+        }
+    }
+}
+
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.scope {
-            Scope::Global => write!(f, "{} ON *.*", self.right),
-            Scope::Schema(schema) => write!(f, "{} ON {}.*", self.right, quoted(schema)),
-            Scope::Table(schema, table) => write!(f, "{} ON {}.{}", self.right, quoted(schema), quoted(table)),
-        }
+        write!(f, "{} ON {}", self.right, self.scope)
     }
 }
 
@@ -54,24 +60,67 @@ fn of_log(flavor: Flavor) -> [(&'static str, &'static [&'static str]); 2] {
     }
 }
 
+/// What is there of the table that heartbeats are written to, as far as the account sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// Nothing but writing takes a right.
+    Table,
+    /// The table is to be made.
+    Schema,
+    /// So is its schema.
+    Nothing,
+}
+
+/// The table that heartbeats are written to.
+#[derive(Clone, Copy, Debug)]
+pub struct Beats<'a> {
+    pub table: &'a TableName,
+    pub there: There,
+}
+
 /// The least that is needed, as SQL.
-pub fn needed(flavor: Flavor, account: &str, selection: &Selection, heartbeat: Option<&TableName>) -> String {
+pub fn needed(flavor: Flavor, account: &str, selection: &Selection, beats: Option<Beats<'_>>) -> String {
     let mut needs: BTreeSet<Need> = of_log(flavor).map(|(right, _)| Need { right, scope: Scope::Global }).into();
     needs.extend(selects(selection));
-    needs
-        .extend(heartbeat.into_iter().flat_map(|table| of_heartbeat(table, &["CREATE", "INSERT", "SELECT", "UPDATE"])));
+    needs.extend(beats.into_iter().flat_map(|beats| beats.needs()));
     grants(&needs.into_iter().collect::<Vec<_>>(), account)
 }
 
-/// What writing heartbeats takes.
-fn of_heartbeat(table: &TableName, rights: &[&'static str]) -> impl Iterator<Item = Need> {
-    let scope = Scope::Table(table.schema.to_string(), table.table.to_string());
-    rights.iter().map(move |right| Need { right, scope: scope.clone() })
+impl Beats<'_> {
+    /// What writing heartbeats takes.
+    fn needs(self) -> Vec<Need> {
+        let schema = Scope::Schema(escaped(&self.table.schema));
+        let table = Scope::Table(self.table.schema.to_string(), self.table.table.to_string());
+        let (on_schema, on_table): (&[_], &[_]) = match self.there {
+            There::Table => (&[], &["INSERT", "SELECT", "UPDATE"]),
+            There::Schema => (&[], &["CREATE", "INSERT", "SELECT", "UPDATE"]),
+            There::Nothing => (&["CREATE"], &["CREATE", "INSERT", "SELECT", "UPDATE"]),
+        };
+        let of = |scope: Scope, rights: &[&'static str]| -> Vec<Need> {
+            rights.iter().map(|right| Need { right, scope: scope.clone() }).collect()
+        };
+        [of(schema, on_schema), of(table, on_table)].concat()
+    }
+
+    /// What lets an account write them, as SQL.
+    pub fn grants(self, account: &str) -> String {
+        grants(&self.needs(), account)
+    }
+
+    /// Those that the account lacks. Where one on a table that is not there is among them, so is the right to make it: the
+    /// servers refuse a grant on such a table without it.
+    fn missing(self, rights: &Rights) -> Vec<Need> {
+        let is_there = |need: &Need| rights.has(&need.scope, &[need.right]);
+        let is_table = |need: &Need| matches!(need.scope, Scope::Table(..));
+        let needs = self.needs();
+        let any = needs.iter().any(|need| is_table(need) && !is_there(need));
+        needs.into_iter().filter(|need| !is_there(need) || (any && is_table(need) && need.right == "CREATE")).collect()
+    }
 }
 
-/// What lets an account write heartbeats, as SQL.
-pub fn for_heartbeat(table: &TableName, account: &str) -> String {
-    grants(&of_heartbeat(table, &["CREATE", "INSERT", "SELECT", "UPDATE"]).collect::<Vec<_>>(), account)
+/// A schema's name as a pattern that is no other's.
+fn escaped(schema: &str) -> String {
+    schema.replace('_', "\\_").replace('%', "\\%")
 }
 
 /// What the patterns of a selection name, as far as a grant can say it.
@@ -86,24 +135,20 @@ fn scope_of(pattern: &str) -> Scope {
     let wild = |text: &str| text.contains(['*', '?']);
     match pattern.split_once('.') {
         Some((schema, table)) if !wild(schema) && !wild(table) => Scope::Table(schema.to_owned(), table.to_owned()),
-        Some((schema, _)) if !wild(schema) => Scope::Schema(schema.replace('_', "\\_").replace('%', "\\%")),
+        Some((schema, _)) if !wild(schema) => Scope::Schema(escaped(schema)),
         _ => Scope::Global,
     }
 }
 
-/// Statements that grant these rights.
+/// Statements that grant these rights, one a scope: the right to make a table must come with those on it.
 pub fn grants(needs: &[Need], account: &str) -> String {
     let (user, host) = account.rsplit_once('@').unwrap_or((account, "%"));
     let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
     let to = format!("{}@{}", quoted(user), quoted(host));
-    let global: Vec<&str> = needs.iter().filter(|need| need.scope == Scope::Global).map(|need| need.right).collect();
-    let mut lines = Vec::new();
-    if !global.is_empty() {
-        lines.push(format!("GRANT {} ON *.* TO {to};", global.join(", ")));
-    }
-    let others = needs.iter().filter(|need| need.scope != Scope::Global);
-    lines.extend(others.map(|need| format!("GRANT {need} TO {to};")));
-    lines.join("\n")
+    let mut by_scope: BTreeMap<&Scope, Vec<&str>> = BTreeMap::new();
+    needs.iter().for_each(|need| by_scope.entry(&need.scope).or_default().push(need.right));
+    let lines = by_scope.iter().map(|(scope, rights)| format!("GRANT {} ON {scope} TO {to};", rights.join(", ")));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Rights as `SHOW GRANTS` tells them.
@@ -120,7 +165,7 @@ impl Rights {
         &self,
         flavor: Flavor,
         selection: &Selection,
-        heartbeat: Option<&TableName>,
+        beats: Option<Beats<'_>>,
         tables: &[TableName],
     ) -> Vec<Need> {
         let log = of_log(flavor).into_iter().filter(|(_, names)| !self.has(&Scope::Global, names));
@@ -133,9 +178,7 @@ impl Rights {
                 missing.insert(need);
             }
         }
-        // Its table may be there already, so that the right to make it is not demanded.
-        let heartbeat = heartbeat.into_iter().flat_map(|table| of_heartbeat(table, &["INSERT", "SELECT", "UPDATE"]));
-        missing.extend(heartbeat.filter(|need| !self.has(&need.scope, &[need.right])));
+        missing.extend(beats.into_iter().flat_map(|beats| beats.missing(self)));
         missing.into_iter().collect()
     }
 
@@ -284,14 +327,37 @@ mod tests {
 
     #[test]
     fn heartbeats_take_rights_of_their_own() {
-        let heartbeat = TableName { schema: "limpid".into(), table: "heartbeat".into() };
-        let sql = needed(Flavor::MySql, "l@%", &selection(&["shop.*"]), Some(&heartbeat));
-        for right in ["CREATE", "INSERT", "UPDATE"] {
-            assert!(sql.contains(&format!("GRANT {right} ON `limpid`.`heartbeat` TO 'l'@'%';")), "{sql}");
+        let table = TableName::new("my_limpid", "heartbeat");
+        let selection = selection(&["shop.*"]);
+        let shop = [LOG, "GRANT SELECT ON `shop`.* TO `l`@`%`"];
+        let on_table = "ON `my_limpid`.`heartbeat` TO 'l'@'%';";
+        let on_schema = "GRANT CREATE ON `my\\_limpid`.* TO 'l'@'%';\n";
+        for (there, schema, rights) in [
+            (There::Table, "", "INSERT, SELECT, UPDATE"),
+            (There::Schema, "", "CREATE, INSERT, SELECT, UPDATE"),
+            (There::Nothing, on_schema, "CREATE, INSERT, SELECT, UPDATE"),
+        ] {
+            let beats = Beats { table: &table, there };
+            let expected = format!("{schema}GRANT {rights} {on_table}");
+            assert_eq!(beats.grants("l@%"), expected);
+            let all = needed(Flavor::MySql, "l@%", &selection, Some(beats));
+            assert!(expected.lines().all(|line| all.lines().any(|one| one == line)), "{all}");
+            assert_eq!(all.matches("CREATE").count(), expected.matches("CREATE").count(), "{all}");
         }
-        let lines = [LOG, "GRANT SELECT ON `shop`.* TO `l`@`%`", "GRANT INSERT, SELECT ON `limpid`.* TO `l`@`%`"];
-        let rights = Rights::parse(lines.map(str::to_owned));
-        let missing = rights.missing(Flavor::MySql, &selection(&["shop.*"]), Some(&heartbeat), &[]);
-        assert_eq!(missing.iter().map(Need::to_string).collect::<Vec<_>>(), ["UPDATE ON `limpid`.`heartbeat`"]);
+        let lacks = |there, line: &str| -> Vec<String> {
+            let rights = Rights::parse(shop.iter().copied().chain([line]).map(str::to_owned));
+            let missing = rights.missing(Flavor::MySql, &selection, Some(Beats { table: &table, there }), &[]);
+            missing.iter().map(Need::to_string).collect()
+        };
+        let of_table = |right: &str| format!("{right} ON `my_limpid`.`heartbeat`");
+        let some = "GRANT INSERT, SELECT ON `my\\_limpid`.* TO `l`@`%`";
+        assert_eq!(lacks(There::Table, some), [of_table("UPDATE")]);
+        assert_eq!(lacks(There::Schema, some), [of_table("CREATE"), of_table("UPDATE")]);
+        let by_name = "GRANT CREATE, INSERT, SELECT, UPDATE ON `my_limpid`.`heartbeat` TO `l`@`%`";
+        assert_eq!(lacks(There::Schema, by_name), [""; 0]);
+        assert_eq!(lacks(There::Nothing, by_name), ["CREATE ON `my\\_limpid`.*"]);
+        // A grant on a table that is not there must have the right to make it.
+        let half = "GRANT CREATE, INSERT ON `my_limpid`.`heartbeat` TO `l`@`%`";
+        assert_eq!(lacks(There::Schema, half), ["CREATE", "SELECT", "UPDATE"].map(of_table));
     }
 }
