@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use limpid_stack::Session;
 use serde_json::Value;
 
@@ -190,6 +190,8 @@ pub struct Said {
     /// The verdicts that are 1 in the metrics.
     pub in_metrics: Vec<String>,
     pub freshness: Option<f64>,
+    /// The same in the metrics, a moment later.
+    pub freshness_in_metrics: Option<f64>,
     pub lag_transactions: Option<u64>,
     pub clock_offset: Option<f64>,
     pub clock_uncertainty: Option<f64>,
@@ -248,6 +250,7 @@ fn look(address: &str) -> Result<Said> {
         reason: text("reason"),
         in_metrics: metrics.lines().filter(is_one).filter_map(word).collect(),
         freshness: pipeline["freshness_seconds"].as_f64(),
+        freshness_in_metrics: sample(&metrics, "limpid_freshness_seconds{"),
         lag_transactions: pipeline["lag_transactions"].as_u64(),
         clock_offset: sample(&metrics, "limpid_clock_offset_seconds{"),
         clock_uncertainty: sample(&metrics, "limpid_clock_offset_uncertainty_seconds{"),
@@ -277,44 +280,66 @@ impl Stretch {
         self.then != "blind" && (!self.first.contains(&"blind") || said.at - self.from > Duration::from_secs(1))
     }
 
+    /// What either surface said, each by the time at which it had answered.
     fn allows(&self, said: &Said) -> bool {
-        let age = said.at - self.from;
-        let may_be_first = age < self.after + SOON && self.first.contains(&said.verdict.as_str());
-        may_be_first || (age >= self.after.saturating_sub(Duration::from_millis(600)) && said.verdict == self.then)
+        let allows = |at: Instant, verdict: &str| {
+            let age = at - self.from;
+            let may_be_first = age < self.after + SOON && self.first.contains(&verdict);
+            may_be_first || (age >= self.after.saturating_sub(Duration::from_millis(600)) && verdict == self.then)
+        };
+        // What began while the metrics were asked is the next stretch's.
+        let in_metrics = || said.in_metrics.iter().all(|verdict| allows(said.ended, verdict));
+        allows(said.at, &said.verdict) && (said.ended >= self.upto || in_metrics())
     }
 }
 
 /// Every sample against what was so. Prints a line a stretch.
 pub fn compare(said: &[Said], stretches: &[Stretch], ledger: &Ledger) -> Result<()> {
-    let truth = |said: &Said| said.freshness.zip(ledger.freshness(said.asked, said.at));
     for said in said {
         ensure!(said.in_metrics.len() == 1, "exactly one verdict is 1: {said:?}");
-        let Some((shown, (least, _))) = truth(said) else { continue };
-        ensure!(shown >= least - 0.05, "fresher than it is, {least:.3} s: {said:?}");
+        for (shown, truth) in told_and_true(said, ledger) {
+            let shown = shown.with_context(|| format!("nobody says how fresh it is: {said:?}"))?;
+            let Some((least, _)) = truth else { continue };
+            ensure!(shown >= least - 0.05, "fresher than it is, {least:.3} s: {said:?}");
+        }
     }
     for stretch in stretches {
         let of: Vec<&Said> = said.iter().filter(|said| said.at >= stretch.from && said.at < stretch.upto).collect();
         let told = of.iter().find(|said| said.verdict == stretch.then);
         let told = told.map(|said| (said.at - stretch.from).as_secs_f64());
-        let seen = of.iter().filter(|said| stretch.is_seen(said));
-        let mut errors: Vec<f64> = seen.filter_map(|said| truth(said)).map(|(shown, (_, most))| shown - most).collect();
+        let seen = of.iter().filter(|said| stretch.is_seen(said)).flat_map(|said| told_and_true(said, ledger));
+        let mut errors: Vec<f64> = seen.filter_map(|(shown, truth)| Some((shown? - truth?.1).max(0.0))).collect();
         errors.sort_by(f64::total_cmp);
         // A look at the head that the machine let us take late makes one reading old, and is no fault.
-        let error =
-            errors.get((errors.len() * 9 / 10).min(errors.len().saturating_sub(1))).map_or(0.0, |error| error.max(0.0));
+        let error = errors.get((errors.len() * 9 / 10).min(errors.len().saturating_sub(1))).copied();
         let (name, then, looks) = (stretch.name, stretch.then, of.len());
+        let (told, tenth, most) = (figure(told, 1), figure(error, 3), figure(errors.last().copied(), 3));
         println!(
-            "{name:<32} {looks:>4} looks, {then} after {told:.1?} s, freshness too old by {error:.3} s in one of ten"
+            "{name:<32} {looks:>4} looks, {then} after {told} s, freshness too old by {tenth} s in one of ten, {most} s at most"
         );
-        ensure!(of.len() > 3, "{name}: nobody looked");
+        let lasted = stretch.upto - stretch.from;
+        ensure!(looks > 3 || lasted < Duration::from_secs(2), "{name}: nobody looked");
         let wrong = of.iter().find(|said| !stretch.allows(said)).map(|said| (said.at - stretch.from, said));
         ensure!(wrong.is_none(), "{name}, so long after it began: {wrong:?}");
         // What lies between two looks at the head, and a reading of both surfaces on a busy machine.
-        ensure!(error <= 0.6, "{name}: older than it is by {error} s");
+        ensure!(error.is_none_or(|error| error <= 0.6), "{name}: older than it is by {tenth} s");
         let last = of.last().map_or("", |said| said.verdict.as_str());
-        ensure!(stretch.upto - stretch.from < stretch.after + SOON || last == then, "{name}: {last}");
+        ensure!(lasted < stretch.after + SOON || last == then, "{name}: {last}");
     }
     Ok(())
+}
+
+/// The freshness that either surface told, with what was true while it was asked; nothing where nobody reads the sink.
+fn told_and_true(said: &Said, ledger: &Ledger) -> [(Option<f64>, Option<Bounds>); 2] {
+    [
+        (said.freshness, ledger.freshness(said.asked, said.at)),
+        (said.freshness_in_metrics, ledger.freshness(said.at, said.ended)),
+    ]
+}
+
+/// With so many digits, or a dash.
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
 }
 
 /// Of all samples with a heartbeat, by how much 99 of 100 were off at most, in seconds, and how many there are.

@@ -176,7 +176,7 @@ fn a_stream_without_work_a_broker_that_stands_still_and_a_large_transaction_are_
     let said = scene.said()?;
     ensure!(said.reason.contains("sink"), "who keeps it: {said:?}");
     ensure!(said.lag_transactions.is_some_and(|count| count > 100), "transactions wait: {said:?}");
-    resumed(&broker, &scene.case.name)?;
+    resumed(&broker, &mut scene)?;
     scene.stretch("it goes on", seconds(4.0, 20.0), &["stall", "ok"], (Duration::ZERO, "ok"));
 
     let rows = if std::env::var_os("LIMPID_SOAK").is_some() { 1_000_000 } else { 100_000 };
@@ -188,19 +188,27 @@ fn a_stream_without_work_a_broker_that_stands_still_and_a_large_transaction_are_
     lag_by_heartbeat(db, &Arc::new(broker))
 }
 
-/// Lets a broker go on, which takes as long as it takes: until it has taken a row it is a stall, and rightly told.
-fn resumed(broker: &kafka::Server, pipeline: &str) -> Result<()> {
+/// Lets a broker go on, which takes as long as it takes: until it has taken a row it is a stall, and rightly told. Once it
+/// takes some, nobody but the pipeline knows for a while, so either may be told, and nothing else.
+fn resumed(broker: &kafka::Server, scene: &mut Scene<'_>) -> Result<()> {
+    let from = Instant::now();
     broker.resume()?;
-    let count = || broker.count(&format!("{pipeline}.{pipeline}.t"), Isolation::ReadCommitted);
+    let topic = format!("{0}.{0}.t", scene.case.name);
     let mut first = None;
-    wait_until("the broker to take rows again", PATIENCE, || match (count().ok(), first) {
-        (Some(now), None) => {
-            first = Some(now);
-            false
+    wait_until("the broker to take rows again", PATIENCE, || {
+        match (broker.count(&topic, Isolation::ReadCommitted).ok(), first) {
+            (Some(now), None) => {
+                first = Some(now);
+                false
+            }
+            (Some(now), Some(first)) => now > first,
+            (None, _) => false,
         }
-        (Some(now), Some(first)) => now > first,
-        (None, _) => false,
-    })
+    })?;
+    let (upto, first) = (Instant::now(), &["stall", "ok"]);
+    let name = "it does not take rows yet";
+    scene.stretches.push(Stretch { name, from, upto, first, then: "ok", after: upto - from });
+    Ok(())
 }
 
 /// What heartbeats tell against what the rows beside them show, while a broker stands still and after.
@@ -219,7 +227,7 @@ fn lag_by_heartbeat(db: Db<'_>, broker: &Arc<kafka::Server>) -> Result<()> {
     let paused = Instant::now();
     scene.stretch("the broker stands still", seconds(4.0, 60.0), WELL, (Duration::from_secs(3), "stall"));
     scene.ledger.stood_still(paused, Instant::now());
-    resumed(broker, &scene.case.name)?;
+    resumed(broker, &mut scene)?;
     scene.stretch("it goes on", seconds(4.0, 20.0), &["stall", "ok"], (Duration::ZERO, "ok"));
     let said = sampler.end()?;
     reader.end()?;

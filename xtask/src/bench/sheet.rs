@@ -2,7 +2,8 @@
 //!
 //! Owns: named columns, medians and worst values, Markdown and JSON. Does not own: measuring.
 //!
-//! Invariant: each line has a figure for each column it can tell, in the columns' order, round by round.
+//! Invariant: each line has a figure for each column it can tell, in the columns' order, round by round; NaN is
+//! one that nobody knows.
 
 use std::fmt::Write;
 
@@ -50,7 +51,7 @@ impl Sheet {
             for column in &self.columns {
                 match self.figures(name, column) {
                     Some(figures) => {
-                        let worst = figures.iter().copied().fold(f64::MIN, f64::max);
+                        let worst = figures.iter().copied().fold(f64::NAN, f64::max);
                         write!(text, " {} ({}) |", short(median(figures)), short(worst))?;
                     }
                     None => write!(text, " |")?,
@@ -67,9 +68,10 @@ impl Sheet {
     }
 }
 
-/// Three digits that mean something.
+/// Three digits that mean something; a dash for what nobody knows.
 fn short(value: f64) -> String {
     match value.abs() {
+        size if size.is_nan() => "-".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
