@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use limpid_e2e::servers::{both, broker, maria};
+use limpid_e2e::servers::{Db, both, broker, maria};
 use limpid_e2e::{Ended, PATIENCE, Pipeline, Spec, limpid};
 use limpid_stack::{TempDir, mariadb, require};
 use serde_json::Value;
@@ -46,6 +46,27 @@ fn doctor(pipeline: &Pipeline) -> Result<Said> {
         ensure!(check["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{check}");
     }
     Ok(Said { code, checks, stdout })
+}
+
+/// A global setting of a shared server, which is put back as it was however the test ends.
+struct Setting<'a> {
+    db: Db<'a>,
+    name: &'static str,
+    before: String,
+}
+
+impl<'a> Setting<'a> {
+    fn of(db: Db<'a>, name: &'static str) -> Result<Self> {
+        let before = db.sql(&format!("select @@global.{name}"))?.trim().to_owned();
+        Ok(Self { db, name, before })
+    }
+}
+
+impl Drop for Setting<'_> {
+    fn drop(&mut self) {
+        // A server that is gone has nothing to put back.
+        let _ = self.db.sql(&format!("set global {} = {}", self.name, self.before));
+    }
 }
 
 fn of_spec(dir: &Path, name: &str, spec: &Spec) -> Result<Said> {
@@ -101,6 +122,7 @@ fn the_rights_that_it_prints_are_what_was_missing_and_are_enough() -> Result<()>
         let traces = "telemetry:\n  traces: { otlp: \"http://127.0.0.1:4317\" }\n";
         let traced = Pipeline::write(dir.path(), &format!("{name}_traced"), &format!("{text}{traces}"))?;
         let setting = if db.is_maria() { "binlog_annotate_row_events" } else { "binlog_rows_query_log_events" };
+        let _restored = Setting::of(db, setting)?;
         for (value, expected) in [("OFF", "warn"), ("ON", "pass")] {
             db.sql(&format!("set global {setting} = {value}"))?;
             let said = doctor(&traced)?;

