@@ -239,6 +239,19 @@ impl Limpid {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits until a failpoint has killed it. Into how many batches and records some work goes is up to the machine's
+    /// pace, so that work of `more` comes until there were enough of them.
+    pub fn wait_for_kill<T>(&mut self, mut more: impl FnMut() -> Result<T>) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while self.is_running() {
+            ensure!(Instant::now() < end, "the failpoint was not reached: {}", self.stderr());
+            more()?;
+        }
+        let ended = self.wait(PATIENCE)?;
+        ensure!(ended == Ended::Signal(9), "ended with {ended:?}: {}", self.stderr());
+        Ok(())
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

@@ -134,7 +134,8 @@ fn a_thousand_requests_at_once_on_one_connection_are_answered_in_order() {
 #[test]
 fn a_client_that_reads_nothing_holds_up_nobody() {
     let desk = desk(&[("shop", Fate::Runs)]);
-    let mut lazy: Vec<_> = (0..20).map(|_| connect(desk.address())).collect();
+    // A few: what each has asked for is work that is done before whatever comes behind.
+    let mut lazy: Vec<_> = (0..4).map(|_| connect(desk.address())).collect();
     for socket in &mut lazy {
         let requests = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(400);
         // As much as there is room for: from some point on the server stops reading.
