@@ -2,7 +2,8 @@
 //!
 //! Owns: a port, and how often each path was asked for. Does not own: what the messages say.
 //!
-//! Invariant: each request is read whole and answered, so that whoever sends never waits for us or tries again.
+//! Invariant: each request is read whole and answered, and a connection closed that is to be, so that whoever sends never
+//! waits for us or tries again.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -53,13 +54,14 @@ fn answer(mut stream: TcpStream, taken: &Mutex<BTreeMap<String, u64>>) -> anyhow
     let mut line = String::new();
     while reader.read_line(&mut line)? > 0 {
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut length = 0;
+        let (mut length, mut is_last) = (0, line.trim_end().ends_with("HTTP/1.0"));
         line.clear();
         while reader.read_line(&mut line)? > 2 {
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse()?;
+            if let Some((name, value)) = line.split_once(':') {
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.trim().parse()?;
+                }
+                is_last |= name.eq_ignore_ascii_case("connection") && value.trim().eq_ignore_ascii_case("close");
             }
             line.clear();
         }
@@ -67,6 +69,9 @@ fn answer(mut stream: TcpStream, taken: &Mutex<BTreeMap<String, u64>>) -> anyhow
         std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
         *taken.lock().unwrap_or_else(PoisonError::into_inner).entry(path).or_default() += 1;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        if is_last {
+            break;
+        }
     }
     Ok(())
 }
@@ -84,6 +89,13 @@ mod tests {
             let mut answer = [0; 38];
             stream.read_exact(&mut answer).unwrap();
             assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{answer:?}");
+        }
+        for (version, header) in [("1.0", "X: y"), ("1.1", "Connection: close")] {
+            let mut stream = TcpStream::connect(("127.0.0.1", receiver.port)).unwrap();
+            write!(stream, "POST /v1/metrics HTTP/{version}\r\n{header}\r\ncontent-length: 1\r\n\r\na").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 OK"), "and it ends: {answer:?}");
         }
         assert!(receiver.has_taken(&["/v1/logs", "/write"]).is_ok());
         assert!(receiver.has_taken(&["/v1/traces"]).is_err());
