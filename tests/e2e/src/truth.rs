@@ -309,6 +309,7 @@ pub fn compare(said: &[Said], stretches: &[Stretch], ledger: &Ledger) -> Result<
             ensure!(shown >= least - 0.05, "fresher than it is, {least:.3} s: {said:?}");
         }
     }
+    ensure!(is_known, "nobody ever said how fresh it is");
     for stretch in stretches {
         let of: Vec<&Said> = said.iter().filter(|said| said.at >= stretch.from && said.at < stretch.upto).collect();
         let told = of.iter().find(|said| said.verdict == stretch.then);

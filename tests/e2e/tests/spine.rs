@@ -64,7 +64,7 @@ fn start(db: &Db<'_>, broker: &kafka::Server, name: &str, dir: &TempDir) -> Resu
         .source(&format!("password: {ACCOUNT_PASSWORD}"))
         .to_kafka(&broker.bootstrap());
     let logs = format!(
-        "telemetry: {{ logs: {{ file: {:?}, rotate: {{ bytes: 1KiB, keep: 100 }} }} }}\n",
+        "telemetry: {{ ring: {{ bytes: 1MiB }}, logs: {{ file: {:?}, rotate: {{ bytes: 1KiB, keep: 100 }} }} }}\n",
         dir.path().join("log")
     );
     let pipeline = Pipeline::write(dir.path(), name, &(spec.yaml() + &logs))?;
@@ -179,7 +179,7 @@ fn counts_lag_and_freshness_are_what_the_servers_say_and_prometheus_stores() -> 
     ensure!(first["rows_delivered"] == 451 && later["rows_delivered"] == 451, "nothing was delivered: {later}");
     until("a stall", &address, |pipeline| pipeline["verdict"] == "stall")?;
     // More than fits between the two: the reader is held up, and the sink is named.
-    db.sql("use spine; insert into t select seq, repeat('y', 40) from seq_10001_to_130000")?;
+    db.sql("use spine; insert into t select seq, repeat('y', 40) from seq_10001_to_160000")?;
     let held_up = |pipeline: &Value| {
         let stage = |number: usize, state: &str| pipeline["stages"][number][state].as_f64().unwrap_or(-1.0);
         pipeline["bottleneck"]["component"] == "output" && stage(0, "blocked") > 0.3 && stage(3, "busy") > 0.7
@@ -192,11 +192,14 @@ fn counts_lag_and_freshness_are_what_the_servers_say_and_prometheus_stores() -> 
     let (_, metrics) = get(&address, "/metrics")?;
     ensure!(metrics.matches("limpid_stage_time_ratio{").count() == 12, "four stages in three states: {metrics}");
     broker.resume()?;
-    let all = 951 + 120_000;
+    let all = 951 + 150_000;
     until("caught up again", &address, |pipeline| pipeline["lag_bytes"] == 0 && pipeline["rows_delivered"] == all)?;
     until("nobody is in the way", &address, |pipeline| {
         pipeline["bottleneck"].is_null() && pipeline["stages"][0]["idle"].as_f64().is_some_and(|idle| idle > 0.5)
     })?;
+    // At 8 bytes a row, a ring of a megabyte has gone round once.
+    let trace = document(&address, "/api/v1/pipelines/spine/trace?table=spine.t&key=1")?;
+    ensure!(trace["changes"][0]["outcome"] == "evicted", "{trace}");
     let (code, page) = get(&address, "/metrics")?;
     ensure!(
         code == 200 && !page.contains(ACCOUNT_PASSWORD) && !page.contains("v-7"),

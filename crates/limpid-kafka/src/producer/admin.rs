@@ -30,7 +30,8 @@ mod raw {
 /// How long one question may take, waiting for a connection included. Longer than a broker needs to elect a leader;
 /// askers ask again.
 const REQUEST_MS_MAX: c_int = 10_000;
-/// An answer that has not come by then never comes.
+/// An answer that has not come by then is waited for no longer, and its question is put again: later than librdkafka itself
+/// gives one up.
 pub(crate) const ANSWER_NS_MAX: u64 = 15_000_000_000;
 
 /// Who asked, and with which of its questions; comes back with the answer.

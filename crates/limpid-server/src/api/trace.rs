@@ -2,7 +2,7 @@
 //!
 //! Owns: their form. Does not own: what is in them (`routes/trace`), the other documents (the folder's front file).
 //!
-//! Invariant: as there.
+//! Invariant: fields are added, never renamed and never removed.
 
 use serde::{Deserialize, Serialize};
 
