@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::latency::{self, Run};
 use super::load::Load;
 use super::measure::{Contender, Figure};
 use super::receiver::Receiver;
@@ -18,8 +19,18 @@ use super::{Bench, contenders};
 /// Twenty at least are asked for; an even number, so that each is first equally often.
 const PAIRS: usize = 20;
 
-/// Student's t for 19 degrees of freedom, 95 % two-sided.
-const T: f64 = 2.093;
+/// Of runs at a steady pace, a quarter of a minute each.
+const LATE_PAIRS: usize = 10;
+
+/// Student's t, 95 % two-sided, for 19 and for 9 degrees of freedom.
+const T: [(usize, f64); 2] = [(PAIRS, 2.093), (LATE_PAIRS, 2.262)];
+
+/// Measured of each run at a steady pace.
+const LATE_SECONDS: u64 = 6;
+
+const TELLING: &str = "telling";
+const SILENT: &str = "silent";
+const SILENT_AGAIN: &str = "silent, again";
 
 const NOTE: &str = "1M rows to Apache Kafka, CPU of limpid's process from start to end by the kernel. `telling` has everything on: what is by \
      default, columns measured, traces kept for one transaction in a hundred, metrics pushed each second by OTLP and by remote write, log \
@@ -44,69 +55,120 @@ const RATIO_NOTE: &str = "Over all rounds: the mean and its 95 % interval (Stude
 
 pub(crate) const KEY: &str = "cost of telling";
 pub(crate) const TOLD: &str = "telling, as a part of silent";
+pub(crate) const MEAN: &str = "mean";
 pub(crate) const HIGH: &str = "95 % to";
 pub(crate) const MORE_MB: &str = "MB more";
 
-const AGAIN: &str = "silent again, as a part of silent";
+pub(crate) const LATE_KEY: &str = "delay by telling";
 
-pub(crate) fn measure(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 2]> {
-    println!("cost: {PAIRS} pairs");
+const LATE_NOTE: &str = "5,000 autocommitted single-row inserts a second to Apache Kafka, 5 s of warm-up, 6 s measured, commit to seen by a \
+     consumer, rounds as above. The p99 of a run as a part of that of the round's first silent one: the mean over all rounds and its 95 % \
+     interval (Student's t of the logarithms).";
+
+pub(crate) const AGAIN: &str = "silent again, as a part of silent";
+
+/// What the processor does more, and by how much rows are later.
+pub(crate) fn measure(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 4]> {
+    println!("cost: {PAIRS} pairs, then {LATE_PAIRS} at a steady pace");
     let receiver = Receiver::start()?;
-    let mut sheet = Sheet::new("cost", "cost: what telling costs", NOTE, &["CPU s", "s", "peak MB"]);
-    let (mut told, mut again, mut more_mb) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..PAIRS {
-        let order = if round % 2 == 0 { [true, false, false] } else { [false, true, false] };
-        let (mut telling, mut silent) = (None, Vec::new());
-        for (turn, tells) in order.into_iter().enumerate() {
-            let figure = run(bench, load, &format!("x{round}{turn}"), tells.then_some(&receiver))?;
-            let name = match (tells, silent.is_empty()) {
-                (true, _) => "telling",
-                (false, true) => "silent",
-                (false, false) => "silent, again",
-            };
-            println!("  round {round} {name:<14} {figure}");
-            sheet.add(name, vec![figure.cpu, figure.wall, figure.peak_mb.unwrap_or_default()]);
-            if tells {
-                telling = Some(figure);
-            } else {
-                silent.push(figure);
-            }
-        }
-        let (telling, silent) = (telling.context("a round has one that tells")?, silent);
-        told.push((telling.cpu / silent[0].cpu).ln());
-        again.push((silent[1].cpu / silent[0].cpu).ln());
-        more_mb.push(telling.peak_mb.unwrap_or_default() - silent[0].peak_mb.unwrap_or_default());
-    }
+    let mut cpu = Sheet::new("cost", "cost: what telling costs", NOTE, &["CPU s", "s", "peak MB"]);
+    let told = rounds(PAIRS, |turn, name| {
+        let figure = run(bench, load, &format!("x{turn}"), (name == TELLING).then_some(&receiver))?;
+        println!("  {turn:>2} {name:<14} {figure}");
+        cpu.add(name, vec![figure.cpu, figure.wall, figure.peak_mb.unwrap_or_default()]);
+        Ok(figure)
+    })?;
+    let more_mb = |round: &Round<Figure>| Some(round.telling.peak_mb? - round.silent.peak_mb?);
+    let highest = told.iter().filter_map(more_mb).fold(f64::MIN, f64::max);
+    let mut ratios = Sheet::new(KEY, "cost of telling: ratios", RATIO_NOTE, &[MEAN, "95 % from", HIGH, MORE_MB]);
+    let [telling, again] = intervals(told.iter().map(|round| round.map(|figure| figure.cpu)))?;
+    ratios.add(TOLD, telling.into_iter().chain([highest]).collect());
+    ratios.add(AGAIN, again.to_vec());
     receiver.has_taken(&["/v1/traces", "/v1/metrics", "/v1/logs", REMOTE_WRITE])?;
-    let columns = ["mean", "95 % from", HIGH, MORE_MB];
-    let mut ratios = Sheet::new(KEY, "cost of telling: ratios", RATIO_NOTE, &columns);
-    let highest = more_mb.into_iter().fold(f64::MIN, f64::max);
-    ratios.add(TOLD, interval(&told).into_iter().chain([highest]).collect());
-    ratios.add(AGAIN, interval(&again).to_vec());
-    Ok([sheet, ratios])
+
+    let mut late =
+        Sheet::new("late", "late: what telling adds to a row's way", LATE_NOTE, &["p99 ms", "CPU s a million"]);
+    let told = rounds(LATE_PAIRS, |turn, name| {
+        let paced = Run { table: "told", number: turn, seconds: LATE_SECONDS };
+        let tells = (name == TELLING).then_some(&receiver);
+        let figures = latency::through_limpid(bench, &paced, "", |contender| tell(contender, tells))?;
+        println!("  {turn:>2} {name:<14} {figures:?}");
+        late.add(name, vec![figures[latency::P99], figures[latency::CPU]]);
+        Ok(figures[latency::P99])
+    })?;
+    let mut delays = Sheet::new(LATE_KEY, "late: ratios", RATIO_NOTE, &[MEAN, "95 % from", HIGH]);
+    let [telling, again] = intervals(told.into_iter())?;
+    delays.add(TOLD, telling.to_vec());
+    delays.add(AGAIN, again.to_vec());
+    Ok([cpu, ratios, late, delays])
 }
 
-/// Tells all to somebody, or nothing to anybody.
+/// The figures of one round.
+struct Round<F> {
+    telling: F,
+    silent: F,
+    again: F,
+}
+
+impl<F: Copy> Round<F> {
+    fn map<G>(&self, of: impl Fn(F) -> G) -> Round<G> {
+        Round { telling: of(self.telling), silent: of(self.silent), again: of(self.again) }
+    }
+}
+
+/// So many rounds; `run` is told how many runs there were before, and whose turn it is.
+fn rounds<F>(
+    count: usize,
+    mut run: impl FnMut(u64, &'static str) -> anyhow::Result<F>,
+) -> anyhow::Result<Vec<Round<F>>> {
+    let mut turns = 0..;
+    let mut turn = |name| run(turns.next().unwrap_or_default(), name);
+    let mut round = |number| {
+        let (telling, silent);
+        if number % 2 == 0 {
+            (telling, silent) = (turn(TELLING)?, turn(SILENT)?);
+        } else {
+            let first = turn(SILENT)?;
+            (telling, silent) = (turn(TELLING)?, first);
+        }
+        Ok(Round { telling, silent, again: turn(SILENT_AGAIN)? })
+    };
+    (0..count).map(&mut round).collect()
+}
+
 fn run(bench: &Bench, load: &Load, word: &str, tells: Option<&Receiver>) -> anyhow::Result<Figure> {
     let mut contender: Contender = contenders::limpid_to_kafka(bench, load, "limpid", word)?;
-    if let Some(receiver) = tells {
-        let file = Path::new(contender.arguments.get(1).context("a run names its file")?);
-        let yaml = std::fs::read_to_string(file)? + &everything(&receiver.address(), &file.with_extension("log"));
-        std::fs::write(file, yaml)?;
-    } else {
-        contender.arguments.push("--unobserved".to_owned());
-    }
+    tell(&mut contender, tells)?;
     let figures = contender.run(bench)?;
     Ok(figures.first().context("a run has a figure")?.1)
 }
 
+/// Tells all to somebody, or nothing to anybody.
+fn tell(contender: &mut Contender, tells: Option<&Receiver>) -> anyhow::Result<()> {
+    let Some(receiver) = tells else {
+        contender.arguments.push("--unobserved".to_owned());
+        return Ok(());
+    };
+    let file = Path::new(contender.arguments.get(1).context("a run names its file")?);
+    let yaml = std::fs::read_to_string(file)? + &everything(&receiver.address(), &file.with_extension("log"));
+    Ok(std::fs::write(file, yaml)?)
+}
+
+/// By how much the first and the third are above the second, each as [`interval`] says.
+fn intervals(rounds: impl Iterator<Item = Round<f64>>) -> anyhow::Result<[[f64; 3]; 2]> {
+    let (telling, again): (Vec<f64>, Vec<f64>) =
+        rounds.map(|round| ((round.telling / round.silent).ln(), (round.again / round.silent).ln())).unzip();
+    Ok([interval(&telling)?, interval(&again)?])
+}
+
 /// The mean of ratios given as logarithms, and the ends of its interval.
-fn interval(logs: &[f64]) -> [f64; 3] {
+fn interval(logs: &[f64]) -> anyhow::Result<[f64; 3]> {
+    let t = T.into_iter().find_map(|(count, t)| (count == logs.len()).then_some(t)).context("no t for so many")?;
     let count = logs.len() as f64;
     let mean = logs.iter().sum::<f64>() / count;
     let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    let half = T * (variance / count).sqrt();
-    [mean, mean - half, mean + half].map(f64::exp)
+    let half = t * (variance / count).sqrt();
+    Ok([mean, mean - half, mean + half].map(f64::exp))
 }
 
 #[cfg(test)]
@@ -115,11 +177,25 @@ mod tests {
 
     /// Expected are figures worked out in another language from the definitions.
     #[test]
-    fn an_interval_is_that_of_student() {
+    fn an_interval_is_that_of_student() -> anyhow::Result<()> {
         let logs: Vec<f64> = [1.01_f64; 10].into_iter().chain([0.99; 10]).map(f64::ln).collect();
         let expected = [0.99995, 0.99516, 1.00476];
-        for (got, expected) in interval(&logs).into_iter().zip(expected) {
+        for (got, expected) in interval(&logs)?.into_iter().zip(expected) {
             assert!((got - expected).abs() < 1e-4, "{got} {expected}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn each_of_a_pair_is_first_every_other_time() -> anyhow::Result<()> {
+        let mut order = Vec::new();
+        let rounds = rounds(2, |turn, name| {
+            order.push(name);
+            Ok(turn)
+        })?;
+        assert_eq!(order, [TELLING, SILENT, SILENT_AGAIN, SILENT, TELLING, SILENT_AGAIN]);
+        let figures = rounds.iter().map(|round| [round.telling, round.silent, round.again]);
+        assert_eq!(figures.collect::<Vec<_>>(), [[0, 1, 2], [4, 3, 5]]);
+        Ok(())
     }
 }

@@ -164,6 +164,7 @@ fn resting(report: &Report) -> Vec<Goal> {
     let worst = |figures: Vec<f64>| figures.into_iter().max_by(f64::total_cmp);
     let idle = |name| report.sheet("idle").and_then(|sheet| sheet.figures(name, "resident MB")).and_then(worst);
     let told = |column| report.sheet(cost::KEY).and_then(|sheet| sheet.figures(cost::TOLD, column)).map(median);
+    let late = |name, column| report.sheet(cost::LATE_KEY)?.figures(name, column).map(median);
     let start = report.sheet("start").and_then(|sheet| sheet.figures(NULL, "ms")).and_then(worst);
     vec![
         goal(
@@ -189,6 +190,13 @@ fn resting(report: &Report) -> Vec<Goal> {
             "x",
         ),
         goal("cost", "telling everything: at most 64 MB", Bound::AtMost(64.0), told(cost::MORE_MB), "MB"),
+        goal(
+            "cost",
+            "telling everything: p99 within the interval of two silent runs",
+            Bound::AtMost(1.0),
+            late(cost::TOLD, cost::MEAN).zip(late(cost::AGAIN, cost::HIGH)).map(|(told, silent)| told / silent),
+            "x",
+        ),
         goal("huge", "one transaction of 2 GB: never above 100 MB", Bound::AtMost(100.0), peak("huge"), "MB"),
         goal("large", "one transaction of 1M small rows: the same", Bound::AtMost(100.0), peak("large"), "MB"),
         goal("start", "start until the first row: at most 1 s", Bound::AtMost(1000.0), start, "ms"),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::contenders::{EXACTLY_ONCE, kafka, limpid_running};
 use super::load::table_and_file;
+use super::measure::Contender;
 use super::sheet::Sheet;
 use super::{Bench, memory};
 use crate::shell;
@@ -39,7 +40,7 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Sheet> {
     for round in 0..ROUNDS {
         let topic = format!("floor{round}");
         bench.broker.create_topic(&topic, 1, &[])?;
-        let floor = paced(bench, "kafka", &topic, round)?;
+        let floor = paced(bench, "kafka", &topic, &Run { table: "latency", number: round, seconds: SECONDS })?;
         println!("  round {round} librdkafka alone {floor:?}");
         sheet.add("librdkafka alone, sent to seen", floor);
         for (turn, (name, delivery)) in
@@ -47,8 +48,8 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Sheet> {
                 .into_iter()
                 .enumerate()
         {
-            // A table keeps the rows of the runs before.
-            let figures = through_limpid(bench, 2 * round + turn as u64, delivery)?;
+            let run = Run { table: "latency", number: 2 * round + turn as u64, seconds: SECONDS };
+            let figures = through_limpid(bench, &run, delivery, |_| Ok(()))?;
             println!("  round {round} {name} {figures:?}");
             sheet.add(name, figures);
         }
@@ -56,30 +57,52 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Sheet> {
     Ok(sheet)
 }
 
-fn through_limpid(bench: &Bench, round: u64, delivery: &str) -> anyhow::Result<Vec<f64>> {
-    let word = format!("w{round}");
-    let topic = format!("{word}.bench.latency");
+/// One stretch of writing.
+pub(crate) struct Run<'a> {
+    pub(crate) table: &'a str,
+    /// Of the runs that write to this table: each writes other rows, since the table keeps them.
+    pub(crate) number: u64,
+    /// Measured, after the warm-up.
+    pub(crate) seconds: u64,
+}
+
+/// Where the figures of a run have p99, and limpid's CPU seconds a million rows.
+pub(crate) const P99: usize = 3;
+pub(crate) const CPU: usize = 6;
+
+/// A run beside a pipeline, which `change` may make another than the plain one.
+pub(crate) fn through_limpid(
+    bench: &Bench,
+    run: &Run<'_>,
+    delivery: &str,
+    change: impl FnOnce(&mut Contender) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<f64>> {
+    let Run { table, number, seconds } = *run;
+    let word = format!("w{number}");
+    let topic = format!("{word}.bench.{table}");
     bench.broker.create_topic(&topic, 1, &[])?;
-    let file = table_and_file(bench, "latency", COLUMNS)?;
+    let file = table_and_file(bench, table, COLUMNS)?;
     let start = format!("file:{file}:4");
     let port = ports::lease()?;
-    let mut limpid = limpid_running(bench, "latency", &word, &start, &(kafka(bench, &word) + delivery), port.port())?
-        .start(bench)?;
+    let sink = kafka(bench, &word) + delivery;
+    let mut contender = limpid_running(bench, table, &word, &start, &sink, port.port())?;
+    change(&mut contender)?;
+    let mut limpid = contender.start(bench)?;
     limpid.until("it answers", || Ok(memory::metrics(port.port()).is_ok()))?;
-    let mut figures = paced(bench, &bench.server.port().to_string(), &topic, round)?;
+    let mut figures = paced(bench, &bench.server.port().to_string(), &topic, run)?;
     let ended = limpid.end()?;
-    figures.push(ended.cpu * 1e6 / (RATE * (WARM_SECONDS + SECONDS)) as f64);
+    figures.push(ended.cpu * 1e6 / (RATE * (WARM_SECONDS + seconds)) as f64);
     figures.push(ended.peak_mb);
     Ok(figures)
 }
 
 /// Paced writing and consuming to its end; the figures in the order of the sheet's columns.
-fn paced(bench: &Bench, port: &str, topic: &str, round: u64) -> anyhow::Result<Vec<f64>> {
-    // A table keeps the rows of the rounds before.
-    let first = 1 + round * RATE * (WARM_SECONDS + SECONDS);
+fn paced(bench: &Bench, port: &str, topic: &str, run: &Run<'_>) -> anyhow::Result<Vec<f64>> {
+    let Run { table, number, seconds } = *run;
+    let first = 1 + number * RATE * (WARM_SECONDS + seconds);
     let mut command = std::process::Command::new(bench.programs.join("commit_to_seen"));
-    command.args([port, &bench.broker.bootstrap(), topic, "bench.latency"]);
-    command.args([first, RATE, WARM_SECONDS, SECONDS].map(|number| number.to_string()));
+    command.args([port, &bench.broker.bootstrap(), topic, &format!("bench.{table}")]);
+    command.args([first, RATE, WARM_SECONDS, seconds].map(|number| number.to_string()));
     let said: Value = serde_json::from_str(&shell::output(&mut command)?).context("read the latencies")?;
     let number = |key: &str| said[key].as_f64().with_context(|| format!("the writers tell {key}"));
     ["rate", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms"].into_iter().map(number).collect()
