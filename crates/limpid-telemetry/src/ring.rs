@@ -149,10 +149,16 @@ impl Ring {
     fn run(&self, at: u64, words: usize) -> &[AtomicU64] {
         let index = (at % self.words) as usize;
         let (segment, from) = (index / self.segment_words, index % self.segment_words);
-        let made = || (0..self.segment_words).map(|_| AtomicU64::new(0)).collect();
-        let segment = self.segments[segment].get_or_init(made);
+        let segment = self.segments[segment].get_or_init(|| empty(self.segment_words));
         &segment[from..self.segment_words.min(from + words)]
     }
+}
+
+/// As the system gives memory: its pages are made, and cleared, when they are first written to.
+fn empty(words: usize) -> Box<[AtomicU64]> {
+    let zeros = Box::<[AtomicU64]>::new_zeroed_slice(words);
+    // SAFETY: a number of all zeros is one.
+    unsafe { zeros.assume_init() }
 }
 
 impl Sampled for Ring {

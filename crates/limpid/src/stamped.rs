@@ -18,8 +18,9 @@ pub struct Stamped {
 impl Encode for Stamped {
     fn encode(&mut self, out: &mut EncodedBatch, now_micros: i64, tally: &mut EncodeTally) {
         self.inner.encode(out, now_micros, tally);
-        self.stamp.begin_batch(&out.batch);
-        out.add_header(NAME, |batch, row| self.stamp.of(batch, row));
+        if self.stamp.begin_batch(&out.batch) {
+            out.add_header(NAME, |batch, row| self.stamp.of(batch, row));
+        }
     }
 
     fn json_text(&self) -> JsonText {

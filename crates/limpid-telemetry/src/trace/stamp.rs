@@ -33,28 +33,37 @@ pub struct Stamp {
     watches: Arc<Watches>,
     /// Transactions of the batch in hand that somebody watches a key of.
     watched: Vec<u32>,
+    /// The first transaction of the batch in hand whose records have one.
+    from: u32,
     /// The transaction that was decided over last.
     last: Option<(u32, Option<[u8; TRACEPARENT_LEN]>)>,
 }
 
 impl Stamp {
     pub fn new(pipeline: &str, base: BaseRate, all: bool, watches: Arc<Watches>) -> Self {
-        Self { ids: TraceIds::new(pipeline), base, all, watches, watched: Vec::new(), last: None }
+        Self { ids: TraceIds::new(pipeline), base, all, watches, watched: Vec::new(), from: 0, last: None }
     }
 
-    /// The transactions of another batch come.
-    pub fn begin_batch(&mut self, batch: &Batch) {
+    /// The transactions of another batch come. False where no record of it has one.
+    #[must_use]
+    pub fn begin_batch(&mut self, batch: &Batch) -> bool {
         self.last = None;
         self.watched.clear();
         if let Some(watched) = self.watches.look(batch.times.decoded) {
             self.watched = watched.txns(&batch.rows);
         }
+        let first = (0..batch.txns.len() as u32).find_map(|txn| Some((txn, Some(self.decide(batch, txn)?))));
+        (self.from, self.last) = (first.map_or(u32::MAX, |(txn, _)| txn), first);
+        first.is_some()
     }
 
     /// Of a row of the batch, by its index.
     #[inline]
     pub fn of(&mut self, batch: &Batch, row: u32) -> Option<[u8; TRACEPARENT_LEN]> {
         let txn = batch.rows.get(row as usize)?.txn;
+        if txn < self.from {
+            return None;
+        }
         match self.last {
             Some((known, decided)) if known == txn => decided,
             _ => {
@@ -151,14 +160,24 @@ mod tests {
         let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
         (batch.rows[1].key_hash, batch.rows[2].key_hash) = (5, 6);
         let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, Arc::clone(&watches));
-        stamp.begin_batch(&batch);
-        assert_eq!(told(&mut stamp, &batch, 0), None, "nobody watches");
+        assert!(!stamp.begin_batch(&batch), "nobody watches");
+        assert_eq!([0, 1, 2].map(|row| told(&mut stamp, &batch, row)), [None, None, None]);
         assert!(watches.renew(5, 0));
-        stamp.begin_batch(&batch);
+        assert!(stamp.begin_batch(&batch));
         let of_all = [0, 1, 2].map(|row| told(&mut stamp, &batch, row).is_some_and(|text| text.ends_with("-01")));
         assert_eq!(of_all, [true, true, false]);
         batch.times.decoded = super::super::LEASE_NANOS + 1;
-        stamp.begin_batch(&batch);
-        assert_eq!(told(&mut stamp, &batch, 0), None, "its watcher is gone");
+        assert!(!stamp.begin_batch(&batch), "its watcher is gone");
+        assert_eq!(told(&mut stamp, &batch, 0), None);
+    }
+
+    #[test]
+    fn the_last_transaction_of_a_batch_alone_may_have_one() {
+        let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
+        batch.rows[2].key_hash = 6;
+        assert!(watches.renew(6, 0));
+        let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, watches);
+        assert!(stamp.begin_batch(&batch));
+        assert_eq!([0, 1, 2].map(|row| told(&mut stamp, &batch, row).is_some()), [false, false, true]);
     }
 }
