@@ -15,6 +15,8 @@ mod reader;
 mod send;
 mod survey;
 mod transaction;
+#[cfg(target_os = "linux")]
+mod wait;
 
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
