@@ -122,6 +122,11 @@ impl Server {
         Broker::connect(self.port())?.create_topic(name, partitions, settings)
     }
 
+    /// Deletes a topic; its files go a while later.
+    pub fn delete_topic(&self, name: &str) -> anyhow::Result<()> {
+        Broker::connect(self.port())?.delete_topic(name)
+    }
+
     /// Where each partition begins and ends; fails for an unknown topic.
     pub fn offsets(&self, topic: &str, isolation: Isolation) -> anyhow::Result<Vec<Offsets>> {
         Broker::connect(self.port())?.offsets(topic, isolation)

@@ -19,6 +19,7 @@ const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
 const CREATE_TOPICS: i16 = 19;
+const DELETE_TOPICS: i16 = 20;
 
 /// One fetch answers at most this: some hundred batches, so that a long topic takes few round trips.
 const FETCH_BYTES_MAX: i32 = 16 << 20;
@@ -119,6 +120,22 @@ impl Broker {
                 return Err(error).with_context(|| format!("topic {name} has no leaders after {LEADER_MAX:?}"));
             }
             std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic; its files go a while later.
+    pub(crate) fn delete_topic(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut body = Vec::new();
+        put_len(&mut body, 1)?;
+        put_str(&mut body, name)?;
+        body.extend(20_000i32.to_be_bytes());
+        let mut answer = self.ask(DELETE_TOPICS, 1, &body)?;
+        answer.i32()?;
+        for _ in 0..answer.i32()? {
+            answer.str()?;
+            let code = answer.i16()?;
+            ensure!(code == 0, "delete topic {name}: error {code}");
         }
         Ok(())
     }
