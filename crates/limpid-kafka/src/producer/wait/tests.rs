@@ -1,3 +1,5 @@
+//! Calls as librdkafka makes them, and the kernel's own answers.
+
 use std::thread;
 
 use super::*;
