@@ -63,7 +63,9 @@ fn it_finds_what_poll_finds() {
         .chain(std::iter::repeat_n((0, [0, libc::POLLIN]), EMPTY_MAX as usize + 1))
         .collect();
     for name in ["rdk:broker7", "another"] {
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(finds);
-        assert_eq!(thread.unwrap().join().unwrap(), expected, "{name}");
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, finds);
+            assert_eq!(thread.unwrap().join().unwrap(), expected, "{name}");
+        });
     }
 }
