@@ -116,22 +116,28 @@ impl Ring {
     }
 
     /// The state is read first: of a frame that is done, everything else is as it stays. One that was completed while it
-    /// was read is read again; a writer that is held up in between is not waited for for ever.
+    /// was read is read again; a writer that is held up in between is not waited for for ever, and what it may have written
+    /// is left out.
     fn header(&self, at: u64) -> Header {
         let state_at = |order| self.run(at + STATE_WORD as u64, 1)[0].load(order);
-        let mut words = [0; HEADER_WORDS];
+        let (mut words, mut is_whole) = ([0; HEADER_WORDS], false);
         for _ in 0..HEADER_READS_MAX {
             let state = state_at(Ordering::Acquire);
             words = self.words_at(at);
             words[STATE_WORD] = state;
             // Pairs with the writer's fence between marking the frame and completing it.
             fence(Ordering::Acquire);
-            if state & COMPLETING == 0 && state_at(Ordering::Relaxed) == state {
+            is_whole = state & COMPLETING == 0 && state_at(Ordering::Relaxed) == state;
+            if is_whole {
                 break;
             }
             std::thread::yield_now();
         }
-        Header::read(&words)
+        let mut header = Header::read(&words);
+        if !is_whole {
+            header.take_back();
+        }
+        header
     }
 
     fn words_at<const N: usize>(&self, at: u64) -> [u64; N] {

@@ -84,6 +84,14 @@ impl Header {
         }
     }
 
+    /// As it was before its batch was acknowledged, of which some words may tell already; but for the wall clock.
+    pub(super) fn take_back(&mut self) {
+        (self.done, self.places_lost) = (false, false);
+        (self.bytes, self.placed) = (0, 0);
+        // The acknowledgement, and the position's being saved.
+        (self.times[6], self.times[7]) = (0, 0);
+    }
+
     /// Where the parts begin, counted from the frame's own begin, and its length.
     pub(super) fn parts(&self) -> Parts {
         let txns = HEADER_WORDS as u64;

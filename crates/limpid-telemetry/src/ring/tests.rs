@@ -204,6 +204,22 @@ fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
     });
 }
 
+/// Its thread lost the processor between the first word that it wrote and the last, and does not get it back.
+#[test]
+fn a_frame_whose_writer_is_held_up_says_nothing_of_its_acknowledgement() {
+    let (ring, mut writer) = Ring::new(4096, true);
+    let made = batch(4, &[(MARIA, 0, &[11])]);
+    writer.push(&made, &[], 70);
+    let state = &ring.run(STATE_WORD as u64, 1)[0];
+    let waiting = state.load(Ordering::Relaxed);
+    let places = [place(3, (4, 5), 1)];
+    writer.complete(&made, Remember::All, Delivery { bytes: 400, acked_wall_micros: 77, places: &places });
+    let told = |found: &[Found]| (found.len(), found[0].done, found[0].bytes, found[0].partition, found[0].times[6]);
+    assert_eq!(told(&find(&ring, 11)), (1, true, 400, Some(3), 4_000_000_006));
+    state.store(waiting | COMPLETING, Ordering::Relaxed);
+    assert_eq!(told(&find(&ring, 11)), (1, false, 0, None, 0));
+}
+
 #[test]
 fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
