@@ -433,13 +433,19 @@ fn a_source_that_others_keep_busy_is_read_in_turns_unless_that_was_not_wanted() 
         let Some(db) = db else { continue };
         let snapshot = format!("{{ chunk-rows: 500{slowdown} }}");
         let Some(case) = live(db, name, &snapshot)? else { return Ok(()) };
+        // Enough rows that they are not all read before anybody looks at the others.
+        for _ in 0..2 {
+            case.sql("insert into t select id + (select max(id) + 1 from t), 1, pad from t")?;
+        }
         let writers = writers(&case)?;
         go_on(&writers, 50)?;
         let mut limpid = case.pipeline.run(&[])?;
-        limpid.wait_for("the tables are copied", PATIENCE)?;
+        let told = if is_told { TOLD } else { "the tables are copied" };
+        limpid.wait_for(told, PATIENCE)?;
         for writer in writers {
             writer.stop()?;
         }
+        limpid.wait_for("the tables are copied", PATIENCE)?;
         limpid.signal(libc::SIGTERM);
         let ended = limpid.wait(PATIENCE)?;
         ensure!(ended == Ended::Code(0), "{ended:?}: {}", limpid.stderr());
