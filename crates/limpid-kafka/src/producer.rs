@@ -232,11 +232,7 @@ impl Producer {
                     out.fatal = self.client.fatal().or_else(|| Some(event.said()));
                 }
                 EventKind::Error => out.errors.push(event.said()),
-                EventKind::Described
-                | EventKind::Created
-                | EventKind::Configs
-                | EventKind::Offsets
-                | EventKind::Cluster => {
+                EventKind::Described | EventKind::Created | EventKind::Configs | EventKind::Offsets => {
                     out.answers.extend(admin::answer(&event));
                 }
                 EventKind::Other => {}

@@ -133,14 +133,18 @@ impl KafkaSink {
     fn await_cluster(&self, live: &mut Live) -> Result<(), Fault> {
         let started = self.clock.nanos();
         let mut deadline = started + OPEN_NS_MAX;
-        self.ask(live, &Ask::Cluster, "");
+        let topic = &self.options.position_topic;
+        self.ask(live, &Ask::Describe, topic);
         loop {
             match self.await_answer(live, &mut deadline)? {
-                Some(Answer::Failed(said)) => {
-                    live.last_error.get_or_insert(said);
-                    self.ask(live, &Ask::Cluster, "");
+                // Whatever a broker says of a topic: there is one.
+                Some(answer) if answer.is_of_a_broker() => return Ok(()),
+                Some(answer) => {
+                    if let Answer::Failed(said) = answer {
+                        live.last_error.get_or_insert(said);
+                    }
+                    self.ask(live, &Ask::Describe, topic);
                 }
-                Some(_) => return Ok(()),
                 None => return Err(faults::unreachable(&self.endpoint, live.last_error.take())),
             }
         }
@@ -277,7 +281,8 @@ impl KafkaSink {
         }
         if matches!(live.health, Health::Lost { probe_at } if probe_at <= now) {
             live.health = Health::Lost { probe_at: now + ANSWER_NS_MAX };
-            ask(live.producer.client(), OURSELVES, &Ask::Cluster, "", &self.options.creation);
+            let topic = &self.options.position_topic;
+            ask(live.producer.client(), OURSELVES, &Ask::Describe, topic, &self.options.creation);
         }
         let until = [live.topics.next_due(), live.health.probe_at()].into_iter().flatten().min();
         let wait = until.map_or(wait, |at| wait.min(Duration::from_nanos(at.saturating_sub(now))));
@@ -287,8 +292,8 @@ impl KafkaSink {
         for (asker, answer) in std::mem::take(&mut live.out.answers) {
             heard |= answer.is_of_a_broker();
             match (asker, answer) {
-                (OURSELVES, Answer::Failed(_)) => live.health.probe_failed(now),
-                (OURSELVES, _) => live.found(&self.endpoint),
+                (OURSELVES, answer) if answer.is_of_a_broker() => live.found(&self.endpoint),
+                (OURSELVES, _) => live.health.probe_failed(now),
                 (asker, answer) => live.topics.answered(asker, &answer, now)?,
             }
         }

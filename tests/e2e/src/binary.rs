@@ -234,15 +234,6 @@ impl Limpid {
         self.started.elapsed()
     }
 
-    /// Seconds of a processor that it has taken so far, as the kernel counts them.
-    pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is a name in parentheses, the others are divided by blanks: proc(5).
-        let fields = stat.rsplit_once(')').context("a name in parentheses")?.1.split_whitespace();
-        let ticks = fields.skip(11).take(2).map(|field| field.parse::<f64>().context("a number of ticks"));
-        Ok(ticks.sum::<Result<f64>>()? / 100.0)
-    }
-
     /// True while it runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

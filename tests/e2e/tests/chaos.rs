@@ -110,37 +110,6 @@ fn a_broker_that_stands_still_during_commits_loses_and_doubles_nothing() -> Resu
     finish(&case, writers, &broker, "exactly-once", 0).with_context(|| limpid.stderr())
 }
 
-/// Records wait for an answer to those before them. The time is not one within which something is to happen: the longer,
-/// the more a thread would take that asks its socket again and again.
-#[test]
-fn a_broker_that_stands_still_costs_no_processor() -> Result<()> {
-    let Some(db) = maria() else { return Ok(()) };
-    let Some(broker) = require(kafka::start(&kafka::Options::default())) else { return Ok(()) };
-    let case = Case::unstarted(db, "still_cpu", TABLE, |spec| spec.to_kafka(&broker.bootstrap()))?;
-    let mut limpid = case.pipeline.run(&[])?;
-    limpid.wait_for("the pipeline is running", PATIENCE)?;
-    let rows = |from, to| case.sql(&format!("insert into t select seq, 0, repeat('x', 90) from seq_{from}_to_{to}"));
-    rows(1, 10)?;
-    let seen = || broker.count(&format!("{0}.{0}.t", case.name), Isolation::ReadCommitted).unwrap_or(0);
-    wait_until("the first rows", PATIENCE, || seen() == 10)?;
-    broker.pause()?;
-    rows(11, 10_000)?;
-    let address = limpid.address()?;
-    let handed = format!("gravity_scheduler_output_counter{{pipeline=\"{}\"}} 10000", case.name);
-    wait_until("all rows with the sink", PATIENCE, || {
-        page(&address, "/metrics").is_ok_and(|page| page.contains(&handed))
-    })
-    .with_context(|| limpid.stderr())?;
-    let before = limpid.cpu_seconds()?;
-    std::thread::sleep(Duration::from_secs(4));
-    let taken = limpid.cpu_seconds()? - before;
-    broker.resume()?;
-    ensure!(taken < 0.4, "{taken} s of a processor in 4 s without an answer");
-    wait_until("all rows", PATIENCE, || seen() == 10_000)?;
-    ensure!(limpid.is_running(), "{}", limpid.stderr());
-    Ok(())
-}
-
 /// The server's process stops for longer than it may be silent, and goes on as if nothing had been.
 #[test]
 fn a_source_that_stands_still_is_noticed_and_nothing_is_lost_or_doubled() -> Result<()> {

@@ -248,7 +248,6 @@ pub(crate) enum EventKind {
     Created,
     Configs,
     Offsets,
-    Cluster,
     Other,
 }
 
@@ -266,7 +265,6 @@ impl Event {
             rd::RD_KAFKA_EVENT_CREATETOPICS_RESULT => EventKind::Created,
             rd::RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT => EventKind::Configs,
             rd::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => EventKind::Offsets,
-            rd::RD_KAFKA_EVENT_DESCRIBECLUSTER_RESULT => EventKind::Cluster,
             _ => EventKind::Other,
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Invariant: a question ends within its time, and nothing is changed.
 
+use std::ptr;
 use std::time::Duration;
 
 use limpid_connector::Clock;
@@ -23,12 +24,22 @@ mod raw {
     // As in `client`: codes are numbers.
     unsafe extern "C" {
         pub fn rd_kafka_error_code(error: *const rd::rd_kafka_error_t) -> c_int;
+        pub fn rd_kafka_metadata(
+            client: *mut rd::rd_kafka_t,
+            all_topics: c_int,
+            topic: *mut rd::rd_kafka_topic_t,
+            found: *mut *const rd::rd_kafka_metadata,
+            timeout_ms: c_int,
+        ) -> c_int;
         pub fn rd_kafka_ConfigResource_error(resource: *const rd::rd_kafka_ConfigResource_t) -> c_int;
     }
 }
 
 /// How long librdkafka may look for an answer; a connection included.
 const REQUEST_MS_MAX: i32 = 10_000;
+
+/// How long one look for the brokers may take; then errors are looked at.
+const NODES_MS_MAX: i32 = 200;
 
 /// Whose settings are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -69,18 +80,40 @@ impl Survey {
     /// The numbers of the brokers; `None` when nobody answers in time. A definite error of a connection ends the wait.
     pub(crate) fn brokers(&mut self, wait: Duration, is_definite: fn(&Said) -> bool) -> Option<Vec<i32>> {
         let deadline = self.clock.nanos() + wait.as_nanos() as u64;
+        let mut last = None;
         while self.clock.nanos() < deadline {
-            let options = self.options(rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER);
-            // SAFETY: client, queue and options live over the call, which copies.
-            unsafe { rd::rd_kafka_DescribeCluster(self.client.raw(), options.0, self.client.raw_queue()) };
-            drop(options);
-            let event = self.answer(EventKind::Cluster, deadline, is_definite)?;
-            if event.code() == Code::OK {
-                return Some(nodes(&event));
+            match self.nodes() {
+                Ok(nodes) if !nodes.is_empty() => return Some(nodes),
+                Ok(_) => {}
+                Err(said) => last = Some(said),
             }
-            self.first_error.get_or_insert(event.said());
+            // What connections said meanwhile.
+            while let Some(event) = self.client.poll(Duration::ZERO) {
+                if self.is_the_end(&event, is_definite) {
+                    return None;
+                }
+            }
         }
+        self.first_error = self.first_error.take().or(last);
         None
+    }
+
+    /// Not by `rd_kafka_DescribeCluster`, see `admin`.
+    fn nodes(&self) -> Result<Vec<i32>, Said> {
+        let mut found = ptr::null();
+        // SAFETY: the client lives; no topic is given, and `found` is set where the code says that all went well. The code
+        // is read as the number it is in C.
+        let code =
+            unsafe { Code(raw::rd_kafka_metadata(self.client.raw(), 0, ptr::null_mut(), &mut found, NODES_MS_MAX)) };
+        if code != Code::OK {
+            return Err(Said { code, text: code.describe() });
+        }
+        // SAFETY: what was found has as many brokers as it tells, and is ours to destroy once.
+        unsafe {
+            let brokers = (0..(*found).broker_cnt as usize).map(|index| (*(*found).brokers.add(index)).id).collect();
+            rd::rd_kafka_metadata_destroy(found);
+            Ok(brokers)
+        }
     }
 
     /// Settings by name.
@@ -144,17 +177,23 @@ impl Survey {
             if event.kind() == kind {
                 return Some(event);
             }
-            if event.kind() == EventKind::Error {
-                let said = event.said();
-                let ends = is_definite(&said);
-                if ends || self.first_error.is_none() {
-                    self.first_error = Some(said);
-                }
-                if ends {
-                    return None;
-                }
+            if self.is_the_end(&event, is_definite) {
+                return None;
             }
         }
+    }
+
+    /// Keeps the first error, or the one that is definite.
+    fn is_the_end(&mut self, event: &Event, is_definite: fn(&Said) -> bool) -> bool {
+        if event.kind() != EventKind::Error {
+            return false;
+        }
+        let said = event.said();
+        let ends = is_definite(&said);
+        if ends || self.first_error.is_none() {
+            self.first_error = Some(said);
+        }
+        ends
     }
 
     fn options(&self, operation: rd::rd_kafka_admin_op_t) -> Options {
@@ -182,22 +221,10 @@ fn empty() -> Said {
     Said { code: Code::TIMED_OUT, text: "the answer was empty".to_owned() }
 }
 
-fn nodes(event: &Event) -> Vec<i32> {
-    let mut count = 0;
-    // SAFETY: the event lives over all calls and is of this kind; the array has the length told with it.
-    unsafe {
-        let result = rd::rd_kafka_event_DescribeCluster_result(event.raw());
-        let nodes = rd::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
-        if nodes.is_null() {
-            return Vec::new();
-        }
-        (0..count).map(|index| rd::rd_kafka_Node_id(*nodes.add(index))).collect()
-    }
-}
-
 fn configured(event: &Event) -> Result<Vec<(String, String)>, Said> {
     let mut count = 0;
-    // SAFETY: as in `nodes`; one resource was asked for.
+    // SAFETY: the event lives over all calls and is of this kind; each array has the length told with it, and one resource was
+    // asked for.
     unsafe {
         let result = rd::rd_kafka_event_DescribeConfigs_result(event.raw());
         let resources = rd::rd_kafka_DescribeConfigs_result_resources(result, &mut count);
@@ -219,7 +246,7 @@ fn configured(event: &Event) -> Result<Vec<(String, String)>, Said> {
 
 fn described(event: &Event) -> Result<Option<TopicSeen>, Said> {
     let mut count = 0;
-    // SAFETY: as in `nodes`; one topic was asked for. Operations are read as the numbers they are in C.
+    // SAFETY: as in `configured`; one topic was asked for. Operations are read as the numbers they are in C.
     unsafe {
         let result = rd::rd_kafka_event_DescribeTopics_result(event.raw());
         let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);

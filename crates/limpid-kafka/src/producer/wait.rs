@@ -2,7 +2,7 @@
 //!
 //! Owns: `poll` as the linker gives it to librdkafka, for its broker threads alone. Does not own: what they wait for.
 //!
-//! Invariant: a call that would wait anyway is passed on as it is, and one that would not waits a millisecond at the most,
+//! Invariant: a call that would wait anyway is passed on as it is, and one that would not waits ten milliseconds at the most,
 //! or until there is something to do.
 //!
 //! A broker's thread of an idempotent producer that has records to send, but may not before those under way to the same
@@ -17,9 +17,12 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr;
 
-/// Calls in a row without an event after which a thread waits: short naps that librdkafka takes on another way come in
-/// handfuls of them.
+/// Calls in a row without an event after which a thread waits for a millisecond: short naps that librdkafka takes on another
+/// way come in handfuls of them.
 const EMPTY_MAX: u32 = 64;
+
+/// Calls in a row without an event, most of them a millisecond, after which it waits for ten.
+const LONG_EMPTY_MAX: u32 = 128;
 
 /// How librdkafka names the thread of a broker.
 const BROKER_THREAD: &[u8] = b"rdk:broker";
@@ -48,7 +51,8 @@ impl Caller {
     /// For how many milliseconds to wait where `asked` are asked for.
     fn timeout(self, asked: c_int) -> c_int {
         match self {
-            Caller::Broker { empty: EMPTY_MAX } if asked == 0 => 1,
+            Caller::Broker { empty: LONG_EMPTY_MAX.. } if asked == 0 => 10,
+            Caller::Broker { empty: EMPTY_MAX.. } if asked == 0 => 1,
             _ => asked,
         }
     }
@@ -57,7 +61,7 @@ impl Caller {
     fn after(self, asked: c_int, found: c_int) -> Self {
         match self {
             Caller::Broker { empty } if asked == 0 && found == 0 => {
-                Caller::Broker { empty: (empty + 1).min(EMPTY_MAX) }
+                Caller::Broker { empty: (empty + 1).min(LONG_EMPTY_MAX) }
             }
             Caller::Broker { .. } => Caller::Broker { empty: 0 },
             _ => self,

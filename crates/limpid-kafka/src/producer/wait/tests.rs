@@ -21,6 +21,8 @@ fn a_broker_thread_that_finds_nothing_many_times_waits_until_it_finds_something(
     waits(broker, many().chain([(0, 0, 1), (0, 0, 1), (0, 1, 1)]).chain(many()).chain([(0, 0, 1)]));
     waits(broker, many().chain([(0, 0, 1), (20, 0, 20)]).chain(many()).chain([(0, 0, 1)]));
     waits(broker, many().chain([(0, -1, 1), (0, 0, 0)]));
+    let long = || many().chain(std::iter::repeat_n((0, 0, 1), (LONG_EMPTY_MAX - EMPTY_MAX) as usize));
+    waits(broker, long().chain([(0, 0, 10), (0, 0, 10), (0, 2, 10)]).chain(long()).chain([(0, 0, 10)]));
     waits(broker, [(-1, 0, -1), (1, 0, 1), (1000, 3, 1000)]);
 }
 
