@@ -12,6 +12,7 @@ mod tools;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -31,6 +32,9 @@ pub use crate::wire::{Isolation, Offsets};
 pub const SASL_USER: &str = "limpid";
 /// Its password.
 pub const SASL_PASSWORD: &str = "limpid-secret";
+
+/// Markers are written within milliseconds, unless the machine is full.
+const MARKERS_MAX: Duration = Duration::from_secs(5);
 
 const LOG4J: &str = include_str!("kafka/log4j.properties");
 
@@ -141,8 +145,22 @@ impl Server {
     /// partition and offset. The number of records to wait for is counted beforehand from the log, so the result is
     /// whole or an error.
     pub fn consume(&self, topic: &str, isolation: Isolation) -> anyhow::Result<Vec<Record>> {
+        if isolation == Isolation::ReadCommitted {
+            self.settle(topic)?;
+        }
         let expected = self.count(topic, isolation)?;
         self.tools.consume(&self.bootstrap(), topic, isolation, expected)
+    }
+
+    /// A commit is answered before its markers stand in the topic, until when no reader is given what it committed. What
+    /// somebody left open is not waited for.
+    fn settle(&self, topic: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + MARKERS_MAX;
+        let ends = |isolation| anyhow::Ok(self.offsets(topic, isolation)?.iter().map(|of| of.end).collect::<Vec<_>>());
+        while ends(Isolation::ReadCommitted)? != ends(Isolation::ReadUncommitted)? && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Every setting of a topic as `name=value`, defaults included, in the words of Kafka's `kafka-configs`.
