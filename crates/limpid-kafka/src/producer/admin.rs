@@ -183,22 +183,15 @@ fn offsets(client: &Client, asker: Asker, name: &CString, partitions: i32) {
 
 /// The answer in an event that is one, with who asked.
 pub(crate) fn answer(event: &Event) -> Option<(Asker, Answer)> {
-    let kind = event.kind();
-    if matches!(kind, EventKind::Deliveries | EventKind::Error | EventKind::Other) {
-        return None;
-    }
-    let asker = Asker::from_bits(event.opaque().addr());
-    if event.code() != Code::OK {
-        return Some((asker, Answer::Failed(event.said())));
-    }
-    let answer = match kind {
-        EventKind::Described => described(event),
-        EventKind::Created => created(event),
-        EventKind::Configs => configured(event),
-        EventKind::Offsets => led(event),
-        _ => return None,
+    let read = match event.kind() {
+        EventKind::Described => described,
+        EventKind::Created => created,
+        EventKind::Configs => configured,
+        EventKind::Offsets => led,
+        EventKind::Deliveries | EventKind::Error | EventKind::Other => return None,
     };
-    Some((asker, answer))
+    let answer = if event.code() == Code::OK { read(event) } else { Answer::Failed(event.said()) };
+    Some((Asker::from_bits(event.opaque().addr()), answer))
 }
 
 fn nothing() -> Answer {

@@ -38,8 +38,12 @@ mod raw {
 /// How long librdkafka may look for an answer; a connection included.
 const REQUEST_MS_MAX: i32 = 10_000;
 
-/// How long one look for the brokers may take; then errors are looked at.
-const NODES_MS_MAX: i32 = 200;
+/// How long the first look for the brokers may take; then errors are looked at. Each further look may take twice as long,
+/// since some brokers are far away.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+
+/// Between two looks, so that brokers which answer at once and name none are not asked without pause.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Whose settings are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -80,18 +84,21 @@ impl Survey {
     /// The numbers of the brokers; `None` when nobody answers in time. A definite error of a connection ends the wait.
     pub(crate) fn brokers(&mut self, wait: Duration, is_definite: fn(&Said) -> bool) -> Option<Vec<i32>> {
         let deadline = self.clock.nanos() + wait.as_nanos() as u64;
-        let mut last = None;
-        while self.clock.nanos() < deadline {
-            match self.nodes() {
+        let (mut last, mut look) = (None, FIRST_LOOK);
+        while let left @ 1.. = deadline.saturating_sub(self.clock.nanos()) {
+            match self.nodes(look.min(Duration::from_nanos(left))) {
                 Ok(nodes) if !nodes.is_empty() => return Some(nodes),
                 Ok(_) => {}
                 Err(said) => last = Some(said),
             }
+            look *= 2;
             // What connections said meanwhile.
-            while let Some(event) = self.client.poll(Duration::ZERO) {
+            let mut pause = PAUSE;
+            while let Some(event) = self.client.poll(pause) {
                 if self.is_the_end(&event, is_definite) {
                     return None;
                 }
+                pause = Duration::ZERO;
             }
         }
         self.first_error = self.first_error.take().or(last);
@@ -99,12 +106,11 @@ impl Survey {
     }
 
     /// Not by `rd_kafka_DescribeCluster`, see `admin`.
-    fn nodes(&self) -> Result<Vec<i32>, Said> {
-        let mut found = ptr::null();
+    fn nodes(&self, wait: Duration) -> Result<Vec<i32>, Said> {
+        let (mut found, wait_ms) = (ptr::null(), wait.as_millis().clamp(1, i32::MAX as u128) as i32);
         // SAFETY: the client lives; no topic is given, and `found` is set where the code says that all went well. The code
         // is read as the number it is in C.
-        let code =
-            unsafe { Code(raw::rd_kafka_metadata(self.client.raw(), 0, ptr::null_mut(), &mut found, NODES_MS_MAX)) };
+        let code = unsafe { Code(raw::rd_kafka_metadata(self.client.raw(), 0, ptr::null_mut(), &mut found, wait_ms)) };
         if code != Code::OK {
             return Err(Said { code, text: code.describe() });
         }
@@ -279,3 +285,6 @@ fn described(event: &Event) -> Result<Option<TopicSeen>, Said> {
         Ok(Some(TopicSeen { partitions, replicas, operations }))
     }
 }
+
+#[cfg(test)]
+mod tests;
