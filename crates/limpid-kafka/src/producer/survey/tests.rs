@@ -63,16 +63,18 @@ fn serve(mut stream: &TcpStream, port: u16, is_fenced: &AtomicBool) -> std::io::
         API_VERSIONS if version > 0 => put(&[UNSUPPORTED_VERSION, 0, 1, API_VERSIONS, 0, 0]),
         API_VERSIONS => put(&[0, 0, 2, METADATA, 0, 4, API_VERSIONS, 0, 0]),
         METADATA => {
-            // No throttle. The brokers: one of the number 1 with its address and no rack, or none. No cluster's name, and
-            // the controller's number or -1. Then the topics, of which none is there.
-            if is_fenced.load(Ordering::Acquire) {
-                put(&[0, 0, 0, 0, -1, -1, -1]);
-            } else {
-                put(&[0, 0, 0, 1, 0, 1, 9]);
+            // No throttle. The brokers: one of the number 1 with its address and no rack, or none.
+            put(&[0, 0, 0]);
+            let controller: i32 = if is_fenced.load(Ordering::Acquire) { -1 } else { 1 };
+            out.extend(if controller == 1 { &[0, 1, 0, 0, 0, 1, 0, 9][..] } else { &[0, 0] });
+            if controller == 1 {
                 out.extend(b"127.0.0.1");
                 out.extend(i32::from(port).to_be_bytes());
-                out.extend([-1_i16, -1, 0, 1].into_iter().flat_map(i16::to_be_bytes));
+                out.extend([0xff, 0xff]);
             }
+            // The cluster's name and its controller, then the topics, of which none is there.
+            out.extend([0, 1, b'c']);
+            out.extend(controller.to_be_bytes());
             out.extend(&body[..4]);
             let mut names = &body[4..];
             for _ in 0..i32::from_be_bytes([body[0], body[1], body[2], body[3]]) {
