@@ -110,6 +110,18 @@ fn a_broker_that_stands_still_during_commits_loses_and_doubles_nothing() -> Resu
     finish(&case, writers, &broker, "exactly-once", 0).with_context(|| limpid.stderr())
 }
 
+/// Linked without that option, librdkafka's threads ask a broker that stands still again and again, a whole core each.
+#[test]
+fn librdkafka_waits_by_our_poll_and_not_by_the_c_librarys() -> Result<()> {
+    let program = limpid_e2e::program();
+    let nm =
+        std::process::Command::new("nm").args(["-D", "--undefined-only"]).arg(program).output().context("run nm")?;
+    let text = String::from_utf8(nm.stdout)?;
+    let wanted: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()?.split('@').next()).collect();
+    ensure!(wanted.contains(&"ppoll") && !wanted.contains(&"poll"), "of the C library it wants {wanted:?}");
+    Ok(())
+}
+
 /// The server's process stops for longer than it may be silent, and goes on as if nothing had been.
 #[test]
 fn a_source_that_stands_still_is_noticed_and_nothing_is_lost_or_doubled() -> Result<()> {
