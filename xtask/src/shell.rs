@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The repository's root: the folder above this crate's.
 pub(crate) fn root() -> anyhow::Result<PathBuf> {
     let own =
-        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").context("find the repository: run as `cargo xtask`")?);
     Ok(own.parent().context("find the repository above xtask")?.to_path_buf())
 }
 

@@ -122,6 +122,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         documents::decisions(&tree),
         documents::changes(&tree),
         words::unfinished(&tree),
+        words::built_in(&tree),
     ]
     .concat();
     violations.sort();

@@ -81,7 +81,8 @@ fn recorded() -> &'static [Recorded] {
             (Flavor::MySql, "mysql/bin.000001"),
             (Flavor::MySql, "mysql/bin.000002"),
         ];
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/oracle/fixtures/");
+        let folder =
+            std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests") + "/../../tests/oracle/fixtures/";
         let read = |(flavor, file): (Flavor, &str)| {
             let bytes = std::fs::read(format!("{folder}{file}")).expect("the fixture is there");
             let mut events = Vec::new();

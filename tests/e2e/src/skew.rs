@@ -28,7 +28,8 @@ impl Skew {
     /// No C compiler.
     pub fn new(name: &str) -> Result<Self> {
         let dir = TempDir::new(name)?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/skewed.c");
+        let own = std::env::var_os("CARGO_MANIFEST_DIR").context("find the crate: run by cargo")?;
+        let source = Path::new(&own).join("src/skewed.c");
         let mut compile = Command::new("cc");
         compile.args(["-O1", "-shared", "-fPIC", "-o"]).arg(dir.path().join("skewed.so")).arg(source).arg("-ldl");
         let done = compile.output().context("run the C compiler")?;

@@ -107,7 +107,8 @@ impl Scene {
         self.broker.offsets(topic, Isolation::ReadCommitted).is_ok()
     }
 
-    /// No record of these topics and no file of ours holds any of these texts.
+    /// No record of these topics and no file of ours holds any of these texts. They are words: digits alone stand in some
+    /// time or position sooner or later.
     fn check_hidden(&self, topics: &[String], hidden: &[&str]) -> Result<()> {
         for topic in topics {
             for record in self.broker.consume(topic, Isolation::ReadCommitted)? {
@@ -169,7 +170,7 @@ const USERS: &str = "create table users (id bigint primary key, email varchar(80
                      create table logs_a (id bigint primary key, v int);
                      create table logs_b (id bigint primary key, v int);
                      insert into users values
-                       (1, 'åsa@hidden.example', '+4612345678', x'0102', 18446744073709551615, '1970-05-06', 'hidden one', 'hidden s'),
+                       (1, 'åsa@hidden.example', '+46 hidden 678', x'0102', 18446744073709551615, '1970-05-06', 'hidden one', 'hidden s'),
                        (2, null, null, null, null, null, null, null),
                        (3, '', '1234', x'000000000000', 0, '2001-02-03', '', ''),
                        (4, 'gone@hidden.example', '12345', x'ff', 7, '1999-01-01', 'hidden', 'hidden');
@@ -200,8 +201,8 @@ fn rows_come_out_rejected_renamed_routed_and_masked_as_the_server_says_and_every
         let limpid = scene.run(&[])?;
         limpid.wait_for("the pipeline is running", PATIENCE)?;
         scene.sql(
-            "insert into users values (5, 'new@hidden.example', '98765', x'aabb', 12, '1980-01-01', 'hidden', 'hidden');
-             update users set email = 'moved@hidden.example', phone = '5550001' where id = 1;
+            "insert into users values (5, 'new@hidden.example', '9hidden765', x'aabb', 12, '1980-01-01', 'hidden', 'hidden');
+             update users set email = 'moved@hidden.example', phone = '5hidden001' where id = 1;
              update users set note = 'hidden too', pin = x'01020304' where id = 3;
              delete from users where id = 4;
              begin; insert into noise values (4, 4); insert into audit values (3, 1); update noise set v = 9; commit;
@@ -229,7 +230,7 @@ fn rows_come_out_rejected_renamed_routed_and_masked_as_the_server_says_and_every
         for untouched in ["users", "noise", "logs_a"] {
             ensure!(!scene.has_topic(&of(untouched)), "{untouched} has a topic");
         }
-        scene.check_hidden(&[of("people"), of("audit"), logs], &["hidden", "5678", "98765", "55500"])?;
+        scene.check_hidden(&[of("people"), of("audit"), logs], &["hidden"])?;
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ mod compare;
 use compare::{DEVIATIONS, Record, compare as differences, read};
 
 fn recorded(recording: &str) -> Vec<Record> {
-    let path = format!("{}/../../tests/oracle/fixtures/{recording}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let own = std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    let path = format!("{own}/../../tests/oracle/fixtures/{recording}.jsonl");
     read(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
 }
 
