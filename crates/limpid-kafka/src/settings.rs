@@ -156,7 +156,8 @@ pub(crate) fn reader(options: &KafkaOptions, pipeline: &str, protection: Protect
         // One small topic: what is fetched ahead is bounded to a few MiB.
         ("queued.max.messages.kbytes", "4096"),
         ("fetch.message.max.bytes", "1048576"),
-        ("fetch.wait.max.ms", "100"),
+        // Where nothing follows, a broker answers only after so long, and that is how the end is met.
+        ("fetch.wait.max.ms", "10"),
     ];
     settings.extend(own.map(|(name, value)| (name.to_owned(), Secret::new(value))));
     settings

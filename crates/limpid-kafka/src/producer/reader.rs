@@ -5,7 +5,8 @@
 //! Invariant: nothing is kept of other keys; memory and time are bounded. No group is joined, so no right to one is
 //! needed.
 
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::time::Duration;
 
 use limpid_connector::Clock;
 use limpid_model::Fault;
@@ -16,6 +17,9 @@ use crate::faults::{self, Said};
 
 /// From the topic's first record on.
 const BEGINNING: i64 = -2;
+/// How often, and for how long at a time, it is asked who leads the partition before reading begins anyway.
+const LOOKS_MAX: usize = 5;
+const LOOK_MS: i32 = 200;
 
 /// What reading a topic ended with, besides its value.
 #[derive(Debug)]
@@ -38,24 +42,63 @@ pub(crate) enum Reach {
     Whole,
 }
 
-/// One partition being read.
+/// One partition being read, or about to be.
 struct Reading {
     topic: NonNull<rd::rd_kafka_topic_t>,
     queue: NonNull<rd::rd_kafka_queue_t>,
     client: Client,
+    has_begun: bool,
+    /// What the client failed of last, and goes on trying.
+    last_error: Option<Said>,
 }
 
 impl Reading {
-    fn begin(client: Client, topic: &str) -> Self {
+    fn new(client: Client, topic: &str) -> Self {
         let name = c_text(topic);
-        // SAFETY: the client lives as long as what is made of it here (see `drop`); partition 0 is the only one.
+        // SAFETY: the client lives as long as what is made of it here (see `drop`).
         unsafe {
-            let topic = rd::rd_kafka_topic_new(client.raw(), name.as_ptr(), std::ptr::null_mut());
+            let topic = rd::rd_kafka_topic_new(client.raw(), name.as_ptr(), ptr::null_mut());
             let topic = NonNull::new(topic).expect("librdkafka takes a name that Kafka has taken");
             let queue = NonNull::new(rd::rd_kafka_queue_new(client.raw())).expect("a queue can be made");
-            rd::rd_kafka_consume_start_queue(topic.as_ptr(), 0, BEGINNING, queue.as_ptr());
-            Self { topic, queue, client }
+            Self { topic, queue, client, has_begun: false, last_error: None }
         }
+    }
+
+    /// Asks who leads the partition, and waits for the answer, within a second: librdkafka that does not know it when
+    /// reading begins looks again only after half a second. True once somebody answered.
+    fn look(&self) -> bool {
+        let mut found = ptr::null();
+        // SAFETY: client and topic live; what is found is ours, and given back once.
+        unsafe {
+            rd::rd_kafka_metadata(self.client.raw(), 0, self.topic.as_ptr(), &mut found, LOOK_MS);
+            if !found.is_null() {
+                rd::rd_kafka_metadata_destroy(found);
+            }
+        }
+        !found.is_null()
+    }
+
+    fn begin(&mut self) {
+        // SAFETY: topic and queue live; partition 0 is the only one.
+        unsafe { rd::rd_kafka_consume_start_queue(self.topic.as_ptr(), 0, BEGINNING, self.queue.as_ptr()) };
+        self.has_begun = true;
+    }
+
+    /// Takes note of what the client failed of.
+    ///
+    /// # Errors
+    /// It may not connect.
+    fn errors(&mut self, endpoint: &str) -> Result<(), ReadFault> {
+        while let Some(event) = self.client.poll(Duration::ZERO) {
+            if event.kind() == EventKind::Error {
+                let said = event.said();
+                if let Some(fault) = faults::of_client(endpoint, &said) {
+                    return Err(ReadFault::Client(fault));
+                }
+                self.last_error = Some(said);
+            }
+        }
+        Ok(())
     }
 
     /// Where the partition ended when it was last fetched from, open transactions included.
@@ -75,9 +118,11 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        // SAFETY: begun by `begin`, ended once, before the client's own end.
+        // SAFETY: what was begun is ended once, before the client's own end.
         unsafe {
-            rd::rd_kafka_consume_stop(self.topic.as_ptr(), 0);
+            if self.has_begun {
+                rd::rd_kafka_consume_stop(self.topic.as_ptr(), 0);
+            }
             rd::rd_kafka_queue_destroy(self.queue.as_ptr());
             rd::rd_kafka_topic_destroy(self.topic.as_ptr());
         }
@@ -129,20 +174,19 @@ pub(crate) fn read_latest(
 ) -> Result<Option<Vec<u8>>, ReadFault> {
     let deadline = clock.nanos().saturating_add(time_max_ns);
     let client = Client::new(Role::Consumer, settings).map_err(ReadFault::Client)?;
-    let reading = Reading::begin(client, topic);
-    let (mut latest, mut last_error) = (None, None);
+    let mut reading = Reading::new(client, topic);
+    for _ in 0..LOOKS_MAX {
+        if reading.look() || clock.nanos() >= deadline {
+            break;
+        }
+        reading.errors(endpoint)?;
+    }
+    reading.begin();
+    let mut latest = None;
     // The end as it was when the first record, an open transaction or the end itself was met.
     let mut end = None;
     while clock.nanos() < deadline {
-        while let Some(event) = reading.client.poll(std::time::Duration::ZERO) {
-            if event.kind() == EventKind::Error {
-                let said = event.said();
-                if let Some(fault) = faults::of_client(endpoint, &said) {
-                    return Err(ReadFault::Client(fault));
-                }
-                last_error = Some(said);
-            }
-        }
+        reading.errors(endpoint)?;
         let Some(message) = reading.next(20) else { continue };
         match message.code() {
             Code::OK => {
@@ -165,10 +209,10 @@ pub(crate) fn read_latest(
             }
             // librdkafka asks again by itself.
             code @ (Code::TRANSPORT | Code::ALL_BROKERS_DOWN | Code::TIMED_OUT | Code::RESOLVE) => {
-                last_error = Some(super::send::said(code));
+                reading.last_error = Some(super::send::said(code));
             }
             code => return Err(ReadFault::Refused(super::send::said(code))),
         }
     }
-    Err(ReadFault::TimedOut(last_error))
+    Err(ReadFault::TimedOut(reading.last_error.take()))
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use limpid_connector::{Fenced, SinkEvent};
 use limpid_model::{Fault, FaultCode};
 
-use super::{KafkaSink, Live, not_open};
+use super::{KafkaSink, Live, OURSELVES, STEP, not_open};
 use crate::faults;
 use crate::position;
-use crate::producer::{Code, Outcome, Producer, Progress};
+use crate::producer::{Ask, Code, Outcome, Producer, Progress, ask};
 use crate::settings;
 
 /// How long fencing may take: a transaction of the instance before is undone first, and a coordinator may have to be
@@ -93,16 +93,27 @@ impl KafkaSink {
     fn await_fence(&self, producer: &mut Producer, id: &str) -> Result<(), Fault> {
         let deadline = self.clock.nanos() + FENCE_NS_MAX;
         let mut out = Outcome::default();
+        // librdkafka that has no connection when it is to fence tries again only after half a second: it makes one for a
+        // question. Whatever the answer is, fencing tells more.
+        ask(producer.client(), OURSELVES, &Ask::Describe, &self.options.position_topic, &position::creation());
+        while out.answers.is_empty() && self.clock.nanos() < deadline {
+            producer.poll(STEP, &mut out);
+            self.refused(&out)?;
+        }
         while producer.fence().map_err(|said| faults::of_transaction(id, said))? == Progress::Pending {
             producer.poll(Duration::ZERO, &mut out);
-            if let Some(fault) = out.errors.iter().find_map(|said| faults::of_client(&self.endpoint, said)) {
-                return Err(fault);
-            }
+            self.refused(&out)?;
             if self.clock.nanos() > deadline {
                 return Err(faults::unreachable(&self.endpoint, out.errors.pop()));
             }
         }
         Ok(())
+    }
+
+    /// Whether a client that is about to fence may not connect at all.
+    fn refused(&self, out: &Outcome) -> Result<(), Fault> {
+        let definite = out.errors.iter().find_map(|said| faults::of_client(&self.endpoint, said));
+        definite.map_or(Ok(()), Err)
     }
 
     pub(super) fn begin_saving(&mut self, record: &[u8]) -> Result<(), Fault> {
