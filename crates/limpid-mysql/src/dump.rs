@@ -40,6 +40,13 @@ pub struct DumpOptions {
     pub statements: bool,
 }
 
+/// A dump that was asked for.
+pub struct Dump {
+    pub socket: Socket,
+    /// What comes before the first FORMAT_DESCRIPTION event ends in a CRC32.
+    pub checksum: bool,
+}
+
 const NON_BLOCK: u16 = 0x01;
 /// MariaDB only.
 const ANNOTATE_ROWS: u16 = 0x02;
@@ -49,18 +56,31 @@ const THROUGH_GTID: u16 = 0x04;
 ///
 /// # Errors
 /// Those of connecting, and a server that refuses a variable.
-pub fn start(options: &ConnectOptions, from: &DumpFrom, dump: &DumpOptions) -> Result<Socket, Fault> {
-    let mut client = Client::connect(options)?;
-    prepare(&mut client, from, dump).map_err(|fault| match fault.code() {
+pub fn start(options: &ConnectOptions, from: &DumpFrom, dump: &DumpOptions) -> Result<Dump, Fault> {
+    start_on(Client::connect(options)?, options, from, dump)
+}
+
+/// Asks for the log on a connection that was made with these options.
+///
+/// # Errors
+/// A server that refuses a variable.
+pub fn start_on(
+    mut client: Client,
+    options: &ConnectOptions,
+    from: &DumpFrom,
+    dump: &DumpOptions,
+) -> Result<Dump, Fault> {
+    let checksum = prepare(&mut client, from, dump).map_err(|fault| match fault.code() {
         FaultCode::SourceGrantMissing => fault.help(grant_help(dump.flavor, &options.user)),
         _ => fault,
     })?;
     let command = command(from, dump);
     client.command(&command).map_err(|error| error.into_fault("ask for the log", &options.endpoint()))?;
-    Ok(client.into_socket())
+    Ok(Dump { socket: client.into_socket(), checksum })
 }
 
-fn prepare(client: &mut Client, from: &DumpFrom, dump: &DumpOptions) -> Result<(), Fault> {
+/// True where the server writes checksums now.
+fn prepare(client: &mut Client, from: &DumpFrom, dump: &DumpOptions) -> Result<bool, Fault> {
     let heartbeat = dump.heartbeat.as_nanos();
     let mut statements = vec![
         "SET @master_binlog_checksum=@@global.binlog_checksum, @source_binlog_checksum=@@global.binlog_checksum".into(),
@@ -87,7 +107,11 @@ fn prepare(client: &mut Client, from: &DumpFrom, dump: &DumpOptions) -> Result<(
         let endpoint = client.endpoint().to_owned();
         client.query(&statement).map_err(|error| error.into_fault("prepare the session for a dump", &endpoint))?;
     }
-    register(client, dump.server_id)
+    let checksum = client.query_value("SELECT @master_binlog_checksum");
+    let endpoint = client.endpoint().to_owned();
+    let checksum = checksum.map_err(|error| error.into_fault("prepare the session for a dump", &endpoint))?;
+    register(client, dump.server_id)?;
+    Ok(checksum.is_some_and(|checksum| checksum != "NONE"))
 }
 
 /// COM_REGISTER_SLAVE: makes us visible among the server's replicas.

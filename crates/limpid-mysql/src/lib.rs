@@ -88,7 +88,7 @@ pub mod bench {
         let heartbeat = std::time::Duration::from_secs(1);
         let dump =
             DumpOptions { flavor: Flavor::MariaDb, server_id: 4242, non_block: true, heartbeat, statements: false };
-        start(options, &from, &dump).map(BareDump)
+        start(options, &from, &dump).map(|dump| BareDump(dump.socket))
     }
 
     /// A connection that runs statements, one at a time.

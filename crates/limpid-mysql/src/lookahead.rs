@@ -14,7 +14,7 @@ use limpid_model::{Component, Fault, FaultCode};
 use crate::checksum;
 use crate::client::{ConnectOptions, server_error};
 use crate::ddl::{Class, classify};
-use crate::dump::{self, DumpFrom, DumpOptions};
+use crate::dump::{self, Dump, DumpFrom, DumpOptions};
 use crate::events::{EventHead, Format, Statement, number};
 use crate::group::{Ending, Fate, MarkError, Marks};
 use crate::intake::{Filled, Frame, Intake};
@@ -33,10 +33,10 @@ pub fn look(options: &ConnectOptions, dump: &DumpOptions, file: &Arc<str>, begin
     let from = DumpFrom::File { file: Arc::clone(file), offset };
     // Its own server id: the server ends an older dump of the same id.
     let dump = DumpOptions { server_id: dump.server_id ^ 0x4000_0000, statements: false, ..dump.clone() };
-    let socket = dump::start(options, &from, &dump)?;
+    let Dump { socket, checksum } = dump::start(options, &from, &dump)?;
     let mut walk = Walk {
         intake: Intake::new(socket),
-        checksum: true,
+        checksum,
         offset: begin,
         marks: Marks::default(),
         begun: false,

@@ -127,11 +127,29 @@ pub fn grant_help(flavor: Flavor, user: &str) -> String {
     }
 }
 
+/// Looks at MariaDB's head before it is asked for the exact answer, which a server that is written to needs.
+const HEAD_LOOKS_MAX: usize = 3;
+
 /// The end of the log now, its transactions exactly those up to its offset: a place to begin at.
+///
+/// MariaDB tells file and offset, and the transactions of the log, only in two answers. It names a transaction as part of the
+/// log before it moves the offset, and tells no offset in between: the same transactions before and after an offset are
+/// those up to it. Its own exact answer (`BINLOG_GTID_POS`) reads the log file up to there.
 ///
 /// # Errors
 /// `SOURCE_GRANT_MISSING` without the right to ask, and those of a query.
 pub fn head(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) -> Result<LogPosition, Fault> {
+    if facts.flavor == Flavor::MariaDb {
+        let mut before = transactions(client, facts, options)?;
+        for _ in 0..HEAD_LOOKS_MAX {
+            let (position, _) = status(client, facts, options)?;
+            let after = transactions(client, facts, options)?;
+            if before == after {
+                return Ok(LogPosition { gtids: GtidSet::parse_mariadb(&after).map(Arc::new), ..position });
+            }
+            before = after;
+        }
+    }
     let (mut position, mysql_set) = status(client, facts, options)?;
     position.gtids = match facts.flavor {
         Flavor::MariaDb => {
@@ -155,10 +173,15 @@ pub fn look(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) 
     if facts.flavor == Flavor::MySql {
         return head(client, facts, options);
     }
-    let set = client.query_value("SELECT @@global.gtid_binlog_pos");
-    let set = set.map_err(|error| status_fault(error, facts, options))?.unwrap_or_default();
+    let set = transactions(client, facts, options)?;
     let (position, _) = status(client, facts, options)?;
     Ok(LogPosition { gtids: GtidSet::parse_mariadb(&set).map(Arc::new), ..position })
+}
+
+/// What MariaDB's log has, as the server writes it.
+fn transactions(client: &mut Client, facts: &ServerFacts, options: &ConnectOptions) -> Result<String, Fault> {
+    let set = client.query_value("SELECT @@global.gtid_binlog_pos");
+    Ok(set.map_err(|error| status_fault(error, facts, options))?.unwrap_or_default())
 }
 
 /// The end of the log now as a place in a file.

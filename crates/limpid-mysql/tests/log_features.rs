@@ -69,6 +69,42 @@ fn compressed_rows_and_statements_of_mariadb_are_read() {
     assert_eq!(told(&log), expected);
 }
 
+/// The setting may change at any time: the log goes on in a new file then, and older files stay as they are.
+#[test]
+fn logs_with_and_without_checksums_are_read_whatever_the_server_writes_now() {
+    let check = |port: u16, mut session: Session, at_end: &str| {
+        let create =
+            ["create database shop", "create table shop.t (id int primary key)", "insert into shop.t values (1)"];
+        run(&mut session, &create);
+        for (id, checksum) in [(2, "CRC32"), (3, "NONE"), (4, "CRC32"), (5, at_end)] {
+            let set = format!("set global binlog_checksum={checksum}");
+            run(&mut session, &[&set, &format!("insert into shop.t values ({id})")]);
+        }
+        let log = read(port, FROM, "shop");
+        sound(&log);
+        assert_eq!(told(&log), [1, 2, 3, 4, 5].map(|id| format!("i  {id}")));
+        let mut another = false;
+        let live = || {
+            let next = if at_end == "NONE" { "CRC32" } else { "NONE" };
+            run(&mut session, &["insert into shop.t values (6)", &format!("set global binlog_checksum={next}")]);
+            run(&mut session, &["insert into shop.t values (7)"]);
+            another = true;
+        };
+        let log = read_while(port, (StartPoint::Head, Until::Forever), "shop", live, 2);
+        sound(&log);
+        assert_eq!((told(&log), another), (vec!["i  6".to_owned(), "i  7".to_owned()], true));
+    };
+    for at_end in ["NONE", "CRC32"] {
+        if let Some(server) = mariadb_with(&["--binlog-checksum=NONE"]) {
+            check(server.port(), server.session().unwrap(), at_end);
+        }
+        let extra_args = vec!["--binlog-checksum=NONE".to_owned()];
+        if let Some(server) = require(mysql::start(&mysql::Options { extra_args, ..mysql::Options::default() })) {
+            check(server.port(), server.session().unwrap(), at_end);
+        }
+    }
+}
+
 #[test]
 fn an_encrypted_log_of_mariadb_reaches_us_decrypted() {
     let folder = std::env::temp_dir().join(format!("limpid-keys-{}", std::process::id()));

@@ -15,14 +15,14 @@ use limpid_connector::{
 use limpid_model::{Component, Fault, FaultCode, Position};
 
 use super::prepared::Prepared;
-use super::reach::{Asked, Patience, Role, dump_from};
+use super::reach::{Asked, Patience, Role, dump_from, dump_from_head};
 use super::servers::{Server, Servers};
 use super::{HEARTBEAT, MySqlOptions, MySqlStream, SILENCE_MAX, StopAt};
 use crate::assemble::Assembler;
 use crate::client::{Client, ConnectOptions};
 use crate::company::{self, Holds};
 use crate::copy::{ElsewhereReader, MySqlTableReader, ServerMark};
-use crate::dump::{self, DumpOptions};
+use crate::dump::{self, Dump, DumpOptions};
 use crate::head::LogHead;
 use crate::heartbeat::{Listener, Writer};
 use crate::held::{Held, Looks};
@@ -76,8 +76,13 @@ impl MySqlSource {
             format!("{} has transactions of its own: {}", connect.endpoint(), company::cut(&own.to_string()))
         });
         let connect = connect.clone();
-        let mut stream = self.start(&connect, &facts, (position, held), definitions, until, doubt)?;
-        if ask.saved.is_none() && *ask.from == StartPoint::Head {
+        let is_head = ask.saved.is_none() && *ask.from == StartPoint::Head;
+        let from = if is_head { dump_from_head(&position, facts.flavor)? } else { dump_from(&position)? };
+        let options = self.dump_options(&facts, &until);
+        let dump = dump::start_on(client, &connect, &from, &options)?;
+        let mut stream =
+            self.start((dump, options, &connect), &facts, (position, held), definitions, (until, doubt))?;
+        if is_head {
             stream.begin_behind_prepared()?;
         }
         Ok(stream)
@@ -96,25 +101,25 @@ impl MySqlSource {
         start_position(&mut Asked { client: &mut client, facts: &facts, connect, role, patience }, from)
     }
 
-    /// Asks for the log, and hears the first word of it.
+    fn dump_options(&self, facts: &ServerFacts, until: &StopAt) -> DumpOptions {
+        DumpOptions {
+            flavor: facts.flavor,
+            server_id: self.options.server_id,
+            non_block: *until == StopAt::EndOfLog,
+            heartbeat: HEARTBEAT,
+            statements: self.options.contexts,
+        }
+    }
+
+    /// The log was asked for: hears the first word of it.
     fn start(
         &self,
-        connect: &ConnectOptions,
+        (Dump { socket, checksum }, dump, connect): (Dump, DumpOptions, &ConnectOptions),
         facts: &ServerFacts,
         (position, held): (LogPosition, Held),
         definitions: Definitions,
-        until: StopAt,
-        doubt: Option<String>,
+        (until, doubt): (StopAt, Option<String>),
     ) -> Result<MySqlStream, Fault> {
-        let dump = DumpOptions {
-            flavor: facts.flavor,
-            server_id: self.options.server_id,
-            non_block: until == StopAt::EndOfLog,
-            heartbeat: HEARTBEAT,
-            statements: self.options.contexts,
-        };
-        let from = dump_from(&position)?;
-        let socket = dump::start(connect, &from, &dump)?;
         let server = ServerNames {
             flavor: facts.flavor,
             version: facts.version,
@@ -142,7 +147,7 @@ impl MySqlSource {
             assembler,
             opened_at: Position::new(position),
             intake: Intake::new(socket),
-            checksum: true,
+            checksum,
             decoder: Arc::new(RowsDecoder {
                 json_text: self.options.json_text,
                 accept_partial_images: self.options.accept_partial_images,

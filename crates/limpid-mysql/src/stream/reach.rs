@@ -80,6 +80,17 @@ pub(super) fn dump_from(position: &LogPosition) -> Result<DumpFrom, Fault> {
     }
 }
 
+/// The end of a log that its server has just told, asked for on the same connection. MariaDB is asked by the place in the
+/// file: by GTID it reads that file from its begin. MySQL's place may be behind transactions that its set lacks.
+pub(super) fn dump_from_head(head: &LogPosition, flavor: Flavor) -> Result<DumpFrom, Fault> {
+    match u32::try_from(head.offset) {
+        Ok(offset) if flavor == Flavor::MariaDb && !head.file.is_empty() => {
+            Ok(DumpFrom::File { file: Arc::clone(&head.file), offset })
+        }
+        _ => dump_from(head),
+    }
+}
+
 impl Asked<'_> {
     /// Whether the server still has, and ever had, what a position asks for. A MariaDB that is alone tells by itself
     /// when the dump is asked for; of several it must prove it first, since it also accepts what it never had in a

@@ -35,6 +35,8 @@ pub struct Log {
     pub doubts: Vec<String>,
     /// What the batches count as while they are in flight.
     pub raw_bytes: u64,
+    /// Where the stream began.
+    pub opened_at: String,
 }
 
 impl Log {
@@ -57,32 +59,13 @@ pub fn read_while(
     change: impl FnOnce(),
     enough: usize,
 ) -> Log {
-    let connect = ConnectOptions {
-        host: "127.0.0.1".into(),
-        port,
-        user: "root".into(),
-        password: String::new(),
-        tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
-        connect_timeout: Duration::from_secs(5),
-        asked: Default::default(),
-    };
-    let mut source = MySqlSource::new(MySqlOptions {
-        connect,
-        others: Vec::new(),
-        snapshot_from: None,
-        selection: Selection { tables: vec![format!("{schema}.*")], columns: Vec::new() },
-        accept_partial_images: false,
-        server_id: 4_711,
-        json_text: JsonText::Server,
-        held: None,
-        contexts: true,
-        heartbeat: None,
-    });
+    let mut source = MySqlSource::new(options(port, schema));
     let mut log = Log::default();
     let mut stream = match source.open(&from, &until, None) {
         Ok(stream) => stream,
         Err(fault) => return log.ended(&fault),
     };
+    log.opened_at = stream.opened_at().text();
     change();
     let decoder = stream.decoder();
     let mut batch = Batch::default();
@@ -113,6 +96,31 @@ pub fn read_while(
         if log.changes.len() >= enough || !log.table_faults.is_empty() {
             return log;
         }
+    }
+}
+
+/// A source that reads tables of `schema`.
+pub fn options(port: u16, schema: &str) -> MySqlOptions {
+    let connect = ConnectOptions {
+        host: "127.0.0.1".into(),
+        port,
+        user: "root".into(),
+        password: String::new(),
+        tls: TlsOptions { mode: TlsMode::Disabled, ca: None, cert: None, key: None },
+        connect_timeout: Duration::from_secs(5),
+        asked: Default::default(),
+    };
+    MySqlOptions {
+        connect,
+        others: Vec::new(),
+        snapshot_from: None,
+        selection: Selection { tables: vec![format!("{schema}.*")], columns: Vec::new() },
+        accept_partial_images: false,
+        server_id: 4_711,
+        json_text: JsonText::Server,
+        held: None,
+        contexts: true,
+        heartbeat: None,
     }
 }
 
