@@ -40,7 +40,7 @@ pub enum Until {
 pub enum Next {
     /// The batch holds events and a position.
     Batch,
-    /// Nothing came within the time given: we are at the end of what the source has.
+    /// No batch came within the time given: mostly since we are at the end of what the source has.
     Idle,
     /// The end that was asked for was reached; nothing further comes.
     End,

@@ -84,7 +84,7 @@ pub struct Fill {
 
 /// Watches one pipeline. Called from its threads.
 pub trait Observer: Send + Sync {
-    /// The stream gave nothing for a while: we are at the end of what the source has.
+    /// The stream gave no batch for a while.
     fn idle(&self, _nanos: u64) {}
     /// A raw batch was read.
     fn read(&self, _batch: &Batch) {}

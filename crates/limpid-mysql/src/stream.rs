@@ -245,6 +245,7 @@ impl MySqlStream {
             return Ok(Some(Next::Batch));
         }
         Clock::system().sleep(wait);
+        self.waited += wait;
         Ok(Some(Next::Idle))
     }
 
@@ -317,14 +318,19 @@ impl MySqlStream {
             self.take(batch)?;
             return Ok(Some(Next::Batch));
         }
+        // What came meanwhile was no batch: a heartbeat, or a part of an event. The caller has other things to mind.
+        let left = wait.saturating_sub(self.waited);
+        if left.is_zero() && !wait.is_zero() {
+            return Ok(Some(Next::Idle));
+        }
         let began = self.clock.nanos();
-        let filled = self.intake.fill(wait).map_err(|error| self.lost(error))?;
+        let filled = self.intake.fill(left).map_err(|error| self.lost(error))?;
         self.waited += Duration::from_nanos(self.clock.nanos() - began);
         if filled == Filled::Some {
             self.silent = Duration::ZERO;
             return Ok(None);
         }
-        self.silent += wait;
+        self.silent += left;
         if self.silent >= SILENCE_MAX {
             let text = "the server fell silent: not even its heartbeat came";
             let fault = Fault::new(FaultCode::SourceUnreachable, Component::Input, text);

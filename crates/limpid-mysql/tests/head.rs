@@ -9,8 +9,11 @@ mod reader;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use limpid_connector::{Source, StartPoint, Until};
+use limpid_connector::{Next, Source, StartPoint, Until};
+use limpid_model::Batch;
 use limpid_mysql::{LogPosition, MySqlSource};
 use limpid_stack::{mariadb, require};
 
@@ -45,6 +48,26 @@ fn while_written<T>(server: &mariadb::Server, writers: usize, body: impl FnOnce(
         stop.store(true, Ordering::Relaxed);
         done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Heartbeats come ten times a second. Whoever waits for a batch has other things to mind in between: a stop, a pause, the
+/// end of a copy.
+#[test]
+fn a_stream_at_the_end_of_the_log_comes_back_though_the_server_gives_signs_of_life() {
+    let Some(server) = server(&[]) else { return };
+    let mut source = MySqlSource::new(options(server.port(), "shop"));
+    let mut stream = source.open(&StartPoint::Head, &Until::Forever, None).unwrap();
+    let (told, came) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let next = stream.next(&mut Batch::default(), Duration::from_millis(450));
+            told.send(matches!(next, Ok(Next::Idle))).unwrap();
+        });
+        let idle = came.recv_timeout(Duration::from_secs(30));
+        // Ends the stream that did not come back.
+        drop(server);
+        assert_eq!(idle, Ok(true));
+    });
 }
 
 #[test]

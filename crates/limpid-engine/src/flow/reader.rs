@@ -21,7 +21,7 @@ use crate::stages::State;
 /// A stop is noticed at least this often.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
-/// The same while a chunk waits for the stream to reach its fence.
+/// The same while a chunk waits for the stream to reach its fence, and where nothing is done but to copy.
 const LOOK_UP_COPYING: Duration = Duration::from_millis(1);
 
 /// Where the next batch goes and which number it has.
@@ -55,7 +55,7 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         }
         let mut wait = LOOK_UP;
         if let Some(copying) = &shared.copying {
-            if copying.is_busy() {
+            if copying.is_busy() || shared.ends_when_copied {
                 wait = LOOK_UP_COPYING;
             }
             if copying.waits_for_reader() {
@@ -76,7 +76,7 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         match stream.next(&mut encoded.batch, wait)? {
             Next::Batch => shared.stages.input.was(stream.waited().as_nanos() as u64, shared.clock.nanos()),
             Next::Idle => {
-                shared.stages.input.was(u64::MAX, shared.clock.nanos());
+                shared.stages.input.was(stream.waited().as_nanos() as u64, shared.clock.nanos());
                 shared.observer.idle(started);
                 continue;
             }
