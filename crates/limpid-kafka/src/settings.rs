@@ -16,7 +16,7 @@ use crate::producer::{Setting, try_settings};
 /// Encoded bytes that may be under way: more than four full requests to each of a few brokers, beyond which
 /// throughput does not rise (measured: `docs/decisions`), and a third of the 100 MB that the process may have.
 /// librdkafka's own default is 1 GiB.
-pub(crate) const HELD_BYTES_MAX: u64 = 32 << 20;
+pub(crate) const HELD_BYTES_MAX: u64 = 28 << 20;
 
 /// Records under way. librdkafka spends some 250 bytes on each beside the value, so this is 25 MB at worst; records
 /// of a row are seldom so small that they meet this bound before that in bytes.
