@@ -53,4 +53,25 @@ mod tests {
         backoff.reset();
         assert!(backoff.pause() <= FIRST);
     }
+
+    #[test]
+    fn over_a_million_random_steps_a_pause_is_between_half_of_its_step_and_all_of_it() {
+        for seed in 0..100u64 {
+            let mut backoff = Backoff::new(seed);
+            let (mut failed, mut dice) = (0, seed | 1);
+            for _ in 0..10_000 {
+                dice ^= dice << 13;
+                dice ^= dice >> 7;
+                dice ^= dice << 17;
+                if dice.is_multiple_of(8) {
+                    backoff.reset();
+                    failed = 0;
+                }
+                let step = (FIRST * 2u32.pow(failed)).min(LONGEST);
+                let pause = backoff.pause();
+                assert!(pause >= step / 2 && pause <= step, "seed {seed}: {pause:?} after {failed}");
+                failed = (failed + 1).min(10);
+            }
+        }
+    }
 }

@@ -86,6 +86,41 @@ mod tests {
         assert!(window.is_empty());
     }
 
+    /// Batches are opened in their order and acknowledged in any.
+    #[test]
+    fn over_a_million_random_steps_the_position_is_that_of_the_last_batch_before_the_first_gap() {
+        for seed in 1..=10u64 {
+            let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut roll = |below: usize| {
+                dice ^= dice << 13;
+                dice ^= dice >> 7;
+                dice ^= dice << 17;
+                dice as usize % below
+            };
+            let mut window = Window::new(0);
+            let (mut opened, mut done) = (0u64, 0u64);
+            let (mut out, mut early) = (Vec::new(), std::collections::BTreeSet::new());
+            for _ in 0..100_000 {
+                if out.is_empty() || (out.len() < 64 && roll(2) == 0) {
+                    window.open(opened, opened);
+                    out.push(opened);
+                    opened += 1;
+                    continue;
+                }
+                let seq = out.swap_remove(roll(out.len()));
+                early.insert(seq);
+                let mut covered = None;
+                while early.remove(&done) {
+                    covered = Some(done);
+                    done += 1;
+                }
+                assert_eq!(window.close(seq), covered, "seed {seed}: {seq} is acknowledged, {out:?} are out");
+                assert_eq!(window.is_empty(), out.is_empty(), "seed {seed}: {out:?} are out");
+            }
+            assert!(done > 40_000, "seed {seed}: {done}");
+        }
+    }
+
     #[test]
     #[should_panic(expected = "acknowledged once")]
     fn an_acknowledgement_counts_once() {
