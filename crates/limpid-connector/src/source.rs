@@ -124,7 +124,8 @@ pub trait ChangeStream: Send {
     /// The stream is broken and must be opened anew at the last checkpoint.
     fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault>;
 
-    /// How long the last [`ChangeStream::next`] waited before anything came: no part of the way of what then came.
+    /// How long the last [`ChangeStream::next`] waited for something to come: no part of the way of what then came, and idle
+    /// time where it came back without a batch.
     fn waited(&self) -> Duration {
         Duration::ZERO
     }

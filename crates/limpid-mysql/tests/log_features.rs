@@ -83,16 +83,14 @@ fn logs_with_and_without_checksums_are_read_whatever_the_server_writes_now() {
         let log = read(port, FROM, "shop");
         sound(&log);
         assert_eq!(told(&log), [1, 2, 3, 4, 5].map(|id| format!("i  {id}")));
-        let mut another = false;
         let live = || {
             let next = if at_end == "NONE" { "CRC32" } else { "NONE" };
             run(&mut session, &["insert into shop.t values (6)", &format!("set global binlog_checksum={next}")]);
             run(&mut session, &["insert into shop.t values (7)"]);
-            another = true;
         };
         let log = read_while(port, (StartPoint::Head, Until::Forever), "shop", live, 2);
         sound(&log);
-        assert_eq!((told(&log), another), (vec!["i  6".to_owned(), "i  7".to_owned()], true));
+        assert_eq!(told(&log), ["i  6", "i  7"]);
     };
     for at_end in ["NONE", "CRC32"] {
         if let Some(server) = mariadb_with(&["--binlog-checksum=NONE"]) {

@@ -220,7 +220,15 @@ impl Source for MemorySource {
             Until::Position(text) => Some(self.position(text)?.0),
         };
         let (is_halted, hold) = (false, None);
-        Ok(Box::new(MemoryStream { log: Arc::clone(&self.log), opened_at: from, next: from, end, is_halted, hold }))
+        Ok(Box::new(MemoryStream {
+            log: Arc::clone(&self.log),
+            opened_at: from,
+            next: from,
+            end,
+            is_halted,
+            hold,
+            waited: Duration::ZERO,
+        }))
     }
 
     fn foresee(&self, from: &StartPoint) -> Result<Position, Fault> {
@@ -265,6 +273,7 @@ struct MemoryStream {
     end: Option<usize>,
     is_halted: bool,
     hold: Option<usize>,
+    waited: Duration,
 }
 
 fn schema() -> Arc<TableSchema> {
@@ -306,12 +315,14 @@ fn put(batch: &mut Batch, number: usize, keys: &[u64]) {
 impl ChangeStream for MemoryStream {
     fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Next, Fault> {
         batch.clear();
+        self.waited = Duration::ZERO;
         let there = length(&self.log);
         if self.end.is_some_and(|end| self.next >= end) {
             return Ok(Next::End);
         }
         if self.next >= there.min(self.hold.unwrap_or(there)) {
             Clock::system().sleep(wait);
+            self.waited = wait;
             return Ok(Next::Idle);
         }
         batch.tables.push(schema());
@@ -323,6 +334,10 @@ impl ChangeStream for MemoryStream {
         self.next += 1;
         batch.end = Some(done(self.next));
         Ok(Next::Batch)
+    }
+
+    fn waited(&self) -> Duration {
+        self.waited
     }
 
     fn decoder(&self) -> Arc<dyn Decode> {

@@ -64,7 +64,7 @@ impl Reading {
         }
     }
 
-    /// Asks who leads the partition, and waits for the answer, within a second: librdkafka that does not know it when
+    /// Asks who leads the partition, and waits for an answer, [`LOOK_MS`] at most: librdkafka that does not know it when
     /// reading begins looks again only after half a second. True once somebody answered.
     fn look(&self) -> bool {
         let mut found = ptr::null();
