@@ -217,7 +217,7 @@ mod tests {
             for op in ops {
                 counts[*op as usize] += 1;
                 let (event, row_in_event, txn, before, after) = (0, 0, 0, 0, 0);
-                let row = RowHeader { key_hash: 0, event, row_in_event, txn, before, after, table: 0, op: *op };
+                let row = RowHeader { event, row_in_event, txn, before, after, table: 0, op: *op };
                 encoded.batch.rows.push(row);
             }
             encoded.batch.counts.push(counts);

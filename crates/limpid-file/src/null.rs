@@ -109,16 +109,8 @@ mod tests {
         let mut sink = NullSink::new(Clock::manual());
         let mut decoded = batch(0, 3);
         decoded.clear_records();
-        let row = RowHeader {
-            key_hash: 0,
-            event: 0,
-            row_in_event: 0,
-            txn: 0,
-            before: NONE,
-            after: NONE,
-            table: 1,
-            op: Op::Truncate,
-        };
+        let row =
+            RowHeader { event: 0, row_in_event: 0, txn: 0, before: NONE, after: NONE, table: 1, op: Op::Truncate };
         decoded.batch.rows.extend([row, row]);
         assert!(matches!(sink.write(decoded), Ok(Accepted::Taken)));
         assert_eq!(reported(&mut sink), [[(1, 2)]]);

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::cell::{Cell, Place};
 use crate::ids::TraceContext;
+use crate::mark::RowMark;
 use crate::odd::OddValues;
 use crate::position::Position;
 use crate::schema::TableSchema;
@@ -55,12 +56,10 @@ impl Op {
     }
 }
 
-/// One row's header. 32 bytes.
+/// One row's header. 24 bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct RowHeader {
-    /// Hash of the key's values, seeded by the table: what the ring remembers.
-    pub key_hash: u64,
     /// Index into [`Batch::events`].
     pub event: u32,
     /// The row's number inside its event, from 0.
@@ -77,7 +76,7 @@ pub struct RowHeader {
     pub op: Op,
 }
 
-const _: () = assert!(size_of::<RowHeader>() == 32);
+const _: () = assert!(size_of::<RowHeader>() == 24);
 
 /// A row that a transform rejected: it stays among the batch's rows, and no record is made of it. 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,6 +284,8 @@ pub struct Batch {
     /// All row images, one after the other.
     pub cells: Vec<Cell>,
     pub rows: Vec<RowHeader>,
+    /// One a row, in the order of `rows`: what is remembered of them. Set by the decoder.
+    pub marks: Vec<RowMark>,
     pub events: Vec<EventHeader>,
     pub txns: Vec<TxnHeader>,
     /// Table versions that `rows` and `events` refer to.
@@ -324,6 +325,7 @@ impl Batch {
         self.arena.clear();
         self.cells.clear();
         self.rows.clear();
+        self.marks.clear();
         self.events.clear();
         self.txns.clear();
         self.tables.clear();
@@ -389,9 +391,10 @@ impl Batch {
         (self.rows.len() - self.filtered.len()) as u64
     }
 
-    /// True when the rows were read from a table, not from the log: a batch holds either.
+    /// True when the rows were read from a table, not from the log: a batch holds either. By its counts, since its rows are
+    /// in nobody's cache any more once it is delivered.
     pub fn is_copy(&self) -> bool {
-        self.rows.first().is_some_and(|row| row.op == Op::Read)
+        self.counts.iter().any(|counts| counts[Op::Read as usize] > 0)
     }
 
     /// The bytes a `Raw` or `Arena` cell points at; empty for all others.
@@ -448,6 +451,7 @@ impl Batch {
         self.arena.capacity()
             + self.cells.capacity() * size_of::<Cell>()
             + self.rows.capacity() * size_of::<RowHeader>()
+            + self.marks.capacity() * size_of::<RowMark>()
             + self.filtered.capacity() * size_of::<Filtered>()
             + self.events.capacity() * size_of::<EventHeader>()
             + self.txns.capacity() * size_of::<TxnHeader>()
@@ -456,5 +460,23 @@ impl Batch {
     /// Raw bytes this batch refers to.
     pub fn raw_bytes(&self) -> usize {
         self.blocks.iter().map(|block| block.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recycled_batch_has_no_row_and_no_mark_and_its_room_counts() {
+        let mut batch = Batch::default();
+        let (event, row_in_event, txn, before, after, table, op) = (0, 0, 0, NONE, NONE, 0, Op::Insert);
+        batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
+        let before_marks = batch.heap_bytes();
+        batch.marks = Vec::with_capacity(1000);
+        batch.marks.push(RowMark::new(8, op));
+        assert!(batch.heap_bytes() >= before_marks + 8000, "what is under way is bounded with them");
+        batch.clear();
+        assert_eq!((batch.rows.len(), batch.marks.len()), (0, 0));
     }
 }

@@ -12,6 +12,7 @@ mod fault;
 mod flow;
 mod ids;
 mod keyhash;
+mod mark;
 mod odd;
 mod position;
 mod record;
@@ -27,6 +28,7 @@ pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, res
 pub use flow::{Flow, FlowCounts, FlowSums};
 pub use ids::{ChangeNumber, Epoch, PipelineId, PipelineName, TraceContext};
 pub use keyhash::{bytes_digest, cell_hash, key_digest, key_hash, key_seed};
+pub use mark::RowMark;
 pub use odd::{OddCount, OddValues, Oddity};
 pub use position::{Position, PositionValue};
 pub use record::PositionRecord;

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use limpid_connector::{Decode, DecodeTally, JsonText};
-use limpid_model::{Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Oddity, Op, RowHeader, key_hash};
+use limpid_model::{
+    Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Oddity, Op, RowHeader, RowMark, key_hash,
+};
 
 use crate::bytes::{Cursor, bit};
 use crate::compressed;
@@ -155,7 +157,7 @@ impl RowsDecoder {
         if !layout.disputed.is_empty() {
             count_disputed(batch, first_row, header.table, &layout.disputed);
         }
-        hash_keys(batch, first_row, header.table);
+        mark_rows(batch, first_row, header.table);
         result
     }
 }
@@ -200,7 +202,7 @@ fn images(
         if frame.fills {
             fill(out, before, after);
         }
-        let row = RowHeader { key_hash: 0, event, row_in_event: number, txn, before, after, table, op: frame.op };
+        let row = RowHeader { event, row_in_event: number, txn, before, after, table, op: frame.op };
         rows.push(row);
         number += 1;
     }
@@ -248,7 +250,7 @@ fn versioned_images(
             _ => Some(Op::Update),
         };
         if let Some(op) = op {
-            rows.push(RowHeader { key_hash: 0, event, row_in_event: number, txn, before, after, table, op });
+            rows.push(RowHeader { event, row_in_event: number, txn, before, after, table, op });
         }
         number += 1;
     }
@@ -275,22 +277,24 @@ fn count_disputed(batch: &mut Batch, first_row: usize, table: u16, disputed: &[u
     }
 }
 
-/// Gives the rows from `first_row` on their key hashes.
-pub fn hash_keys(batch: &mut Batch, first_row: usize, table: u16) {
+/// Marks the rows from `first_row` on, which are all of this table.
+pub fn mark_rows(batch: &mut Batch, first_row: usize, table: u16) {
     let schema = Arc::clone(&batch.tables[table as usize]);
     let columns = schema.columns.len();
-    for index in first_row..batch.rows.len() {
-        let row = batch.rows[index];
+    let mut marks = std::mem::take(&mut batch.marks);
+    marks.extend(batch.rows[first_row..].iter().map(|row| {
         let image = batch.image(if row.after == NONE { row.before } else { row.after }, columns);
-        batch.rows[index].key_hash = key_hash(batch, &schema, image);
-    }
+        RowMark::new(key_hash(batch, &schema, image), row.op)
+    }));
+    batch.marks = marks;
 }
 
 fn push_truncate(batch: &mut Batch, event: u32) {
     let EventHeader { txn, table, .. } = batch.events[event as usize];
     batch.counts[table as usize][Op::Truncate as usize] += 1;
     let op = Op::Truncate;
-    batch.rows.push(RowHeader { key_hash: 0, event, row_in_event: 0, txn, before: NONE, after: NONE, table, op });
+    batch.rows.push(RowHeader { event, row_in_event: 0, txn, before: NONE, after: NONE, table, op });
+    batch.marks.push(RowMark::new(0, op));
 }
 
 /// True when every column is present.

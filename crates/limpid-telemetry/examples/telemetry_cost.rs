@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use limpid_model::{
-    Batch, CommitTime, EventHeader, NONE, Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader, TxnId,
+    Batch, CommitTime, EventHeader, NONE, Op, PipelineName, RowHeader, RowMark, TableName, TableSchema, TxnHeader,
+    TxnId,
 };
 use limpid_telemetry::{Build, DeliveredTo, Format, MeterOptions, Moment, PipelineMeter, Registry};
 
@@ -125,17 +126,9 @@ fn batch(shape: &Shape) -> Batch {
             batch.events[event as usize].rows += 1;
             batch.counts[usize::from(table)][row % 3] += 1;
             let key_hash = (txn * shape.rows_in_txn + row) as u64 + 1;
+            batch.marks.push(RowMark::new(key_hash << 3, Op::Insert));
             let (txn, row_in_event) = (txn as u32, row as u32 % 20);
-            batch.rows.push(RowHeader {
-                key_hash,
-                event,
-                row_in_event,
-                txn,
-                before: NONE,
-                after: 0,
-                table,
-                op: Op::Insert,
-            });
+            batch.rows.push(RowHeader { event, row_in_event, txn, before: NONE, after: 0, table, op: Op::Insert });
         }
     }
     let times = &mut batch.times;

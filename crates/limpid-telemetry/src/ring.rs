@@ -141,12 +141,28 @@ impl Ring {
     }
 
     fn words_at<const N: usize>(&self, at: u64) -> [u64; N] {
-        std::array::from_fn(|index| self.run(at + index as u64, 1)[0].load(Ordering::Relaxed))
+        let run = self.run(at, N);
+        // Behind the end of the run the rest lies at the begin of another.
+        let word = |index: usize| match run.get(index) {
+            Some(word) => word.load(Ordering::Relaxed),
+            None => self.run(at + index as u64, 1)[0].load(Ordering::Relaxed),
+        };
+        std::array::from_fn(word)
     }
 
     fn store(&self, at: u64, words: &[u64]) {
-        for (index, word) in words.iter().enumerate() {
-            self.run(at + index as u64, 1)[0].store(*word, Ordering::Relaxed);
+        self.store_each(at, words, |word| *word);
+    }
+
+    /// Stores what `word` makes of each.
+    #[inline]
+    fn store_each<T>(&self, at: u64, of: &[T], word: impl Fn(&T) -> u64) {
+        let (mut at, mut left) = (at, of);
+        while !left.is_empty() {
+            let run = self.run(at, left.len());
+            let (now, later) = left.split_at(run.len());
+            run.iter().zip(now).for_each(|(to, one)| to.store(word(one), Ordering::Relaxed));
+            (at, left) = (at + now.len() as u64, later);
         }
     }
 

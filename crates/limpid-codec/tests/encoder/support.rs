@@ -128,8 +128,7 @@ impl Builder {
         let row_in_event = self.batch.events[event as usize].rows;
         self.batch.events[event as usize].rows += 1;
         let header = &self.batch.events[event as usize];
-        let row =
-            RowHeader { key_hash: 0, event, row_in_event, txn: header.txn, before, after, table: header.table, op };
+        let row = RowHeader { event, row_in_event, txn: header.txn, before, after, table: header.table, op };
         self.batch.rows.push(row);
         self
     }

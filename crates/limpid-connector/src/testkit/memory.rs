@@ -397,7 +397,7 @@ fn push(cells: &mut Vec<Cell>, rows: &mut Vec<RowHeader>, key: i64, op: Op, plac
     let (event, row_in_event, txn) = place;
     let after = cells.len() as u32;
     cells.push(Cell::int(CellKind::Int, key));
-    rows.push(RowHeader { key_hash: 0, event, row_in_event, txn, before: NONE, after, table: 0, op });
+    rows.push(RowHeader { event, row_in_event, txn, before: NONE, after, table: 0, op });
 }
 
 /// Reads the table as the log has made it so far.

@@ -173,7 +173,7 @@ mod tests {
                 }
             };
             let (before, after) = (image(before), image(after));
-            batch.rows.push(RowHeader { key_hash: 0, event: 0, row_in_event: 0, txn: 0, before, after, table: 0, op });
+            batch.rows.push(RowHeader { event: 0, row_in_event: 0, txn: 0, before, after, table: 0, op });
             records.push(RecordSpan {
                 key: Span::NULL,
                 value: Span::NULL,

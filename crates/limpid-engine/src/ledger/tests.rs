@@ -22,7 +22,7 @@ fn batch(ops: &[Op]) -> (EncodedBatch, EncodeTally) {
     tally.more_records.push(0);
     for (index, op) in ops.iter().enumerate() {
         let (event, row_in_event, txn, before, after) = (0, index as u32, 0, NONE, NONE);
-        let row = RowHeader { key_hash: 0, event, row_in_event, txn, before, after, table: 0, op: *op };
+        let row = RowHeader { event, row_in_event, txn, before, after, table: 0, op: *op };
         encoded.batch.rows.push(row);
         encoded.batch.counts[0][*op as usize] += 1;
         let record = RecordSpan { key: Span::NULL, value: Span::NULL, headers: (0, 0), table: 0, row: index as u32 };

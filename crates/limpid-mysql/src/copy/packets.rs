@@ -15,7 +15,7 @@ use super::cells::{self, Out, Read, RowError};
 use super::known::Known;
 use crate::client::{Client, PACKET_MAX, QueryError, ServerError, server_error};
 use crate::position::LogPosition;
-use crate::rows::hash_keys;
+use crate::rows::mark_rows;
 
 /// The size of a block, as the stream's.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -202,7 +202,7 @@ impl RowReader {
         let after = (self.out.cells.len() - self.reads.len()) as u32;
         let row_in_event = self.rows.len() as u32;
         let (op, before) = (Op::Read, NONE);
-        self.rows.push(RowHeader { key_hash: 0, event: 0, row_in_event, txn: 0, before, after, table: 0, op });
+        self.rows.push(RowHeader { event: 0, row_in_event, txn: 0, before, after, table: 0, op });
     }
 
     fn key(&self, packet: &[u8]) -> Option<Vec<String>> {
@@ -283,7 +283,7 @@ impl RowReader {
             odd: out.odd,
             ..Batch::default()
         };
-        hash_keys(&mut batch, 0, 0);
+        mark_rows(&mut batch, 0, 0);
         piece.batches.push(batch);
     }
 }

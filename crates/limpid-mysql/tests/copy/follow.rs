@@ -173,7 +173,9 @@ pub struct Row {
 /// Rows of one table in a decoded batch.
 pub fn rows(batch: &Batch, table: &str) -> Vec<Row> {
     let mut found = Vec::new();
-    for row in &batch.rows {
+    assert_eq!(batch.marks.len(), batch.rows.len(), "each row has a mark");
+    for (row, mark) in batch.rows.iter().zip(&batch.marks) {
+        assert_eq!(mark.op(), row.op);
         let schema = &batch.tables[row.table as usize];
         if &*schema.name.table != table || &*schema.name.schema != SCHEMA {
             continue;
@@ -182,7 +184,7 @@ pub fn rows(batch: &Batch, table: &str) -> Vec<Row> {
             let cells = if first == NONE { &[][..] } else { batch.image(first, schema.columns.len()) };
             cells.iter().map(|cell| plain(batch, *cell)).collect()
         };
-        found.push(Row { op: row.op, key_hash: row.key_hash, before: image(row.before), after: image(row.after) });
+        found.push(Row { op: row.op, key_hash: mark.key_hash(), before: image(row.before), after: image(row.after) });
     }
     found
 }

@@ -14,7 +14,7 @@ use limpid_connector::{
 use limpid_engine::{CopyOptions, Handle, Misfit, OnRowError, Parts, Phase, Unobserved};
 use limpid_model::{
     Batch, Cell, CellKind, Column, CommitTime, Component, Fault, FaultCode, LogicalType, NONE, Op, PipelineName,
-    Position, PositionValue, RowHeader, TableName, TableSchema, TxnHeader, TxnId, key_hash,
+    Position, PositionValue, RowHeader, RowMark, TableName, TableSchema, TxnHeader, TxnId, key_hash,
 };
 use limpid_server::{PipelineView, Server, ServerOptions, WallAndMonotonic};
 use limpid_stack::TempDir;
@@ -206,7 +206,8 @@ fn deliver(meter: &PipelineMeter, now: Moment) {
         let key_hash = key_hash(&batch, &schema, &batch.cells[id as usize..]);
         let (row_in_event, after) = (id as u32, id as u32);
         let (event, txn, table, op) = (0, 0, 0, Op::Insert);
-        batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before: NONE, after, table, op });
+        batch.marks.push(RowMark::new(key_hash, op));
+        batch.rows.push(RowHeader { event, row_in_event, txn, before: NONE, after, table, op });
     }
     batch.tables.push(Arc::new(schema));
     batch.times.read = now.nanos.saturating_sub(4_000_000);

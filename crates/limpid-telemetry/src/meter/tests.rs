@@ -1,8 +1,8 @@
 //! What the numbers must not do: appear too early, count twice, flatter, grow without bound.
 
 use limpid_model::{
-    CommitTime, DdlKind, Definition, EventHeader, NONE, Op, RowHeader, StageTimes, TableName, TableSchema, TxnHeader,
-    TxnId,
+    CommitTime, DdlKind, Definition, EventHeader, NONE, Op, RowHeader, RowMark, StageTimes, TableName, TableSchema,
+    TxnHeader, TxnId,
 };
 
 use super::*;
@@ -84,8 +84,8 @@ fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows: u32) -> B
                 kind: 0,
                 flags: 0,
             });
+            batch.marks.extend((0..rows).map(|row| RowMark::new(u64::from(row) << 3, Op::Insert)));
             batch.rows.extend((0..rows).map(|row_in_event| RowHeader {
-                key_hash: u64::from(row_in_event) << 3,
                 event,
                 row_in_event,
                 txn,

@@ -5,7 +5,7 @@
 //! Invariant: what was written reads back equal; reading nonsense gives nonsense, never a panic. A frame that says it is
 //! done was completed before it said so.
 
-use limpid_model::{ALL_CODES, CommitTime, FaultCode, Op};
+use limpid_model::{ALL_CODES, CommitTime, FaultCode};
 
 /// 128 bytes a batch.
 pub(super) const HEADER_WORDS: usize = 16;
@@ -216,27 +216,6 @@ pub(super) fn read_exception(word: u64) -> (u32, Option<Fate>) {
     (word as u32, fate)
 }
 
-/// The low bits of a row's word, which hold its operation; the others are its key's hash.
-pub(super) const OP_BITS: u64 = 7;
-
-/// A row's word: 61 bits of the key's hash and the operation.
-#[inline]
-pub(super) fn row_word(key_hash: u64, op: Op) -> u64 {
-    key_hash & !OP_BITS | (op as u64 + 1)
-}
-
-/// The operation of a row's word; `None` for a row that nobody shall find.
-pub(super) fn op_of(word: u64) -> Option<Op> {
-    match word & OP_BITS {
-        1 => Some(Op::Insert),
-        2 => Some(Op::Update),
-        3 => Some(Op::Delete),
-        4 => Some(Op::Truncate),
-        5 => Some(Op::Read),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,13 +234,5 @@ mod tests {
         }
         assert_eq!(read_exception(7), (7, None));
         assert_eq!(read_exception(u64::MAX).1, None);
-    }
-
-    #[test]
-    fn operations_of_rows_are_told_apart() {
-        for op in [Op::Insert, Op::Update, Op::Delete, Op::Truncate, Op::Read] {
-            assert_eq!(op_of(row_word(u64::MAX, op)), Some(op));
-        }
-        assert_eq!(op_of(0), None);
     }
 }

@@ -9,11 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use limpid_model::{CommitTime, Op, TxnId};
+use limpid_model::{CommitTime, Op, RowMark, TxnId};
 
-use super::frame::{
-    Fate, HEADER_WORDS, Header, OP_BITS, PLACE_WORDS, Parts, Place, TXN_WORDS, Txn, op_of, read_exception,
-};
+use super::frame::{Fate, HEADER_WORDS, Header, PLACE_WORDS, Parts, Place, TXN_WORDS, Txn, read_exception};
 use super::{Origin, Ring};
 
 /// Answers to one lookup: the newest. A hot key may have a million.
@@ -82,7 +80,7 @@ struct Frame<'a> {
 impl Ring {
     /// The rows of a table (its seed) with this key hash, oldest first; the newest 256 where there are more.
     pub fn find(&self, table: u64, key_hash: u64) -> Vec<Found> {
-        self.walk(&mut OfKey { table, word: key_hash & !OP_BITS })
+        self.walk(&mut OfKey { table, key_hash: RowMark::kept_of(key_hash) })
     }
 
     /// The rows of the transactions that are wanted, oldest first; the newest 256 where there are more.
@@ -121,7 +119,8 @@ impl Ring {
 /// Rows with a key.
 struct OfKey {
     table: u64,
-    word: u64,
+    /// What marks keep of it.
+    key_hash: u64,
 }
 
 impl Wanted for OfKey {
@@ -129,7 +128,7 @@ impl Wanted for OfKey {
         let (rows, mut row) = (u64::from(frame.header.rows), 0);
         while row < rows {
             let run = frame.ring.run(frame.at + frame.parts.rows + row, (rows - row) as usize);
-            let is_hit = |word: u64| word & !OP_BITS == self.word && word & OP_BITS != 0;
+            let is_hit = |word: u64| RowMark::from_bits(word).is_some_and(|mark| mark.key_hash() == self.key_hash);
             let matches = run.iter().enumerate().filter(|(_, word)| is_hit(word.load(Ordering::Relaxed)));
             hits.extend(matches.map(|(offset, _)| row + offset as u64));
             hits.drain(..hits.len().saturating_sub(FOUND_MAX));
@@ -154,7 +153,7 @@ impl<F: FnMut(TxnId, Option<&Arc<str>>) -> bool> Wanted for OfTxn<F> {
             let next = first + u64::from(txn.rows);
             if self.0(id, tag) {
                 let from = next.saturating_sub(FOUND_MAX as u64).max(first);
-                hits.extend((from..next).filter(|row| op_of(frame.row(*row)).is_some()));
+                hits.extend((from..next).filter(|row| frame.mark(*row).is_some()));
                 hits.drain(..hits.len().saturating_sub(FOUND_MAX));
             }
             first = next;
@@ -202,7 +201,7 @@ impl Frame<'_> {
         let (txn, ordinal) = self.txn_of(row)?;
         let (id, tag) = self.id(&txn);
         let Header { seq, attempt, rows, bytes, times, done, wall_micros, places_lost, .. } = self.header;
-        let word = self.word(self.parts.rows + row);
+        let mark = self.mark(row)?;
         let one = match places {
             [only] if done && fate.is_none() && !places_lost && only.partition >= 0 => Some(*only),
             _ => None,
@@ -215,8 +214,8 @@ impl Frame<'_> {
             times,
             done,
             wall_micros,
-            key_hash: word & !OP_BITS,
-            op: op_of(word)?,
+            key_hash: mark.key_hash(),
+            op: mark.op(),
             fate,
             txn: id,
             tag: tag.cloned(),
@@ -247,8 +246,8 @@ impl Frame<'_> {
         let (mut all, mut deleted, mut before, mut deleted_before) = (0i64, 0i64, 0i64, 0i64);
         for index in 0..u64::from(self.header.rows) {
             let is_there = !matches!(fates.get(&(index as u32)), Some(Some(_)));
-            let Some(op) = op_of(self.row(index)).filter(|_| is_there) else { continue };
-            let is_deletion = i64::from(op == Op::Delete);
+            let Some(mark) = self.mark(index).filter(|_| is_there) else { continue };
+            let is_deletion = i64::from(mark.op() == Op::Delete);
             (all, deleted) = (all + 1, deleted + is_deletion);
             if index < row {
                 (before, deleted_before) = (before + 1, deleted_before + is_deletion);
@@ -291,8 +290,9 @@ impl Frame<'_> {
         }
     }
 
-    fn row(&self, index: u64) -> u64 {
-        self.word(self.parts.rows + index)
+    /// `None` for a row that nobody shall find.
+    fn mark(&self, row: u64) -> Option<RowMark> {
+        RowMark::from_bits(self.word(self.parts.rows + row))
     }
 
     fn word(&self, part: u64) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use limpid_model::{ALL_CODES, Batch, CommitTime, Op, RowHeader, TxnHeader, TxnId};
+use limpid_model::{ALL_CODES, Batch, CommitTime, EventHeader, Op, RowHeader, RowMark, TxnHeader, TxnId};
 use proptest::prelude::*;
 
 use super::frame::{PLACE_WORDS, TXN_WORDS};
@@ -23,8 +23,8 @@ fn batch(seq: u64, txns: &[(TxnId, u64, &[u64])]) -> Batch {
     for (index, (id, rows_before, hashes)) in txns.iter().enumerate() {
         let commit = CommitTime { micros: seq as i64 * 10 + index as i64, uncertainty_micros: 3 };
         batch.txns.push(TxnHeader { id: *id, commit, thread: 0, rows_before: *rows_before, ends: true });
-        batch.rows.extend(hashes.iter().map(|key_hash| RowHeader {
-            key_hash: h(*key_hash),
+        batch.marks.extend(hashes.iter().map(|key_hash| RowMark::new(h(*key_hash), Op::Insert)));
+        batch.rows.extend(hashes.iter().map(|_| RowHeader {
             event: 0,
             row_in_event: 0,
             txn: index as u32,
@@ -75,6 +75,50 @@ fn a_row_is_found_with_its_place_in_its_transaction() {
     assert_eq!((found[0].times[0], found[0].times[6], found[0].wall_micros), (4_000_000_001, 4_000_000_006, 77));
     assert_eq!(find(&ring, 12)[0].ordinal, 1001);
     assert_eq!(find(&ring, 99), []);
+}
+
+#[test]
+fn rows_belong_to_the_transactions_that_the_events_tell_of() {
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
+    let other = TxnId::Domain { domain: 1, server: 2, seq: 31 };
+    let event = |txn, rows| EventHeader {
+        at: 0,
+        seconds: 0,
+        server: 1,
+        offset: 0,
+        len: 0,
+        txn,
+        rows,
+        block: 0,
+        table: 0,
+        log: 0,
+        kind: 0,
+        flags: 0,
+    };
+    for (seq, events) in
+        [vec![event(0, 2), event(0, 1), event(1, 1)], vec![event(0, 1)], vec![]].into_iter().enumerate()
+    {
+        let mut made = batch(seq as u64, &[(MARIA, 5, &[11, 12, 13]), (other, 0, &[14])]);
+        made.events = events;
+        put(&mut writer, &made, Remember::All);
+    }
+    let of = |number| -> Vec<_> { find(&ring, number).iter().map(|found| (found.txn, found.ordinal)).collect() };
+    assert_eq!(of(13), [(MARIA, 7); 3], "by events that tell of every row, and by the rows where they do not");
+    assert_eq!(of(14), [(other, 0); 3]);
+}
+
+#[test]
+fn rows_that_nobody_marked_are_found_by_their_transaction_alone() {
+    let (ring, mut writer) = Ring::new(RING_BYTES, true);
+    let mut made = batch(4, &[(MARIA, 0, &[11, 12])]);
+    made.marks.clear();
+    put(&mut writer, &made, Remember::All);
+    let found = ring.find_txns(|id, _| id == MARIA);
+    assert_eq!(
+        found.iter().map(|found| (found.ordinal, found.op)).collect::<Vec<_>>(),
+        [(0, Op::Insert), (1, Op::Insert)]
+    );
+    assert_eq!(find(&ring, 11), []);
 }
 
 #[test]
@@ -254,6 +298,7 @@ fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let mut made = batch(4, &[(MARIA, 0, &[11, 12, 13, 14, 15])]);
     made.rows[2].op = Op::Delete;
+    made.marks[2] = RowMark::new(made.marks[2].key_hash(), Op::Delete);
     made.counts[0] = [4, 0, 1, 0, 0];
     made.filtered.push(limpid_model::Filtered { row: 0, rule: 9 });
     let code = ALL_CODES[3];
@@ -302,6 +347,7 @@ fn deletions_have_as_many_records_as_the_pipelines_file_says() {
         let (ring, mut writer) = Ring::new(RING_BYTES, tombstones);
         let mut made = batch(4, &[(MARIA, 0, &[11, 12])]);
         made.rows[0].op = Op::Delete;
+        made.marks[0] = RowMark::new(made.marks[0].key_hash(), Op::Delete);
         writer.push(&made, &[], 70);
         let places = [place(1, (10, 9 + i64::from(records)), records)];
         writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });

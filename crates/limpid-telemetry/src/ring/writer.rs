@@ -3,16 +3,16 @@
 //! Owns: frames as batches are handed to the sink, and what is known of them once they are acknowledged. Does not own:
 //! reading.
 //!
-//! Invariant: a row's word is written once; of a frame that is in the ring already only the header, the places and the
+//! Invariant: a row's mark is written once; of a frame that is in the ring already only the header, the places and the
 //! rows that were not delivered after all change.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use limpid_model::{Batch, Op, StageTimes, TxnId};
+use limpid_model::{Batch, Op, RowMark, StageTimes, TxnId};
 
-use super::frame::{COMPLETING, Fate, Header, Place, STATE_WORD, Txn, exception, read_exception, row_word};
+use super::frame::{COMPLETING, Fate, Header, Place, STATE_WORD, Txn, exception, read_exception};
 use super::{ORIGINS_MAX, Origin, Ring};
 
 /// Places that a batch of many rows has room for.
@@ -47,7 +47,7 @@ pub(crate) enum Remember<'a> {
     Tables(&'a [bool]),
 }
 
-/// The word of a row that nobody shall find; it stays, since a row's ordinal is its place.
+/// Instead of the mark of a row that nobody shall find; it stays, since a row's ordinal is its place.
 const NOT_DELIVERED: u64 = 0;
 
 /// The one who writes. Used by one thread at a time.
@@ -59,13 +59,25 @@ pub struct RingWriter {
     /// The origin of the last transaction and its number: mostly that of the next, too.
     last_origin: Option<(Origin, u16)>,
     attempt: u32,
-    /// Frames whose batches are with the sink: number and place. As many as are in flight.
-    open: VecDeque<(u64, u64)>,
+    /// Frames whose batches are with the sink. As many as are in flight.
+    open: VecDeque<Open>,
+    /// Words of each frame in the ring, the oldest first: so that nothing is read of the ring, which is in nobody's cache,
+    /// when a frame is forgotten. A batch of one row has 25 words, so there are 84,000 at the most.
+    lens: VecDeque<u32>,
+}
+
+/// A frame that is completed later.
+#[derive(Debug)]
+struct Open {
+    seq: u64,
+    /// Where it begins, or [`SKIPPED`].
+    at: u64,
+    header: Header,
 }
 
 impl RingWriter {
     pub(super) fn new(ring: Arc<Ring>) -> Self {
-        Self { ring, txns: Vec::new(), last_origin: None, attempt: 0, open: VecDeque::new() }
+        Self { ring, txns: Vec::new(), last_origin: None, attempt: 0, open: VecDeque::new(), lens: VecDeque::new() }
     }
 
     /// An attempt begins: what the one before had with the sink comes again.
@@ -86,12 +98,18 @@ impl RingWriter {
         if parts.len > ring.words {
             ring.skipped.add(1);
             self.txns.clear();
-            self.open.push_back((batch.seq, SKIPPED));
+            self.open.push_back(Open { seq: batch.seq, at: SKIPPED, header });
             return;
         }
         let at = ring.head.load(Ordering::Relaxed);
         self.make_room(at + parts.len);
-        self.write_rows(at + parts.rows, batch);
+        if batch.marks.len() == batch.rows.len() {
+            ring.store_each(at + parts.rows, &batch.marks, |mark| mark.to_bits());
+        } else {
+            // Of a decoder that makes none: its rows are found by their transactions alone.
+            ring.store_each(at + parts.rows, &batch.rows, |row| RowMark::new(0, row.op).to_bits());
+        }
+        count_rows(batch, &mut self.txns);
         for (index, txn) in batch.txns.iter().enumerate() {
             let tag = match txn.id {
                 TxnId::Uuid { tag, .. } if tag > 0 => batch.tags.get(usize::from(tag) - 1),
@@ -107,7 +125,8 @@ impl RingWriter {
         }
         ring.store(at, &header.words());
         ring.head.store(at + parts.len, Ordering::Release);
-        self.open.push_back((batch.seq, at));
+        self.lens.push_back(parts.len as u32);
+        self.open.push_back(Open { seq: batch.seq, at, header });
     }
 
     /// The rows of each transaction of the batch that was pushed last; `None` where it was too large.
@@ -137,18 +156,17 @@ impl RingWriter {
 
     /// Every record of a batch is durable. One that was not remembered before is now.
     pub(crate) fn complete(&mut self, batch: &Batch, remember: Remember<'_>, delivery: Delivery<'_>) {
-        let known = |open: &VecDeque<(u64, u64)>| open.iter().position(|(seq, _)| *seq == batch.seq);
+        let known = |open: &VecDeque<Open>| open.iter().position(|open| open.seq == batch.seq);
         let found = known(&self.open).or_else(|| {
             self.push(batch, &[], delivery.acked_wall_micros);
             known(&self.open)
         });
-        let Some((_, at)) = found.and_then(|index| self.open.remove(index)) else { return };
+        let Some(Open { at, mut header, .. }) = found.and_then(|index| self.open.remove(index)) else { return };
         let ring = &*self.ring;
         // So many batches followed it that it is overwritten.
         if at == SKIPPED || at < ring.tail.load(Ordering::Relaxed) {
             return;
         }
-        let mut header = ring.header(at);
         let parts = header.parts();
         if let Remember::Tables(there) = remember {
             self.forget(at, &header, batch, there);
@@ -168,9 +186,8 @@ impl RingWriter {
         (header.times, header.bytes) = (times(batch), delivery.bytes);
         (header.wall_micros, header.done) = (delivery.acked_wall_micros, true);
         let words = header.words();
-        for (index, word) in words.iter().enumerate().filter(|(index, _)| *index != STATE_WORD) {
-            ring.store(at + index as u64, &[*word]);
-        }
+        ring.store(at, &words[..STATE_WORD]);
+        ring.store(at + STATE_WORD as u64 + 1, &words[STATE_WORD + 1..]);
         // Whoever reads that it is done reads all of the above too.
         state.store(words[STATE_WORD], Ordering::Release);
     }
@@ -189,37 +206,16 @@ impl RingWriter {
     }
 
     /// Forgets the oldest frames until what ends at `end` fits.
-    fn make_room(&self, end: u64) {
+    fn make_room(&mut self, end: u64) {
         let ring = &*self.ring;
         let mut tail = ring.tail.load(Ordering::Relaxed);
         while end - tail > ring.words {
-            tail += ring.header(tail).parts().len;
+            // The frames lie one after the other from the tail on.
+            tail += u64::from(self.lens.pop_front().expect("what is in the ring is in frames"));
         }
         ring.tail.store(tail, Ordering::Relaxed);
         // Readers that see one of the words written after this also see the tail.
         fence(Ordering::Release);
-    }
-
-    /// Writes the hashes, and counts the rows of each transaction on the way.
-    fn write_rows(&mut self, first: u64, batch: &Batch) {
-        self.txns.clear();
-        self.txns.resize(batch.txns.len(), 0);
-        let (mut txn, mut since) = (batch.rows[0].txn, 0);
-        let mut rows = &batch.rows[..];
-        while !rows.is_empty() {
-            let done = batch.rows.len() - rows.len();
-            let run = self.ring.run(first + done as u64, rows.len());
-            let (now, later) = rows.split_at(run.len());
-            for (index, (word, row)) in run.iter().zip(now).enumerate() {
-                word.store(row_word(row.key_hash, row.op), Ordering::Relaxed);
-                if row.txn != txn {
-                    self.txns[txn as usize] += (done + index - since) as u32;
-                    (txn, since) = (row.txn, done + index);
-                }
-            }
-            rows = later;
-        }
-        self.txns[txn as usize] += (batch.rows.len() - since) as u32;
     }
 
     /// The number of a transaction's origin, and its own number there.
@@ -245,6 +241,21 @@ impl RingWriter {
         };
         self.last_origin = Some((origin, index as u16));
         (Some(index as u16), number)
+    }
+}
+
+/// Counts the rows of each transaction: by its events, unless those do not tell.
+fn count_rows(batch: &Batch, txns: &mut Vec<u32>) {
+    txns.clear();
+    txns.resize(batch.txns.len(), 0);
+    let mut told = 0;
+    for event in batch.events.iter().filter(|event| event.rows > 0) {
+        txns[event.txn as usize] += event.rows;
+        told += event.rows as usize;
+    }
+    if told != batch.rows.len() {
+        txns.fill(0);
+        batch.rows.iter().for_each(|row| txns[row.txn as usize] += 1);
     }
 }
 

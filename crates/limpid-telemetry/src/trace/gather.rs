@@ -268,7 +268,7 @@ impl Tracer {
             }
         }
         if let Some(watched) = self.watches.look(batch.times.decoded) {
-            self.marks.extend(watched.txns(&batch.rows).into_iter().map(|txn| (txn, Why::Watched)));
+            self.marks.extend(watched.txns(batch).into_iter().map(|txn| (txn, Why::Watched)));
         }
         let asked = batch.contexts.iter().filter(|(_, context)| context.is_sampled);
         self.marks.extend(asked.map(|(txn, _)| (*txn, Why::Asked)));
@@ -428,7 +428,7 @@ impl Place<'_> {
         }
     }
 
-    /// By the batch's own counts where it has nothing else, else by its rows.
+    /// By the batch's own counts where it has nothing else, by the transaction's events where those tell, else by its rows.
     fn tables(&self, is_alone: bool) -> Vec<PartTable> {
         let batch = self.batch;
         let mut counts = vec![0_u64; batch.tables.len()];
@@ -437,8 +437,15 @@ impl Place<'_> {
                 *total = counts.iter().map(|count| u64::from(*count)).sum();
             }
         } else {
-            for row in &batch.rows[self.range.clone()] {
-                counts[usize::from(row.table)] += 1;
+            let first = batch.events.partition_point(|event| event.txn < self.txn);
+            for event in batch.events[first..].iter().take_while(|event| event.txn == self.txn) {
+                counts[usize::from(event.table)] += u64::from(event.rows);
+            }
+            if counts.iter().sum::<u64>() != self.range.len() as u64 {
+                counts.fill(0);
+                for row in &batch.rows[self.range.clone()] {
+                    counts[usize::from(row.table)] += 1;
+                }
             }
         }
         let some = counts.into_iter().enumerate().filter(|(_, rows)| *rows > 0).take(TABLES_MAX);

@@ -164,13 +164,12 @@ impl Keep {
 
     /// Every transaction counts for its table's tail, whatever becomes of it.
     fn is_slow(&mut self, table: u64, nanos: u64) -> bool {
-        let has_room = self.tails.len() < TAILS_MAX;
-        let is_odd = match self.tails.get_mut(&table) {
-            Some(tail) => tail.is_beyond(nanos),
-            None if has_room => self.tails.entry(table).or_default().is_beyond(nanos),
-            None => false,
-        };
-        is_odd || nanos > self.slow_nanos
+        let (has_room, is_above) = (self.tails.len() < TAILS_MAX, nanos > self.slow_nanos);
+        match self.tails.get_mut(&table) {
+            Some(tail) => tail.is_slow(nanos, is_above),
+            None if has_room => self.tails.entry(table).or_default().is_slow(nanos, is_above),
+            None => is_above,
+        }
     }
 
     fn has_room(&mut self, now_nanos: u64) -> bool {
@@ -189,6 +188,9 @@ const BUCKETS: usize = 128;
 /// As many as a p99 needs to mean something.
 const ENOUGH: u32 = 1000;
 
+/// After so many the p99 is found anew, and whether most are above the bound.
+const LATELY: u32 = 256;
+
 /// The counts are halved then, so that a table that became slower is not slow for ever.
 const MANY: u32 = 1 << 16;
 
@@ -199,28 +201,39 @@ struct Tail {
     total: u32,
     /// The bucket in which the p99 lies, found anew now and then.
     p99: usize,
+    /// Of the last few, fewer than [`LATELY`]: how many there are, and how many above the bound.
+    lately: [u32; 2],
+    /// Most of as many before them were.
+    mostly_above: bool,
 }
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { counts: [0; BUCKETS], total: 0, p99: BUCKETS }
+        Self { counts: [0; BUCKETS], total: 0, p99: BUCKETS, lately: [0; 2], mostly_above: false }
     }
 }
 
 impl Tail {
-    /// Counts it; true where it lies two buckets (a factor of 1.4) or more beyond the p99 of those before.
-    fn is_beyond(&mut self, nanos: u64) -> bool {
+    /// Counts it; true where it lies two buckets (a factor of 1.4) or more beyond the p99 of those before, or above the
+    /// bound. In a backlog nearly all are above, which tells none of them from the others: there the p99 alone decides.
+    fn is_slow(&mut self, nanos: u64, is_above: bool) -> bool {
         let bucket = bucket_of(nanos);
         self.counts[bucket] += 1;
         self.total += 1;
-        if self.total.is_multiple_of(256) && self.total >= ENOUGH {
-            self.find();
+        self.lately[0] += 1;
+        self.lately[1] += u32::from(is_above);
+        if self.lately[0] == LATELY {
+            let [_, above] = std::mem::take(&mut self.lately);
+            self.mostly_above = above > LATELY / 2;
+            if self.total >= ENOUGH {
+                self.find();
+            }
         }
         if self.total >= MANY {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.total = self.counts.iter().sum();
         }
-        bucket > self.p99.saturating_add(1)
+        bucket > self.p99.saturating_add(1) || (is_above && !self.mostly_above)
     }
 
     fn find(&mut self) {
@@ -326,6 +339,23 @@ mod tests {
     }
 
     #[test]
+    fn in_a_backlog_those_alone_are_slow_that_stand_out() {
+        let mut keep = Keep::new(BaseRate::new(0.0), SECOND);
+        let mut second = 0;
+        let mut kept = |count: u32, nanos: u64| {
+            let mut decide = || {
+                second += 1;
+                u32::from(keep.decide(txn(1, nanos), second * SECOND) == Verdict::Keep(Why::Slow))
+            };
+            (0..count).map(|_| decide()).sum::<u32>()
+        };
+        assert_eq!(kept(2000, 60 * SECOND), 255, "until the 256th shows that nearly all are");
+        assert_eq!(kept(1, 100 * SECOND), 1, "beyond the others");
+        assert_eq!(kept(512, SECOND / 100), 0);
+        assert_eq!(kept(3, 2 * SECOND), 3, "and once they are as ever, the bound is what it was");
+    }
+
+    #[test]
     fn a_table_that_became_slower_is_not_slow_for_ever() {
         let mut keep = Keep::new(BaseRate::new(0.0), 100 * SECOND);
         let slower = (0..5000).filter(|_| keep.decide(txn(1, 1_000_000), 0) != Verdict::Pass).count();
@@ -340,8 +370,10 @@ mod tests {
     fn an_outage_keeps_so_many_a_second_and_the_base_rate_goes_on() {
         let mut keep = Keep::new(BaseRate::new(0.5), 1);
         let low = txn(0, SECOND);
+        // Every other one is slow, so that the bound tells them apart.
         let of_second = |keep: &mut Keep, second: u64| {
-            (0..1000).filter(|_| matches!(keep.decide(low, second * SECOND), Verdict::Keep(_))).count()
+            let kept = |keep: &mut Keep, txn| matches!(keep.decide(txn, second * SECOND), Verdict::Keep(_));
+            (0..1000).filter(|_| kept(keep, low) | kept(keep, txn(0, 0))).count()
         };
         assert_eq!((of_second(&mut keep, 1), of_second(&mut keep, 2)), (100, 100));
         assert_eq!(keep.decide(low, 2 * SECOND), Verdict::Spared(Why::Slow));

@@ -50,7 +50,7 @@ impl Stamp {
         self.last = None;
         self.watched.clear();
         if let Some(watched) = self.watches.look(batch.times.decoded) {
-            self.watched = watched.txns(&batch.rows);
+            self.watched = watched.txns(batch);
         }
         let first = (0..batch.txns.len() as u32).find_map(|txn| Some((txn, Some(self.decide(batch, txn)?))));
         (self.from, self.last) = (first.map_or(u32::MAX, |(txn, _)| txn), first);
@@ -96,20 +96,22 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
-    use limpid_model::{CommitTime, NONE, Op, RowHeader, TxnHeader, TxnId};
+    use limpid_model::{CommitTime, NONE, Op, RowHeader, RowMark, TxnHeader, TxnId};
 
     use super::*;
 
     fn batch(op: Op) -> Batch {
-        let mut batch = Batch::default();
+        let mut batch = Batch { counts: vec![[0; Op::COUNT]], ..Batch::default() };
+        batch.counts[0][op as usize] = 3;
         for seq in [57, 58] {
             let id = TxnId::Domain { domain: 0, server: 1, seq };
             let commit = CommitTime { micros: 0, uncertainty_micros: 0 };
             batch.txns.push(TxnHeader { id, commit, thread: 0, rows_before: 0, ends: true });
         }
         for txn in [0, 0, 1] {
-            let (key_hash, event, row_in_event, before, after, table) = (0, 0, 0, NONE, NONE, 0);
-            batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
+            let (event, row_in_event, before, after, table) = (0, 0, NONE, NONE, 0);
+            batch.marks.push(RowMark::new(0, op));
+            batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
         }
         batch
     }
@@ -158,11 +160,11 @@ mod tests {
     #[test]
     fn a_transaction_with_a_watched_key_says_that_its_trace_is_kept() {
         let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
-        (batch.rows[1].key_hash, batch.rows[2].key_hash) = (5, 6);
+        (batch.marks[1], batch.marks[2]) = (RowMark::new(8, Op::Insert), RowMark::new(16, Op::Insert));
         let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, Arc::clone(&watches));
         assert!(!stamp.begin_batch(&batch), "nobody watches");
         assert_eq!([0, 1, 2].map(|row| told(&mut stamp, &batch, row)), [None, None, None]);
-        assert!(watches.renew(5, 0));
+        assert!(watches.renew(8, 0));
         assert!(stamp.begin_batch(&batch));
         let of_all = [0, 1, 2].map(|row| told(&mut stamp, &batch, row).is_some_and(|text| text.ends_with("-01")));
         assert_eq!(of_all, [true, true, false]);
@@ -174,8 +176,8 @@ mod tests {
     #[test]
     fn the_last_transaction_of_a_batch_alone_may_have_one() {
         let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
-        batch.rows[2].key_hash = 6;
-        assert!(watches.renew(6, 0));
+        batch.marks[2] = RowMark::new(16, Op::Insert);
+        assert!(watches.renew(16, 0));
         let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, watches);
         assert!(stamp.begin_batch(&batch));
         assert_eq!([0, 1, 2].map(|row| told(&mut stamp, &batch, row).is_some()), [false, false, true]);

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
+use limpid_model::{Batch, RowMark};
+
 /// Keys that are watched at a time.
 const WATCHED_MAX: usize = 1024;
 
@@ -25,13 +27,14 @@ pub const LEASE_NANOS: u64 = 30_000_000_000;
 pub struct Watches {
     /// When the last of all ends.
     last: AtomicU64,
-    /// When each ends or ended, by our monotonic clock. Locked once a batch while somebody watches.
+    /// When each ends or ended, by our monotonic clock, by what marks keep of its hash. Locked once a batch while somebody watches.
     keys: Mutex<HashMap<u64, u64>>,
 }
 
 impl Watches {
     /// Somebody watches this key from now on, or still. False where too many are watched.
     pub fn renew(&self, key_hash: u64, now_nanos: u64) -> bool {
+        let key_hash = RowMark::kept_of(key_hash);
         let mut keys = self.keys();
         let others = keys.iter().filter(|(key, until)| **key != key_hash && **until > now_nanos).count();
         if others >= WATCHED_MAX {
@@ -50,7 +53,7 @@ impl Watches {
 
     /// Whether somebody watches this key.
     pub fn has(&self, key_hash: u64, now_nanos: u64) -> bool {
-        self.keys().get(&key_hash).is_some_and(|until| *until > now_nanos)
+        self.keys().get(&RowMark::kept_of(key_hash)).is_some_and(|until| *until > now_nanos)
     }
 
     /// The keys that are watched of what was decoded at this time; `None` where none is.
@@ -72,9 +75,11 @@ pub(super) struct Watched<'a> {
 
 impl Watched<'_> {
     /// The transactions of the batch that a watched key is in, each once, in their order.
-    pub(super) fn txns(&self, rows: &[limpid_model::RowHeader]) -> Vec<u32> {
-        let is_watched = |key: u64| self.keys.get(&key).is_some_and(|until| *until > self.decoded_nanos);
-        let mut txns: Vec<u32> = rows.iter().filter(|row| is_watched(row.key_hash)).map(|row| row.txn).collect();
+    pub(super) fn txns(&self, batch: &Batch) -> Vec<u32> {
+        let is_watched =
+            |mark: &RowMark| self.keys.get(&mark.key_hash()).is_some_and(|until| *until > self.decoded_nanos);
+        let marked = batch.rows.iter().zip(&batch.marks);
+        let mut txns: Vec<u32> = marked.filter(|(_, mark)| is_watched(mark)).map(|(row, _)| row.txn).collect();
         txns.dedup();
         txns
     }
@@ -87,10 +92,10 @@ mod tests {
     #[test]
     fn a_key_is_watched_until_its_watcher_is_gone() {
         let watches = Watches::default();
-        assert!(watches.look(0).is_none() && watches.renew(5, 0) && watches.look(LEASE_NANOS - 1).is_some());
-        assert!(watches.renew(5, LEASE_NANOS - 1) && watches.look(LEASE_NANOS + 1).is_some(), "its watcher is there");
+        assert!(watches.look(0).is_none() && watches.renew(40, 0) && watches.look(LEASE_NANOS - 1).is_some());
+        assert!(watches.renew(40, LEASE_NANOS - 1) && watches.look(LEASE_NANOS + 1).is_some(), "its watcher is there");
         assert!(watches.look(2 * LEASE_NANOS).is_none(), "and then is not");
-        let has = |nanos| (watches.has(5, nanos), watches.has(6, nanos));
+        let has = |nanos| (watches.has(40, nanos), watches.has(48, nanos));
         assert_eq!((has(LEASE_NANOS + 1), has(2 * LEASE_NANOS)), ((true, false), (false, false)));
         assert!(watches.look(LEASE_NANOS + 1).is_some(), "but was when this was decoded, however late it is looked at");
     }
@@ -98,11 +103,14 @@ mod tests {
     #[test]
     fn so_many_keys_are_watched_and_no_more() {
         let watches = Watches::default();
-        assert!((0..WATCHED_MAX as u64).all(|key| watches.renew(key, 0)));
-        assert!(!watches.renew(5000, 0) && watches.renew(3, 0), "one that is watched already goes on");
-        assert!((5000..5000 + WATCHED_MAX as u64).all(|key| watches.renew(key, LEASE_NANOS + 1)), "those went away");
+        assert!((0..WATCHED_MAX as u64).all(|key| watches.renew(key * 8, 0)));
+        assert!(!watches.renew(50_000, 0) && watches.renew(24, 0), "one that is watched already goes on");
         assert!(
-            watches.renew(9000, 3 * LEASE_NANOS) && watches.keys().len() == KNOWN_MAX,
+            (5000..5000 + WATCHED_MAX as u64).all(|key| watches.renew(key * 8, LEASE_NANOS + 1)),
+            "those went away"
+        );
+        assert!(
+            watches.renew(90_000, 3 * LEASE_NANOS) && watches.keys().len() == KNOWN_MAX,
             "bounded with those that ended"
         );
     }

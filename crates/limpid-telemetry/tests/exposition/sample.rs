@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use limpid_model::{
     Batch, Cell, CellKind, Column, CommitTime, Component, DdlKind, Definition, EventHeader, Fault, FaultCode, Flow,
-    FlowCounts, LogicalType, NONE, OddValues, Oddity, Op, PipelineName, RowHeader, TableName, TableSchema, TxnHeader,
-    TxnId,
+    FlowCounts, LogicalType, NONE, OddValues, Oddity, Op, PipelineName, RowHeader, RowMark, TableName, TableSchema,
+    TxnHeader, TxnId,
 };
 use limpid_telemetry::{
     Build, ClockLook, DeliveredTo, Format, HeadLook, LogQueue, MeterOptions, Moment, PipelineMeter, Registry,
@@ -118,8 +118,8 @@ fn measure(meter: &PipelineMeter) {
     let name = TableName::new("s", "orders");
     let schema = TableSchema { name, version: 2, columns: vec![column], key: [].into(), key_seed: 0 };
     let mut batch = Batch { tables: vec![Arc::new(schema)], counts: vec![[1, 0, 0, 0, 0]], ..Batch::default() };
-    let (key_hash, event, row_in_event, txn, before, after, table, op) = (0, 0, 0, 0, NONE, 0, 0, Op::Insert);
-    batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
+    let (event, row_in_event, txn, before, after, table, op) = (0, 0, 0, NONE, 0, 0, Op::Insert);
+    batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
     batch.arena.extend_from_slice(b"text");
     for cell in [[Cell::arena(CellKind::Text, 0, 4, 0); 20].as_slice(), &[Cell::NULL]].concat() {
         batch.cells = vec![cell];
@@ -153,8 +153,8 @@ fn batch(now: Moment) -> Batch {
             kind: 0,
             flags: 0,
         });
+        batch.marks.push(RowMark::new(42, Op::Insert));
         batch.rows.push(RowHeader {
-            key_hash: 42,
             event: index as u32,
             row_in_event: 0,
             txn: index as u32,

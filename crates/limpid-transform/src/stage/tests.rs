@@ -2,7 +2,9 @@
 //!
 //! Owns: the cases. Does not own: what a rule means for a table (`compile`).
 
-use limpid_model::{Cell, CellKind, CommitTime, DdlKind, Definition, Filtered, NONE, Op, RowHeader, TxnHeader, TxnId};
+use limpid_model::{
+    Cell, CellKind, CommitTime, DdlKind, Definition, Filtered, NONE, Op, RowHeader, RowMark, TxnHeader, TxnId,
+};
 
 use super::*;
 use crate::compile::tests::{table, users};
@@ -35,7 +37,8 @@ fn batch(tables: &[Arc<TableSchema>], rows: &[(u16, Op)]) -> Batch {
         let after = image(matches!(op, Op::Insert | Op::Update | Op::Read));
         batch.counts[usize::from(*table)][*op as usize] += 1;
         let (event, txn, row_in_event) = (0, 0, number as u32);
-        batch.rows.push(RowHeader { key_hash: 7, event, row_in_event, txn, before, after, table: *table, op: *op });
+        batch.marks.push(RowMark::new(number as u64 * 8, *op));
+        batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table: *table, op: *op });
     }
     batch
 }
@@ -99,7 +102,8 @@ fn both_images_are_masked_and_a_rejected_row_costs_nothing() {
     assert_eq!(texts(&batch, 2), ["2", "2"]);
     assert_eq!(texts(&batch, 3), ["3", "***"]);
     assert!(matches!(batch.shown[..], [Shown::As(_), Shown::AsIs]));
-    assert!(batch.rows.iter().all(|row| row.key_hash == 7), "rows are found by the source's key");
+    let hashes: Vec<u64> = batch.marks.iter().map(|mark| mark.key_hash() / 8).collect();
+    assert_eq!(hashes, (0..batch.rows.len() as u64).collect::<Vec<_>>(), "rows are found by the source's key");
 }
 
 #[test]

@@ -51,8 +51,8 @@ impl Desk {
         for (number, text) in rows {
             let at = batch.cells.len() as u32;
             let (before, after) = if op == Op::Delete { (at, NONE) } else { (NONE, at) };
-            let (key_hash, event, row_in_event, txn, table) = (0, 0, 0, 0, 0);
-            batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
+            let (event, row_in_event, txn, table) = (0, 0, 0, 0);
+            batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
             batch.cells.push(Cell::int(CellKind::Int, *number));
             let text_at = batch.arena.len() as u64;
             batch.arena.extend_from_slice(text.as_bytes());
@@ -163,8 +163,8 @@ fn columns_beyond_the_bound_are_not_measured_and_told_once() {
         let mut batch = Batch { tables: vec![Arc::clone(&desk.version)], ..Batch::default() };
         batch.counts.push([1, 0, 0, 0, 0]);
         batch.cells = vec![Cell::NULL; COLUMNS_MAX + 2];
-        let (key_hash, event, row_in_event, txn, before, after, table, op) = (0, 0, 0, 0, NONE, 0, 0, Op::Insert);
-        batch.rows.push(RowHeader { key_hash, event, row_in_event, txn, before, after, table, op });
+        let (event, row_in_event, txn, before, after, table, op) = (0, 0, 0, NONE, 0, 0, Op::Insert);
+        batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
         assert_eq!(desk.meter.look(&batch), []);
         let fresh = TableSchema { version: desk.version.version + 1, ..TableSchema::clone(&desk.version) };
         desk.version = Arc::new(fresh);
@@ -181,17 +181,8 @@ fn a_column_that_is_gone_is_not_odd_any_more() {
     desk.alter(1);
     let mut after = desk.batch(Op::Insert, &[]);
     (after.counts, after.cells) = (vec![[1, 0, 0, 0, 0]], vec![Cell::int(CellKind::Int, 1)]);
-    let (key_hash, event, row_in_event, txn, before_at, at, table) = (0, 0, 0, 0, NONE, 0, 0);
-    after.rows.push(RowHeader {
-        key_hash,
-        event,
-        row_in_event,
-        txn,
-        before: before_at,
-        after: at,
-        table,
-        op: Op::Insert,
-    });
+    let (event, row_in_event, txn, before_at, at, table) = (0, 0, 0, NONE, 0, 0);
+    after.rows.push(RowHeader { event, row_in_event, txn, before: before_at, after: at, table, op: Op::Insert });
     assert_eq!(desk.meter.look(&after), []);
     assert_eq!(desk.samples("limpid_quality_drifting_columns{"), ["pipeline=\"shop\"} 0"]);
     let left: Vec<Arc<str>> = desk.meter.sketched().unwrap().1.into_iter().map(|sketch| sketch.column).collect();

@@ -1,6 +1,8 @@
 //! What is gathered: whole transactions, in whatever order their batches are acknowledged.
 
-use limpid_model::{ChunkPart, CommitTime, DdlKind, Definition, RowHeader, StageTimes, TableName, TableSchema, TxnId};
+use limpid_model::{
+    ChunkPart, CommitTime, DdlKind, Definition, RowHeader, RowMark, StageTimes, TableName, TableSchema, TxnId,
+};
 
 use super::*;
 use crate::registry::Build;
@@ -54,18 +56,10 @@ fn batch(seq: u64, txns: &[(u64, u64, u32, bool)]) -> Batch {
         batch.txns.push(TxnHeader { id, commit, thread: 0, rows_before: *rows_before, ends: *ends });
         for row in 0..*rows {
             let (none, txn) = (limpid_model::NONE, index as u32);
-            let key_hash = seq * 1000 + u64::from(row);
+            let key_hash = (seq * 1000 + u64::from(row)) * 8;
             let op = Op::Insert;
-            batch.rows.push(RowHeader {
-                key_hash,
-                event: 0,
-                row_in_event: row,
-                txn,
-                before: none,
-                after: 0,
-                table: 0,
-                op,
-            });
+            batch.marks.push(RowMark::new(key_hash, op));
+            batch.rows.push(RowHeader { event: 0, row_in_event: row, txn, before: none, after: 0, table: 0, op });
         }
         batch.counts[0][Op::Insert as usize] += rows;
     }
@@ -126,7 +120,7 @@ fn reasons_keep_at_a_rate_of_nothing() {
     assert_eq!(deliver(1, &[], None), None);
     assert_eq!(deliver(2, &[(1, Fate::DeadLetter(Some(FaultCode::SinkUnreachable)))], None), Some(Why::Error));
     assert_eq!(deliver(3, &[(1, Fate::NoRecord)], None), None);
-    assert_eq!(deliver(4, &[], Some(4001)), Some(Why::Watched));
+    assert_eq!(deliver(4, &[], Some(4001 * 8)), Some(Why::Watched));
     assert_eq!(deliver(5, &[], None), None);
     let halted = [(0, Fate::Withheld(Some(FaultCode::RecordTooLarge))), (1, Fate::Withheld(None))];
     assert_eq!(deliver(6, &halted, None), Some(Why::Error));
@@ -232,6 +226,7 @@ fn copied(seq: u64, rows: u32, part: ChunkPart) -> Batch {
     let mut batch = batch(seq, &[(1, 0, rows, true)]);
     (batch.txns[0].id, batch.chunk) = (TxnId::Anonymous, Some(part));
     batch.rows.iter_mut().for_each(|row| row.op = Op::Read);
+    batch.counts[0] = std::array::from_fn(|op| if op == Op::Read as usize { batch.rows.len() as u32 } else { 0 });
     batch
 }
 
@@ -352,7 +347,7 @@ fn each_transaction_of_a_batch_has_its_own_reasons() {
     assert_eq!(desk.kept().iter().map(|kept| kept.why).collect::<Vec<_>>(), [Why::First]);
     let mut batch = txns(1);
     batch.contexts = vec![(2, TraceContext { trace_id: 7, span_id: 7, is_sampled: true })];
-    assert!(desk.tracer.watches().renew(11_000, NOW.nanos) && desk.tracer.watches().renew(14_001, NOW.nanos));
+    assert!(desk.tracer.watches().renew(11_000 * 8, NOW.nanos) && desk.tracer.watches().renew(14_001 * 8, NOW.nanos));
     let kept = [(9, Fate::Parked(Some(FaultCode::SinkUnreachable))), (0, Fate::Parked(None))];
     desk.tracer.handed_in(&batch, None, &kept);
     desk.deliver(&batch);
@@ -367,7 +362,7 @@ fn what_was_decoded_while_its_key_was_watched_is_kept_when_the_watch_is_over() {
     desk.hand_in(&batch(0, &[(0, 0, 1, true)]));
     desk.deliver(&batch(0, &[(0, 0, 1, true)]));
     desk.kept();
-    assert!(desk.tracer.watches().renew(1000, 0));
+    assert!(desk.tracer.watches().renew(1000 * 8, 0));
     let late = Moment { nanos: 9 * LEASE_NANOS, ..NOW };
     let mut whys = [LEASE_NANOS - 1, LEASE_NANOS].into_iter().map(|decoded| {
         let mut batch = batch(1, &[(1, 0, 1, true)]);
