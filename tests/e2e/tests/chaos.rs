@@ -122,6 +122,20 @@ fn librdkafka_waits_by_our_poll_and_not_by_the_c_librarys() -> Result<()> {
     Ok(())
 }
 
+/// By the C library's, each record with headers costs half as much again. What a library allocates another part frees, so it is
+/// all of these functions or none, and for libraries that are loaded too.
+#[test]
+fn everybody_in_the_process_allocates_by_our_allocator() -> Result<()> {
+    let program = limpid_e2e::program();
+    let nm = std::process::Command::new("nm").args(["-D", "--defined-only"]).arg(program).output().context("run nm")?;
+    let text = String::from_utf8(nm.stdout)?;
+    let ours: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    for name in ["malloc", "calloc", "realloc", "free", "memalign", "aligned_alloc", "posix_memalign", "strdup"] {
+        ensure!(ours.contains(&name), "{name} is the C library's");
+    }
+    Ok(())
+}
+
 /// The server's process stops for longer than it may be silent, and goes on as if nothing had been.
 #[test]
 fn a_source_that_stands_still_is_noticed_and_nothing_is_lost_or_doubled() -> Result<()> {
