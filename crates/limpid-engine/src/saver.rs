@@ -25,9 +25,8 @@ use crate::observe::Observer;
 /// committed together, far more often, the state follows at this pace: the record wins at a start.
 const SAVE_EVERY_NANOS: u64 = 1_000_000_000;
 
-/// A commit that takes long is followed by so many times as long without one: a seventh of the time at most goes to commits.
-/// With four, a fifth did where they took longer than a quarter of the interval: 0.77 to 0.83 of the speed at least once.
-const PAUSES_A_COMMIT: u64 = 6;
+/// A commit that takes long is followed by so many times as long without one.
+const PAUSES_A_COMMIT: u64 = 4;
 
 /// What a batch completes: the position behind it, the schema version in force there, and how far tables are copied.
 #[derive(Clone, Debug)]
