@@ -429,6 +429,7 @@ impl Batch {
         Self {
             seq: self.seq,
             rows: self.rows.clone(),
+            marks: self.marks.clone(),
             events: self.events.clone(),
             txns: self.txns.clone(),
             tables: self.tables.clone(),
@@ -468,7 +469,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recycled_batch_has_no_row_and_no_mark_and_its_room_counts() {
+    fn marks_go_with_their_rows_into_a_receipt_and_away_and_their_room_counts() {
         let mut batch = Batch::default();
         let (event, row_in_event, txn, before, after, table, op) = (0, 0, 0, NONE, NONE, 0, Op::Insert);
         batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
@@ -476,6 +477,12 @@ mod tests {
         batch.marks = Vec::with_capacity(1000);
         batch.marks.push(RowMark::new(8, op));
         assert!(batch.heap_bytes() >= before_marks + 8000, "what is under way is bounded with them");
+        let receipt = batch.receipt();
+        assert_eq!(
+            (receipt.rows.len(), &receipt.marks),
+            (1, &batch.marks),
+            "whoever watches its key finds it there too"
+        );
         batch.clear();
         assert_eq!((batch.rows.len(), batch.marks.len()), (0, 0));
     }

@@ -9,8 +9,8 @@ use crate::batch::Op;
 
 /// 61 bits of the hash of a row's key, and what happened to the row. 8 bytes.
 ///
-/// It stands beside [`RowHeader`](crate::RowHeader) instead of in it, so that whoever remembers rows reads a fourth of
-/// the memory, and none that the next batch's decoder writes to.
+/// It stands beside [`RowHeader`](crate::RowHeader) instead of in it, so that whoever remembers rows reads a quarter of the
+/// lines of memory that both together have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct RowMark(u64);
@@ -28,13 +28,13 @@ impl RowMark {
     /// The mark of a row whose key has this hash.
     #[inline]
     pub const fn new(key_hash: u64, op: Op) -> Self {
-        Self(key_hash & !OP_BITS | (op as u64 + 1))
+        Self(Self::kept_of(key_hash) | (op as u64 + 1))
     }
 
     /// The hash of the row's key, as far as it is kept: its lowest three bits are zero.
     #[inline]
     pub const fn key_hash(self) -> u64 {
-        self.0 & !OP_BITS
+        Self::kept_of(self.0)
     }
 
     /// What happened to the row.
