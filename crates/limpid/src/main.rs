@@ -48,8 +48,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// The allocator is librdkafka's too (the feature `override`), which has a hundred thousand records under way: three million
 /// records with a header each took 7.3 CPU s instead of 10.8, without any 6.1 and 6.3 (means of four rounds). Freed pages go back
-/// after 25 ms: a copy of a million rows to Kafka had 93 MB at its peak with 10 and 25 ms, 97 with 50, 100 with 100; a second made
-/// it 129. At 10 ms the stream took a third more of the system's time than at 100.
+/// after 25 ms: a copy of a million rows to Kafka by hand, five times each, had 93 MB at its highest with 10 and 25 ms, 97 with 50,
+/// 100 with 100 (102 in one round of `bench kafka` with 25); a second made it 129. At 10 ms the stream took a third more of the system's time than at 100.
 fn keep_memory_small() {
     // The allocator's numbers for `eager_commit`, `arena_eager_commit` and `purge_delay` (ms), which the crate does not name.
     for (option, value) in [(3, 0), (4, 0), (15, 25)] {

@@ -30,8 +30,8 @@ const PREFACE: &str = "Interleaved rounds; medians, and peaks as the highest of 
      - `limpid to null`: every value decoded, no record made. `encoded, dropped`: a Debezium JSON record of each row too.\n\
      - `mariadb-binlog --raw` writes the log to a file, `-vv` writes it decoded as text to /dev/null.\n\
      - `librdkafka alone` sends the records that limpid had sent (keys, values, headers; lz4 and the other settings of \
-     our sink, but librdkafka's own queue bound and the C library's allocator) to a topic of its own; its account begins when it is connected and \
-     has its records in memory, limpid's when its process begins.\n\
+     our sink, but librdkafka's own queue bound and the C library's allocator) to a topic of its own; its account \
+     begins when it is connected and has its records in memory, limpid's when its process begins.\n\
      - `Debezium`: 3.5.0, the embedded engine with default settings but `poll.interval.ms=10`, a plain Java producer \
      (lz4, `linger.ms=5`), Java 17, `-Xmx2g`. `warmed up` is its own account of the last 80 % of the rows, carried over to \
      all of them; `whole process` has the start and the compiler's work too.\n";

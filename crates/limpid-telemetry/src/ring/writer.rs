@@ -62,7 +62,7 @@ pub struct RingWriter {
     /// Frames whose batches are with the sink. As many as are in flight.
     open: VecDeque<Open>,
     /// Words of each frame in the ring, the oldest first: so that nothing is read of the ring, which is in nobody's cache,
-    /// when a frame is forgotten. A batch of one row has 25 words, so there are 84,000 at the most.
+    /// when a frame is forgotten. A batch of one row has 25 words, so 16 MiB have 84,000 at the most.
     lens: VecDeque<u32>,
 }
 
