@@ -464,4 +464,4 @@ fn without_credentials(endpoint: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

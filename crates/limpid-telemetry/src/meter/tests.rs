@@ -60,6 +60,12 @@ fn table(name: &str, version: u32) -> Arc<TableSchema> {
     Arc::new(TableSchema { name, version, columns: Vec::new(), key: [].into(), key_seed })
 }
 
+/// An event of so many rows, somewhere in a log.
+pub(crate) fn event_of(txn: u32, table: u16, rows: u32) -> EventHeader {
+    let (at, seconds, server, offset, len, block, log, kind, flags) = (0, 0, 1, 0, 0, 0, 0, 0, 0);
+    EventHeader { at, seconds, server, offset, len, txn, rows, block, table, log, kind, flags }
+}
+
 /// A batch with one transaction a commit time, each of `rows` inserts into each of the tables.
 fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows: u32) -> Batch {
     let mut batch = Batch { seq, tables: tables.to_vec(), ..Batch::default() };
@@ -70,20 +76,7 @@ fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows: u32) -> B
         for table in 0..tables.len() {
             batch.counts[table][Op::Insert as usize] += rows;
             let (event, txn) = (batch.events.len() as u32, txn as u32);
-            batch.events.push(EventHeader {
-                at: 0,
-                seconds: 0,
-                server: 1,
-                offset: 0,
-                len: 0,
-                txn,
-                rows,
-                block: 0,
-                table: table as u16,
-                log: 0,
-                kind: 0,
-                flags: 0,
-            });
+            batch.events.push(event_of(txn, table as u16, rows));
             batch.marks.extend((0..rows).map(|row| RowMark::new(u64::from(row) << 3, Op::Insert)));
             batch.rows.extend((0..rows).map(|row_in_event| RowHeader {
                 event,

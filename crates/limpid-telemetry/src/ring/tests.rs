@@ -2,12 +2,13 @@
 
 use std::sync::atomic::AtomicBool;
 
-use limpid_model::{ALL_CODES, Batch, CommitTime, EventHeader, Op, RowHeader, RowMark, TxnHeader, TxnId};
+use limpid_model::{ALL_CODES, Batch, CommitTime, Op, RowHeader, RowMark, TxnHeader, TxnId};
 use proptest::prelude::*;
 
 use super::frame::{PLACE_WORDS, TXN_WORDS};
 use super::look::FOUND_MAX;
 use super::*;
+use crate::meter::tests::event_of;
 
 /// The table of all rows, as its seed.
 const TABLE: u64 = 77;
@@ -81,20 +82,7 @@ fn a_row_is_found_with_its_place_in_its_transaction() {
 fn rows_belong_to_the_transactions_that_the_events_tell_of() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let other = TxnId::Domain { domain: 1, server: 2, seq: 31 };
-    let event = |txn, rows| EventHeader {
-        at: 0,
-        seconds: 0,
-        server: 1,
-        offset: 0,
-        len: 0,
-        txn,
-        rows,
-        block: 0,
-        table: 0,
-        log: 0,
-        kind: 0,
-        flags: 0,
-    };
+    let event = |txn, rows| event_of(txn, 0, rows);
     for (seq, events) in
         [vec![event(0, 2), event(0, 1), event(1, 1)], vec![event(0, 1)], vec![]].into_iter().enumerate()
     {
