@@ -184,6 +184,9 @@ fn kept_transactions_arrive_whole_at_a_collector_by_grpc_and_by_http() -> Result
     // By HTTP and at a rate of nothing, only what has a reason: the first of a table, and what an application keeps.
     let by_http = format!("otlp: \"{}\", protocol: http", collector.http());
     let none = pipeline(&case, &dir, "none", &by_http, 0)?;
+    // Exactly once batches come back as receipts, which must tell as much.
+    let yaml = std::fs::read_to_string(&none.file)?;
+    std::fs::write(&none.file, yaml.replace("delivery: at-least-once", "delivery: exactly-once"))?;
     let mut limpid = running(&none)?;
     case.sql("insert into t values (10, 'a')")?;
     let new = last_gtid(&case)?;
