@@ -20,6 +20,7 @@ mod report;
 mod sheet;
 mod table;
 mod truth;
+mod turns;
 mod works;
 
 use std::path::{Path, PathBuf};

@@ -122,28 +122,29 @@ impl EncodedBatch {
         rows
     }
 
-    /// Gives records one more header, where `value` has one for their row. It is asked once a row, in their order; values
-    /// that are equal and stand behind each other are written once.
+    /// Gives records one more header, where `value` has one for their transaction. It is asked once for all rows of one that stand
+    /// behind each other, and what it says is written once for them.
     pub fn add_header<const N: usize>(&mut self, name: &[u8], mut value: impl FnMut(&Batch, u32) -> Option<[u8; N]>) {
         let Self { batch, bytes, records, headers, .. } = self;
-        let mut name_at = None;
-        let mut last: (Option<u32>, Option<[u8; N]>) = (None, None);
-        let mut written: Option<([u8; N], Span)> = None;
+        let (mut name_at, mut last) = (None, None);
         for record in records {
-            if last.0 != Some(record.row) {
-                last = (Some(record.row), value(batch, record.row));
-            }
-            let Some(value) = last.1 else { continue };
-            let Some(named) = name_at.or_else(|| append(bytes, name)) else { return };
-            name_at = Some(named);
-            let value_at = written.filter(|(known, _)| *known == value).map(|(_, span)| span);
-            let Some(value_at) = value_at.or_else(|| append(bytes, &value)) else { return };
-            written = Some((value, value_at));
+            let Some(txn) = batch.rows.get(record.row as usize).map(|row| row.txn) else { continue };
+            let (_, header) = match last {
+                Some(known @ (of, _)) if of == txn => known,
+                _ => {
+                    let header = value(batch, txn).and_then(|value| {
+                        name_at = name_at.or_else(|| append(bytes, name));
+                        name_at.zip(append(bytes, &value))
+                    });
+                    *last.insert((txn, header))
+                }
+            };
+            let Some(header) = header else { continue };
             // A record's headers stand together.
             let (first, count) = (record.headers.0 as usize, record.headers.1);
             record.headers = (headers.len() as u32, count + 1);
             headers.extend_from_within(first..first + usize::from(count));
-            headers.push((named, value_at));
+            headers.push(header);
         }
     }
 
@@ -243,15 +244,17 @@ mod tests {
         let span = |start, len| Span { start, len };
         encoded.headers.push((span(0, 3), span(3, 1)));
         let (key, value, table) = (Span::NULL, Span::NULL, 0);
+        let of_txn = |txn| RowHeader { event: 0, row_in_event: 0, txn, before: 0, after: 0, table, op: Op::Insert };
+        encoded.batch.rows = [0, 0, 1, 2].map(of_txn).to_vec();
         encoded.records = [(0, (0, 0)), (1, (0, 1)), (1, (0, 1)), (2, (0, 0)), (3, (0, 0))]
             .map(|(row, headers)| RecordSpan { key, value, headers, table, row })
             .to_vec();
         let mut asked = Vec::new();
-        encoded.add_header(b"new", |_, row| {
-            asked.push(row);
-            (row != 2).then_some(if row == 3 { *b"B" } else { *b"A" })
+        encoded.add_header(b"new", |_, txn| {
+            asked.push(txn);
+            (txn != 1).then_some(if txn == 2 { *b"B" } else { *b"A" })
         });
-        assert_eq!(asked, [0, 1, 2, 3]);
+        assert_eq!(asked, [0, 1, 2]);
         let told = |record: &RecordSpan| {
             let (first, count) = (record.headers.0 as usize, usize::from(record.headers.1));
             let text = |span| String::from_utf8_lossy(encoded.get(span).unwrap()).into_owned();
@@ -259,6 +262,6 @@ mod tests {
         };
         let headers: Vec<Vec<String>> = encoded.records.iter().map(told).collect();
         assert_eq!(headers, [vec!["newA"], vec!["oldX", "newA"], vec!["oldX", "newA"], vec![], vec!["newB"]]);
-        assert_eq!(encoded.bytes, b"oldXnewAB", "what is equal is written once");
+        assert_eq!(encoded.bytes, b"oldXnewAB", "what a transaction has is written once");
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::cell::{Cell, Place};
 use crate::ids::TraceContext;
-use crate::mark::RowMark;
+use crate::mark::Marks;
 use crate::odd::OddValues;
 use crate::position::Position;
 use crate::schema::TableSchema;
@@ -169,7 +169,7 @@ pub struct TxnHeader {
 }
 
 /// Nanoseconds on the process's monotonic clock, one a stage; 0 = not reached.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// First byte of the batch read from the socket.
     pub read: u64,
@@ -187,6 +187,14 @@ pub struct StageTimes {
     pub acked: u64,
     /// Covered by a checkpoint.
     pub saved: u64,
+}
+
+impl StageTimes {
+    /// One after the other, as a batch passes them.
+    pub const fn in_order(&self) -> [u64; 8] {
+        let Self { read, queued, decoded, transformed, encoded, sent, acked, saved } = *self;
+        [read, queued, decoded, transformed, encoded, sent, acked, saved]
+    }
 }
 
 /// A statement that changed a definition, as the metrics count it.
@@ -285,7 +293,7 @@ pub struct Batch {
     pub cells: Vec<Cell>,
     pub rows: Vec<RowHeader>,
     /// One a row, in the order of `rows`: what is remembered of them. Set by the decoder.
-    pub marks: Vec<RowMark>,
+    pub marks: Marks,
     pub events: Vec<EventHeader>,
     pub txns: Vec<TxnHeader>,
     /// Table versions that `rows` and `events` refer to.
@@ -452,7 +460,7 @@ impl Batch {
         self.arena.capacity()
             + self.cells.capacity() * size_of::<Cell>()
             + self.rows.capacity() * size_of::<RowHeader>()
-            + self.marks.capacity() * size_of::<RowMark>()
+            + self.marks.heap_bytes()
             + self.filtered.capacity() * size_of::<Filtered>()
             + self.events.capacity() * size_of::<EventHeader>()
             + self.txns.capacity() * size_of::<TxnHeader>()
@@ -467,6 +475,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mark::RowMark;
 
     #[test]
     fn marks_go_with_their_rows_into_a_receipt_and_away_and_their_room_counts() {
@@ -474,8 +483,8 @@ mod tests {
         let (event, row_in_event, txn, before, after, table, op) = (0, 0, 0, NONE, NONE, 0, Op::Insert);
         batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
         let before_marks = batch.heap_bytes();
-        batch.marks = Vec::with_capacity(1000);
-        batch.marks.push(RowMark::new(8, op));
+        batch.marks.edit().reserve(1000);
+        batch.marks.edit().push(RowMark::new(8, op));
         assert!(batch.heap_bytes() >= before_marks + 8000, "what is under way is bounded with them");
         let receipt = batch.receipt();
         assert_eq!(

@@ -126,7 +126,7 @@ fn batch(shape: &Shape) -> Batch {
             batch.events[event as usize].rows += 1;
             batch.counts[usize::from(table)][row % 3] += 1;
             let key_hash = (txn * shape.rows_in_txn + row) as u64 + 1;
-            batch.marks.push(RowMark::new(key_hash << 3, Op::Insert));
+            batch.marks.edit().push(RowMark::new(key_hash << 3, Op::Insert));
             let (txn, row_in_event) = (txn as u32, row as u32 % 20);
             batch.rows.push(RowHeader { event, row_in_event, txn, before: NONE, after: 0, table, op: Op::Insert });
         }

@@ -18,6 +18,7 @@ mod process;
 mod registry;
 mod remote;
 mod ring;
+mod runs;
 pub mod trace;
 mod waiting;
 

@@ -121,6 +121,9 @@ pub struct RunArguments {
     /// Tell nothing of rows: no metric, no line, no ring; for measuring what telling costs
     #[arg(long, hide = true)]
     pub unobserved: bool,
+    /// Tell of some batches and not of others, by turns, and write what each turn took; for measuring what telling costs
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub turns: Option<PathBuf>,
     /// Kill the process at a place, for tests: NAME:COUNT
     #[arg(long, hide = true, value_name = "NAME:COUNT")]
     pub failpoint: Option<String>,

@@ -31,6 +31,7 @@ mod status;
 mod top;
 mod trace;
 mod traces;
+mod turns;
 mod validate;
 mod verdict;
 

@@ -37,7 +37,7 @@ use crate::registry::{self, CONNECTORS, Unmade};
 use crate::report;
 use crate::screen::Screen;
 use crate::traces::Traced;
-use crate::{kept, serve, verdict};
+use crate::{kept, serve, turns, verdict};
 
 /// What runs.
 pub const BUILD: Build = Build { version: env!("CARGO_PKG_VERSION"), commit: env!("LIMPID_COMMIT") };
@@ -94,6 +94,12 @@ fn prepare(arguments: &RunArguments) -> Result<ProcessParts, u8> {
             eprintln!("error[USAGE_INVALID]: no failpoint is called {name}");
             return Err(2);
         }
+    }
+    if let Some(file) = &arguments.turns
+        && let Err(error) = turns::begin(file)
+    {
+        let fault = Fault::new(FaultCode::ConfigBadValue, Component::Server, "the file of --turns cannot be made");
+        return Err(refused(&fault.about(file.display().to_string()).because(error)));
     }
     let until = until(arguments.until.as_deref());
     let specs = limpid_config::load(&arguments.files, &CONNECTORS, &Process).map_err(|faults| config(&faults))?;
@@ -265,14 +271,14 @@ fn telemetry(
 
 fn observer(arguments: &RunArguments, telemetry: &PipelineTelemetry, clock: &Clock) -> Arc<dyn Observer> {
     if arguments.unobserved {
-        return Arc::new(Unobserved);
+        return turns::by_turns(Arc::new(Unobserved));
     }
-    Arc::new(Told {
+    turns::by_turns(Arc::new(Told {
         telemetry: telemetry.clone(),
         clock: clock.clone(),
         copied: AtomicU64::new(0),
         holds_back: AtomicBool::new(false),
-    })
+    }))
 }
 
 /// A pipeline's whole life. One that has halted and stays may be tried again.
@@ -329,6 +335,9 @@ fn supervise(process: ProcessParts, arguments: &RunArguments) -> u8 {
     let (progress_done, progress_clock) = (done.clone(), clock);
     let progress = spawn("progress", move || progress::run(&watched, &screen, &progress_clock, &progress_done));
     let drained = wait(&happened, &handles, &told, on_halt);
+    if let Err(error) = turns::end() {
+        eprintln!("warning: the accounts of --turns could not be written: {error}");
+    }
     done.raise();
     let _ = progress.join();
     let Drained { code, mut stopping } = match drained {

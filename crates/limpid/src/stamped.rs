@@ -8,6 +8,8 @@
 use limpid_codec::{Encode, EncodeTally, EncodedBatch, JsonText};
 use limpid_telemetry::trace::Stamp;
 
+use crate::turns;
+
 const NAME: &[u8] = b"traceparent";
 
 pub struct Stamped {
@@ -18,8 +20,8 @@ pub struct Stamped {
 impl Encode for Stamped {
     fn encode(&mut self, out: &mut EncodedBatch, now_micros: i64, tally: &mut EncodeTally) {
         self.inner.encode(out, now_micros, tally);
-        if self.stamp.begin_batch(&out.batch) {
-            out.add_header(NAME, |batch, row| self.stamp.of(batch, row));
+        if turns::tells(out.batch.seq) && self.stamp.begin_batch(&out.batch) {
+            out.add_header(NAME, |batch, txn| self.stamp.of(batch, txn));
         }
     }
 

@@ -1,20 +1,22 @@
 //! What telling costs: metrics, log, ring and traces, against the same binary that tells nothing.
 //!
-//! Owns: the pairs, the interval. Does not own: what is told, what `--unobserved` leaves out (`limpid`).
+//! Owns: the pairs, the interval. Does not own: what is told, what `--unobserved` leaves out (`limpid`), turns within a process
+//! (`turns`).
 //!
 //! Invariant: the two of a pair run one after the other on the same log, each first every other time; a second silent run in
 //! each round shows what an interval looks like where there is nothing to find.
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::latency::{self, Run};
 use super::load::Load;
 use super::measure::{Contender, Figure};
 use super::receiver::Receiver;
 use super::sheet::Sheet;
-use super::{Bench, contenders};
+use super::turns::Turned;
+use super::{Bench, contenders, turns};
 
 /// Twenty at least are asked for; an even number, so that each is first equally often.
 const PAIRS: usize = 20;
@@ -27,6 +29,15 @@ const T: [(usize, f64); 2] = [(PAIRS, 2.093), (LATE_PAIRS, 2.262)];
 
 /// Measured of each run at a steady pace.
 const LATE_SECONDS: u64 = 6;
+
+/// Runs in which nobody is told in any turn.
+const SILENT_RUNS: usize = 10;
+
+/// Rounds of a run whose records all have headers and one whose have none.
+const HEADER_ROUNDS: usize = 5;
+
+/// The part of the transactions that is sampled.
+const SAMPLE: f64 = 0.01;
 
 const TELLING: &str = "telling";
 const SILENT: &str = "silent";
@@ -43,7 +54,7 @@ fn everything(receiver: &str, file: &Path) -> String {
     let sent = format!("otlp: \"{receiver}\", protocol: http");
     let file = file.display();
     format!(
-        "telemetry:\n  quality: {{ one-in: 64 }}\n  traces: {{ {sent}, sample: 0.01 }}\n  \
+        "telemetry:\n  quality: {{ one-in: 64 }}\n  traces: {{ {sent}, sample: {SAMPLE} }}\n  \
          metrics: {{ {sent}, remote-write: \"{receiver}{REMOTE_WRITE}\" }}\n  \
          logs: {{ {sent}, file: \"{file}\" }}\n"
     )
@@ -58,6 +69,19 @@ pub(crate) const TOLD: &str = "telling, as a part of silent";
 pub(crate) const MEAN: &str = "mean";
 pub(crate) const HIGH: &str = "95 % to";
 pub(crate) const MORE_MB: &str = "MB more";
+
+pub(crate) const TURNS_KEY: &str = "cost of telling by turns";
+
+const TURNS_NOTE: &str = "12M rows to Apache Kafka in one process that tells everything of 16 batches and nothing of the next 16, which first by a \
+     coin, each thread's processor time counted for the batch it worked for. `more` is how much more a row that is told of takes than one of the \
+     turn beside it, once the ring is full; `aside` are the threads that only tell, whole; `others` those of librdkafka. In `silent` nobody is told \
+     in either turn. The last line is what librdkafka's threads take for headers: a run whose records all have one against one without, of \
+     which one in a hundred counts. Two processes that do the same differ by several percent on a machine with other guests, turns by half of one.";
+
+const TURNS_RATIO_NOTE: &str = "Each run's process with `more`, `aside` and headers on top, as a part of the same without them: the mean over all runs and \
+     its 95 % interval (Student's t of the logarithms).";
+
+const HEADERS: &str = "headers, in librdkafka's threads";
 
 pub(crate) const LATE_KEY: &str = "delay by telling";
 
@@ -101,6 +125,58 @@ pub(crate) fn measure(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 4]> 
     delays.add(TOLD, telling.to_vec());
     delays.add(AGAIN, again.to_vec());
     Ok([cpu, ratios, late, delays])
+}
+
+/// The same within one process, for what whole processes are too unlike each other to show.
+pub(crate) fn by_turns(bench: &Bench, load: &Load) -> anyhow::Result<[Sheet; 2]> {
+    println!("cost by turns: {PAIRS} runs, and {SILENT_RUNS} silent ones");
+    let receiver = Receiver::start()?;
+    let mut sheet =
+        Sheet::new("turns", "turns: what telling costs", TURNS_NOTE, &["more", "aside", "others", "ns a row", "pairs"]);
+    let mut runs = 0_u64;
+    let mut run = |name: &str, tells: Option<(&Receiver, &str)>| -> anyhow::Result<Turned> {
+        runs += 1;
+        let turned = turns::run(bench, load, &format!("t{runs}"), |contender| match tells {
+            Some((receiver, headers)) => tell_with(contender, receiver, headers),
+            None => tell(contender, None),
+        })?;
+        println!("  {runs:>2} {name:<14} {turned:?}");
+        Ok(turned)
+    };
+    let mut headers = Vec::new();
+    for round in 0..HEADER_ROUNDS {
+        let mut others = |kind| anyhow::Ok(run(kind, Some((&receiver, kind)))?.others);
+        let (all, off) = if round % 2 == 0 {
+            (others("all")?, others("off")?)
+        } else {
+            let off = others("off")?;
+            (others("all")?, off)
+        };
+        // Records of every other turn have one.
+        headers.push((all - off) * 2.0 * SAMPLE);
+    }
+    let of_headers = headers.iter().sum::<f64>() / headers.len() as f64;
+    let (mut told, mut silent) = (Vec::new(), Vec::new());
+    for round in 0..PAIRS {
+        told.push(run(TELLING, Some((&receiver, "sampled")))?);
+        if round % (PAIRS / SILENT_RUNS) == 0 {
+            silent.push(run(SILENT, None)?);
+        }
+    }
+    receiver.has_taken(&["/v1/traces", "/v1/metrics", "/v1/logs", REMOTE_WRITE])?;
+    for (name, runs) in [(TELLING, &told), (SILENT, &silent)] {
+        for Turned { more, aside, others, whole, pairs } in runs {
+            sheet.add(name, vec![*more, *aside, *others, *whole, *pairs as f64]);
+        }
+    }
+    for header in headers {
+        sheet.add(HEADERS, vec![header, f64::NAN, f64::NAN, f64::NAN, f64::NAN]);
+    }
+    let mut ratios = Sheet::new(TURNS_KEY, "turns: ratios", TURNS_RATIO_NOTE, &[MEAN, "95 % from", HIGH]);
+    let logs = |runs: &[Turned], headers: f64| runs.iter().map(|run| run.ratio(headers).ln()).collect::<Vec<_>>();
+    ratios.add(TOLD, interval(&logs(&told, of_headers))?.to_vec());
+    ratios.add(AGAIN, interval(&logs(&silent, 0.0))?.to_vec());
+    Ok([sheet, ratios])
 }
 
 /// The figures of one round.
@@ -154,6 +230,16 @@ fn tell(contender: &mut Contender, tells: Option<&Receiver>) -> anyhow::Result<(
     let file = Path::new(contender.arguments.get(1).context("a run names its file")?);
     let yaml = std::fs::read_to_string(file)? + &everything(&receiver.address(), &file.with_extension("log"));
     Ok(std::fs::write(file, yaml)?)
+}
+
+/// Tells all, with these headers.
+fn tell_with(contender: &mut Contender, receiver: &Receiver, headers: &str) -> anyhow::Result<()> {
+    tell(contender, Some(receiver))?;
+    let file = Path::new(contender.arguments.get(1).context("a run names its file")?);
+    let sample = format!("sample: {SAMPLE}");
+    let yaml = std::fs::read_to_string(file)?;
+    ensure!(yaml.contains(&sample), "the file says how much is sampled");
+    Ok(std::fs::write(file, yaml.replace(&sample, &format!("{sample}, headers: \"{headers}\"")))?)
 }
 
 /// By how much the first and the third are above the second, each as [`interval`] says.

@@ -14,8 +14,10 @@ use super::sheet::Sheet;
 use super::table::Work;
 use super::{Bench, busy, contenders, cost, latency, memory, truth};
 
-pub(crate) const NAMES: [&str; 12] =
-    ["bulk", "snapshot", "kafka", "idle", "cost", "large", "single", "start", "latency", "busy", "huge", "truth"];
+pub(crate) const NAMES: [&str; 13] = [
+    "bulk", "snapshot", "kafka", "idle", "cost", "turns", "large", "single", "start", "latency", "busy", "huge",
+    "truth",
+];
 
 /// Rounds of most works; medians are quoted.
 const ROUNDS: usize = 5;
@@ -46,6 +48,11 @@ pub(crate) fn run(bench: &Bench, report: &mut Report, wanted: impl Fn(&str) -> b
         // The ring is written round once in so many rows, and is made of pages that stay from then on.
         let load = load::bulk(bench, "cost", 3_000_000, 10_000)?;
         cost::measure(bench, &load)?.into_iter().for_each(|sheet| report.add_sheet(sheet));
+    }
+    if wanted("turns") {
+        // Twice as many as the ring needs to be written round, and some more.
+        let load = load::bulk(bench, "turns", 12_000_000, 10_000)?;
+        cost::by_turns(bench, &load)?.into_iter().for_each(|sheet| report.add_sheet(sheet));
     }
     if wanted("large") {
         let load = load::bulk(bench, "large", 1_000_000, 1_000_000)?;

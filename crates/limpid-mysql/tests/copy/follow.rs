@@ -174,7 +174,7 @@ pub struct Row {
 pub fn rows(batch: &Batch, table: &str) -> Vec<Row> {
     let mut found = Vec::new();
     assert_eq!(batch.marks.len(), batch.rows.len(), "each row has a mark");
-    for (row, mark) in batch.rows.iter().zip(&batch.marks) {
+    for (row, mark) in batch.rows.iter().zip(&*batch.marks) {
         assert_eq!(mark.op(), row.op);
         let schema = &batch.tables[row.table as usize];
         if &*schema.name.table != table || &*schema.name.schema != SCHEMA {

@@ -206,7 +206,7 @@ fn deliver(meter: &PipelineMeter, now: Moment) {
         let key_hash = key_hash(&batch, &schema, &batch.cells[id as usize..]);
         let (row_in_event, after) = (id as u32, id as u32);
         let (event, txn, table, op) = (0, 0, 0, Op::Insert);
-        batch.marks.push(RowMark::new(key_hash, op));
+        batch.marks.edit().push(RowMark::new(key_hash, op));
         batch.rows.push(RowHeader { event, row_in_event, txn, before: NONE, after, table, op });
     }
     batch.tables.push(Arc::new(schema));

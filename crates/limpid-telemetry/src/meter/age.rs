@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use limpid_model::{Batch, Filtered, TxnHeader};
+use limpid_model::{Batch, TxnHeader};
 
 use super::clock::SourceClock;
 use crate::catalogue::{
@@ -19,6 +19,7 @@ use crate::catalogue::{
 use crate::instruments::{Counter, Gauge, Tally};
 use crate::moment::Moment;
 use crate::registry::Registry;
+use crate::runs::Run as Rows;
 
 /// A server takes a commit's time a while before the commit is in its log, where a look at the head finds it.
 const LOGGED_LATE: i64 = 100_000_000;
@@ -67,7 +68,7 @@ impl Ages {
 
     /// Gathers how late the rows of the tables that are `there` are: one look at the clock a transaction, one count a
     /// run of rows. `floor` is a time before which every commit was delivered.
-    pub(super) fn measure(&mut self, batch: &Batch, there: &[bool], floor: Option<i64>, now: Moment) {
+    pub(super) fn measure(&mut self, batch: &Batch, runs: &[Rows], there: &[bool], floor: Option<i64>, now: Moment) {
         let (read, slack) = (batch.times.read as i64, self.clock.uncertainty_nanos());
         while self.by_table.len() < batch.tables.len() {
             let (whole, before_us) = (Tally::of(&DATA_LAG_SECONDS), Tally::of(&COMMIT_TO_READ_SECONDS));
@@ -76,17 +77,9 @@ impl Ages {
         let mut believed = floor.unwrap_or(i64::MIN).min(read);
         let (mut txn, mut ahead, mut behind) = (u32::MAX, 0, 0);
         let mut run = Run { table: usize::MAX, committed: 0, rows: 0 };
-        let mut filtered = &batch.filtered[..];
-        for (number, event) in batch.events.iter().enumerate().filter(|(_, event)| event.rows > 0) {
-            let of_event = |filtered: &Filtered| batch.rows[filtered.row as usize].event as usize == number;
-            let (here, later) = filtered.split_at(filtered.iter().take_while(|row| of_event(row)).count());
-            filtered = later;
-            let rows = u64::from(event.rows).saturating_sub(here.len() as u64);
-            if rows == 0 {
-                continue;
-            }
-            if event.txn != txn {
-                txn = event.txn;
+        for rows in runs.iter().filter(|rows| rows.passed > 0) {
+            if rows.txn != txn {
+                txn = rows.txn;
                 let Some(header) = batch.txns.get(txn as usize) else { continue };
                 let told = self.clock.nanos_of(header.commit.micros, now);
                 let resolution = i64::from(header.commit.uncertainty_micros) * 1000;
@@ -94,13 +87,13 @@ impl Ages {
                 behind += u64::from(told.saturating_add(resolution + slack + LOGGED_LATE) < believed);
                 believed = believed.max(told.min(read));
             }
-            let table = usize::from(event.table);
+            let table = usize::from(rows.table);
             if (run.table, run.committed) != (table, believed) {
                 self.count(run, batch);
                 run = Run { table, committed: believed, rows: 0 };
             }
             if there.get(table) == Some(&true) {
-                run.rows += rows;
+                run.rows += u64::from(rows.passed);
             }
         }
         self.count(run, batch);

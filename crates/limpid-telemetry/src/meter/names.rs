@@ -55,7 +55,7 @@ impl TableNames {
 /// What is bound for a table version, found again by the version's address.
 pub(super) struct ByVersion<T> {
     /// The version is kept with what is bound for it, so that its address is nobody else's.
-    entries: std::collections::HashMap<usize, (Arc<TableSchema>, T)>,
+    entries: foldhash::HashMap<usize, (Arc<TableSchema>, T)>,
 }
 
 /// Table versions that are known at once. A change of definition leaves one behind, so beyond this all are forgotten

@@ -5,10 +5,11 @@
 //!
 //! Invariant: freshness moves only when no earlier batch is still out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use limpid_model::{Batch, Op};
+use smallvec::SmallVec;
 
 use super::TableTotals;
 use super::age::Ages;
@@ -25,6 +26,7 @@ use crate::instruments::{Counter, Exemplar, Gauge, Histogram, Rate};
 use crate::moment::{Moment, seconds};
 use crate::registry::Registry;
 use crate::ring::{Delivery, Fate, PlaceOf, Remember, RingWriter};
+use crate::runs::{Runs, runs_of};
 use crate::trace::{Told, Tracer};
 
 /// Records of a batch that went to one place.
@@ -60,6 +62,10 @@ pub(super) struct Output {
     noted: ByVersion<()>,
     /// Rows of the batch in hand that go no further.
     kept: Vec<(u32, Fate)>,
+    /// The batches that are with the sink, by their numbers.
+    sent: VecDeque<(u64, Runs)>,
+    /// Of the batch in hand.
+    runs: Runs,
     /// Which of the batch's tables were delivered, reused.
     there: Vec<bool>,
     /// The number of the batch before which all are delivered.
@@ -116,6 +122,8 @@ impl Output {
             known,
             noted: ByVersion::default(),
             kept: Vec::new(),
+            sent: VecDeque::new(),
+            runs: Runs::new(),
             there: Vec::new(),
             next: 0,
             early: BTreeMap::new(),
@@ -126,6 +134,7 @@ impl Output {
     pub(super) fn started(&mut self) {
         self.next = 0;
         self.early.clear();
+        self.sent.clear();
         self.ring.started();
         if let Some(tracer) = &mut self.tracer {
             tracer.started();
@@ -144,10 +153,12 @@ impl Output {
         for version in &batch.tables {
             self.noted.get(version, |_| self.known.version(version));
         }
-        self.ring.push(batch, &self.kept, now.wall_micros);
+        let runs = runs_of(batch);
+        self.ring.push(batch, &runs, &self.kept, now.wall_micros);
         if let Some(tracer) = &mut self.tracer {
-            tracer.handed_in(batch, self.ring.rows_of_txns(), &self.kept);
+            tracer.handed_in(batch, &runs, &self.kept);
         }
+        self.sent.push_back((batch.seq, runs));
         self.kept.clear();
     }
 
@@ -160,6 +171,8 @@ impl Output {
         delivered: &[DeliveredTo<'_>],
         (now, fresh): (Moment, Option<i64>),
     ) -> u64 {
+        let sent = self.sent.iter().position(|(seq, _)| *seq == batch.seq).and_then(|at| self.sent.remove(at));
+        self.runs = sent.map_or_else(|| runs_of(batch), |(_, runs)| runs);
         self.there.clear();
         self.there.resize(batch.tables.len(), false);
         for to in delivered.iter().filter(|to| to.records > 0) {
@@ -180,7 +193,7 @@ impl Output {
         }
         // A row that was read from a table has no commit that it could be late for.
         if !batch.is_copy() {
-            self.ages.measure(batch, &self.there, self.upto.max(fresh), now);
+            self.ages.measure(batch, &self.runs, &self.there, self.upto.max(fresh), now);
             bound.event_time.absorb(&mut self.ages.event_time);
             self.lags(batch);
         }
@@ -206,26 +219,24 @@ impl Output {
 
     /// Completes what the ring has of a batch that was just counted.
     pub(super) fn remember(&mut self, batch: &Batch, bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
-        let mut places = Vec::with_capacity(delivered.len());
+        let mut places = SmallVec::<[PlaceOf; 4]>::new();
         for to in delivered.iter().filter(|to| to.records > 0) {
             let Some(schema) = batch.tables.get(usize::from(to.table)) else { continue };
             let DeliveredTo { partition, offsets, records, .. } = *to;
             places.push(PlaceOf { table: schema.key_seed, partition, offsets, records });
-            if let Some(topic) = to.place {
-                self.known.topic(&schema.name, topic);
-            }
         }
         let held_back = |index: usize| !self.there[index] && batch.passed(index) != [0; Op::COUNT];
         let some_are = (0..batch.counts.len()).any(held_back);
         let remember = if some_are { Remember::Tables(&self.there) } else { Remember::All };
         let acked_wall_micros = now.wall_at(batch.times.acked);
-        self.ring.complete(batch, remember, Delivery { bytes: bytes as u64, acked_wall_micros, places: &places });
+        let delivery = Delivery { bytes: bytes as u64, acked_wall_micros, places: &places };
+        self.ring.complete(batch, &self.runs, remember, delivery);
     }
 
     /// Hands on what is kept of a batch as traces, with its exemplars by table; returns those of the batch as a whole.
     pub(super) fn trace(&mut self, batch: &Batch, delivered: &[DeliveredTo<'_>], now: Moment) -> Option<Told> {
-        let Self { tables, series, rows, clock, tracer, .. } = self;
-        let told = tracer.as_mut()?.durable(batch, delivered, |micros| clock.nanos_of(micros, now), now);
+        let Self { tables, series, rows, clock, tracer, runs, .. } = self;
+        let told = tracer.as_mut()?.durable(batch, runs, delivered, |micros| clock.nanos_of(micros, now), now);
         // What is copied counts for none of the lags.
         if batch.is_copy() {
             return None;
@@ -251,23 +262,29 @@ impl Output {
     /// Takes note that a batch is delivered. Returns the latest commit before which everything is, if it moved.
     pub(super) fn close(&mut self, batch: &Batch, now: Moment) -> Option<i64> {
         let last = if batch.is_copy() { None } else { self.ages.last_commit(batch, now) };
-        // One that is not of this attempt, or comes twice, tells nothing.
-        if batch.seq >= self.next {
-            self.early.insert(batch.seq, last);
-        }
         let before = self.upto;
-        while let Some(last) = self.early.remove(&self.next) {
+        if batch.seq == self.next {
             self.next += 1;
             self.upto = self.upto.max(last);
+            while let Some(last) = self.early.remove(&self.next) {
+                self.next += 1;
+                self.upto = self.upto.max(last);
+            }
+        } else if batch.seq > self.next {
+            self.early.insert(batch.seq, last);
         }
+        // One that is not of this attempt, or comes twice, tells nothing.
         self.upto.filter(|_| self.upto != before)
     }
 
     fn place(&mut self, batch: &Batch, to: &DeliveredTo<'_>) {
-        let Self { registry, pipeline, tables, series, rows, .. } = self;
+        let Self { registry, pipeline, tables, series, rows, known: topics, .. } = self;
         let series = bind(series, rows, tables, batch, usize::from(to.table));
         let known = |place: &Place| place.partition == to.partition && place.name.as_deref() == to.place;
         let at = series.places.iter().position(known).unwrap_or_else(|| {
+            if let Some(topic) = to.place {
+                topics.topic(&batch.tables[usize::from(to.table)].name, topic);
+            }
             series.places.push(place(registry, pipeline, (&series.schema, &series.table), to));
             series.places.len() - 1
         });

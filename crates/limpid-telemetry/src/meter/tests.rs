@@ -77,7 +77,7 @@ fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows: u32) -> B
             batch.counts[table][Op::Insert as usize] += rows;
             let (event, txn) = (batch.events.len() as u32, txn as u32);
             batch.events.push(event_of(txn, table as u16, rows));
-            batch.marks.extend((0..rows).map(|row| RowMark::new(u64::from(row) << 3, Op::Insert)));
+            batch.marks.edit().extend((0..rows).map(|row| RowMark::new(u64::from(row) << 3, Op::Insert)));
             batch.rows.extend((0..rows).map(|row_in_event| RowHeader {
                 event,
                 row_in_event,

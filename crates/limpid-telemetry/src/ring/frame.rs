@@ -1,118 +1,60 @@
-//! A batch in the ring, as words.
+//! A batch in the ring.
 //!
-//! Owns: which number stands where. Does not own: where a frame lies.
+//! Owns: what is remembered of one, and how many bytes that is. Does not own: which batches are remembered.
 //!
-//! Invariant: what was written reads back equal; reading nonsense gives nonsense, never a panic. A frame that says it is
-//! done was completed before it said so.
+//! Invariant: only what is known once the batch is acknowledged is added, once and at once.
 
-use limpid_model::{ALL_CODES, CommitTime, FaultCode};
+use std::sync::{Arc, OnceLock};
 
-/// 128 bytes a batch.
-pub(super) const HEADER_WORDS: usize = 16;
-/// 32 bytes a transaction.
-pub(super) const TXN_WORDS: usize = 4;
-/// 32 bytes a place.
-pub(super) const PLACE_WORDS: usize = 4;
+use limpid_model::{CommitTime, FaultCode, RowMark, StageTimes};
+use smallvec::SmallVec;
 
-/// Which word of a header says whether the batch is done: written last, read first.
-pub(super) const STATE_WORD: usize = 14;
+/// Places of a batch that are remembered.
+pub(super) const PLACES_MAX: usize = 16;
 
-const DONE: u64 = 1 << 32;
-const PLACES_LOST: u64 = 1 << 33;
-/// Stands in the state while a frame is completed: its other words are of two times.
-pub(super) const COMPLETING: u64 = 1 << 34;
+/// What belongs to a frame beside what it says: the counts of whom it and its marks are held by, the marks' own bounds, and its
+/// place in the queue.
+const AROUND: usize = 64;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Header {
-    pub times: [u64; 8],
+/// As it was handed to the sink.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub times: StageTimes,
     pub seq: u64,
-    pub rows: u32,
-    pub txns: u32,
-    pub bytes: u64,
-    /// The wall clock at the acknowledgement; before that, when the batch was handed to the sink.
+    /// Which attempt of the pipeline handed it to the sink.
+    pub attempt: u32,
+    /// The tables that the batch has rows of.
+    pub tables: u16,
+    /// The wall clock when the batch was handed to the sink.
     pub wall_micros: i64,
     /// Rows of the first transaction that came in earlier batches; the others begin here.
     pub rows_before: u64,
-    /// Rows with a word of their own about what became of them.
-    pub exceptions: u32,
-    /// Room for places, and the tables that the batch has rows of.
-    pub places: u16,
-    pub tables: u16,
-    /// Places that are known.
-    pub placed: u16,
-    /// Which attempt of the pipeline handed it to the sink.
-    pub attempt: u32,
-    pub done: bool,
-    /// It went to more places than there was room for.
+    /// The rows, in the order of their transactions.
+    pub marks: Arc<Vec<RowMark>>,
+    pub txns: SmallVec<[Txn; 1]>,
+    /// Rows that go no further, in no order.
+    pub fates: Box<[(u32, Fate)]>,
+    pub done: OnceLock<Done>,
+}
+
+/// What is known of an acknowledged one.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// The two times that were not known before.
+    pub acked: u64,
+    pub saved: u64,
+    pub bytes: u64,
+    /// The wall clock at the acknowledgement.
+    pub wall_micros: i64,
+    pub places: SmallVec<[Place; 1]>,
+    /// It went to more places than are remembered.
     pub places_lost: bool,
+    /// By row: those that nobody shall find, since they were not delivered after all. Empty where all were.
+    pub withheld: Box<[bool]>,
 }
 
-impl Header {
-    pub(super) fn words(&self) -> [u64; HEADER_WORDS] {
-        let mut words = [0; HEADER_WORDS];
-        words[..8].copy_from_slice(&self.times);
-        words[8] = self.seq;
-        words[9] = u64::from(self.rows) | u64::from(self.txns) << 32;
-        words[10] = self.bytes;
-        words[11] = self.wall_micros as u64;
-        words[12] = self.rows_before;
-        words[13] = u64::from(self.exceptions) | u64::from(self.places) << 32 | u64::from(self.tables) << 48;
-        words[STATE_WORD] =
-            u64::from(self.attempt) | if self.done { DONE } else { 0 } | if self.places_lost { PLACES_LOST } else { 0 };
-        words[15] = u64::from(self.placed);
-        words
-    }
-
-    pub(super) fn read(words: &[u64; HEADER_WORDS]) -> Self {
-        let mut times = [0; 8];
-        times.copy_from_slice(&words[..8]);
-        Self {
-            times,
-            seq: words[8],
-            rows: words[9] as u32,
-            txns: (words[9] >> 32) as u32,
-            bytes: words[10],
-            wall_micros: words[11] as i64,
-            rows_before: words[12],
-            exceptions: words[13] as u32,
-            places: (words[13] >> 32) as u16,
-            tables: (words[13] >> 48) as u16,
-            placed: words[15] as u16,
-            attempt: words[STATE_WORD] as u32,
-            done: words[STATE_WORD] & DONE != 0,
-            places_lost: words[STATE_WORD] & PLACES_LOST != 0,
-        }
-    }
-
-    /// As it was before its batch was acknowledged, of which some words may tell already; but for the wall clock.
-    pub(super) fn take_back(&mut self) {
-        (self.done, self.places_lost) = (false, false);
-        (self.bytes, self.placed) = (0, 0);
-        // The acknowledgement, and the position's being saved.
-        (self.times[6], self.times[7]) = (0, 0);
-    }
-
-    /// Where the parts begin, counted from the frame's own begin, and its length.
-    pub(super) fn parts(&self) -> Parts {
-        let txns = HEADER_WORDS as u64;
-        let exceptions = txns + u64::from(self.txns) * TXN_WORDS as u64;
-        let places = exceptions + u64::from(self.exceptions);
-        let rows = places + u64::from(self.places) * PLACE_WORDS as u64;
-        Parts { txns, exceptions, places, rows, len: rows + u64::from(self.rows) }
-    }
-}
-
-/// See [`Header::parts`].
+/// 32 bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parts {
-    pub txns: u64,
-    pub exceptions: u64,
-    pub places: u64,
-    pub rows: u64,
-    pub len: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Txn {
     /// Index of the server it came from; `None` for one without a name.
     pub origin: Option<u16>,
@@ -122,26 +64,7 @@ pub(super) struct Txn {
     pub commit: CommitTime,
 }
 
-impl Txn {
-    pub(super) fn words(&self) -> [u64; TXN_WORDS] {
-        let origin = self.origin.map_or(0, |origin| u64::from(origin) + 1);
-        [
-            origin | u64::from(self.rows) << 32,
-            self.number,
-            self.commit.micros as u64,
-            u64::from(self.commit.uncertainty_micros),
-        ]
-    }
-
-    pub(super) fn read(words: &[u64; TXN_WORDS]) -> Self {
-        Self {
-            origin: (words[0] as u32).checked_sub(1).map(|origin| origin as u16),
-            rows: (words[0] >> 32) as u32,
-            number: words[1],
-            commit: CommitTime { micros: words[2] as i64, uncertainty_micros: words[3] as u32 },
-        }
-    }
-}
+const _: () = assert!(size_of::<Txn>() == 32);
 
 /// Records of a batch that went to one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,22 +74,6 @@ pub(super) struct Place {
     pub partition: i32,
     pub records: u32,
     pub offsets: (i64, i64),
-}
-
-impl Place {
-    pub(super) fn words(&self) -> [u64; PLACE_WORDS] {
-        let (first, last) = self.offsets;
-        [self.table, u64::from(self.partition as u32) | u64::from(self.records) << 32, first as u64, last as u64]
-    }
-
-    pub(super) fn read(words: &[u64; PLACE_WORDS]) -> Self {
-        Self {
-            table: words[0],
-            partition: words[1] as u32 as i32,
-            records: (words[1] >> 32) as u32,
-            offsets: (words[2] as i64, words[3] as i64),
-        }
-    }
 }
 
 /// Why a row was not delivered with its batch.
@@ -185,54 +92,31 @@ pub enum Fate {
     NoRecord,
 }
 
-/// A row of a batch, by its index, and its fate: 8 bytes.
-pub(super) fn exception(row: u32, fate: Fate) -> u64 {
-    let of_code = |code: Option<FaultCode>| {
-        let index = code.and_then(|code| ALL_CODES.iter().position(|known| *known == code));
-        index.map_or(0, |index| index as u64 + 1)
-    };
-    let (kind, detail) = match fate {
-        Fate::Filtered(rule) => (1, u64::from(rule)),
-        Fate::Parked(code) => (2, of_code(code)),
-        Fate::DeadLetter(code) => (3, of_code(code)),
-        Fate::Withheld(code) => (4, of_code(code)),
-        Fate::NoRecord => (5, 0),
-    };
-    u64::from(row) | kind << 32 | detail << 40
-}
-
-/// The row's index, and its fate where the word is one.
-pub(super) fn read_exception(word: u64) -> (u32, Option<Fate>) {
-    let detail = word >> 40;
-    let code = || usize::try_from(detail).ok()?.checked_sub(1).and_then(|index| ALL_CODES.get(index).copied());
-    let fate = match word >> 32 & 0xff {
-        1 => Some(Fate::Filtered(detail as u16)),
-        2 => Some(Fate::Parked(code())),
-        3 => Some(Fate::DeadLetter(code())),
-        4 => Some(Fate::Withheld(code())),
-        5 => Some(Fate::NoRecord),
-        _ => None,
-    };
-    (word as u32, fate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fate_survives_its_word_and_nonsense_is_none() {
-        for fate in [
-            Fate::Filtered(u16::MAX),
-            Fate::Parked(None),
-            Fate::NoRecord,
-            Fate::Withheld(Some(FaultCode::RowUnencodable)),
-            Fate::Parked(Some(FaultCode::RowUnencodable)),
-            Fate::DeadLetter(Some(ALL_CODES[ALL_CODES.len() - 1])),
-        ] {
-            assert_eq!(read_exception(exception(u32::MAX, fate)), (u32::MAX, Some(fate)));
-        }
-        assert_eq!(read_exception(7), (7, None));
-        assert_eq!(read_exception(u64::MAX).1, None);
+impl Frame {
+    /// What it takes of the ring's bytes, with those places that are known later.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Frame>()
+            + AROUND
+            + self.marks.capacity() * size_of::<RowMark>()
+            + heap(self.txns.len(), 1) * size_of::<Txn>()
+            + size_of_val(&*self.fates)
+            + heap(self.marks.len().min(PLACES_MAX), 1) * size_of::<Place>()
     }
+
+    /// A row's mark; `None` for a row that nobody shall find.
+    pub(super) fn mark(&self, row: usize) -> Option<RowMark> {
+        let is_withheld = || self.done.get().is_some_and(|done| done.withheld.get(row) == Some(&true));
+        self.marks.get(row).copied().filter(|_| !is_withheld())
+    }
+
+    /// The times of its stages, as far as they are known.
+    pub(super) fn times(&self) -> StageTimes {
+        let (acked, saved) = self.done.get().map_or((0, 0), |done| (done.acked, done.saved));
+        StageTimes { acked, saved, ..self.times }
+    }
+}
+
+/// So many of them that are not in the frame itself, where so many are.
+const fn heap(count: usize, inline: usize) -> usize {
+    if count > inline { count } else { 0 }
 }

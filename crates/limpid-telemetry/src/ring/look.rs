@@ -7,15 +7,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use limpid_model::{CommitTime, Op, RowMark, TxnId};
+use limpid_model::{CommitTime, Op, RowMark, StageTimes, TxnId};
 
-use super::frame::{Fate, HEADER_WORDS, Header, PLACE_WORDS, Parts, Place, TXN_WORDS, Txn, read_exception};
+use super::frame::{Fate, Frame, Place, Txn};
 use super::{Origin, Ring};
 
 /// Answers to one lookup: the newest. A hot key may have a million.
 pub(super) const FOUND_MAX: usize = 256;
+
+/// Frames that a reader takes hold of at once: some microseconds, for which the writer may have to wait.
+const HELD_MAX: usize = 64;
 
 /// One row that was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +27,7 @@ pub struct Found {
     pub attempt: u32,
     pub rows: u32,
     pub bytes: u64,
-    /// Monotonic nanoseconds, one a stage.
-    pub times: [u64; 8],
+    pub times: StageTimes,
     /// Every record of the batch is durable.
     pub done: bool,
     /// The wall clock's reading at the acknowledgement; before that, when the batch was handed to the sink.
@@ -62,19 +63,17 @@ pub enum Offset {
 
 /// What a walk looks for in a frame.
 trait Wanted {
-    /// The indices of the rows wanted, in their order.
-    fn rows(&mut self, frame: &Frame<'_>, hits: &mut VecDeque<u64>);
+    /// The indices of the rows wanted, in their order: the newest [`FOUND_MAX`].
+    fn rows(&mut self, frame: &Seen<'_>, hits: &mut VecDeque<usize>);
     /// The seed of the rows' table, where that is known.
     fn table(&self) -> Option<u64>;
 }
 
-/// A frame being read. May be overwritten meanwhile, which the walk finds out; so no number of it is trusted.
-struct Frame<'a> {
-    ring: &'a Ring,
+/// A frame being read.
+struct Seen<'a> {
+    frame: &'a Frame,
     origins: &'a [Origin],
-    at: u64,
-    header: Header,
-    parts: Parts,
+    tombstones: bool,
 }
 
 impl Ring {
@@ -90,29 +89,32 @@ impl Ring {
 
     fn walk(&self, wanted: &mut impl Wanted) -> Vec<Found> {
         let mut found: VecDeque<Found> = VecDeque::new();
-        let mut of_frame = Vec::new();
-        let end = self.head.load(Ordering::Acquire);
-        // After the end was read: a frame below it names only origins that are known by now.
-        let origins = self.origins.lock().expect("never held across a panic").clone();
-        let mut at = self.tail.load(Ordering::Acquire);
-        while at < end {
-            of_frame.clear();
-            let header = self.header(at);
-            let parts = header.parts();
-            if parts.len <= self.words {
-                let frame = Frame { ring: self, origins: &origins, at, header, parts };
-                frame.find(wanted, &mut of_frame);
-            }
-            match self.overtaken(at) {
-                Some(tail) => at = tail,
-                None => {
-                    at += parts.len;
-                    found.extend(of_frame.drain(..));
-                    found.drain(..found.len().saturating_sub(FOUND_MAX));
-                }
+        let (mut of_frame, mut held) = (Vec::new(), Vec::with_capacity(HELD_MAX));
+        let (mut next, end) = {
+            let frames = self.frames();
+            (frames.gone, frames.gone + frames.kept.len() as u64)
+        };
+        // After the end was read: the frames before it name only origins that are known by now.
+        let origins = self.origins().clone();
+        while next < end {
+            next = self.hold(next, end, &mut held);
+            for frame in held.drain(..) {
+                let seen = Seen { frame: &frame, origins: &origins, tombstones: self.tombstones };
+                seen.find(wanted, &mut of_frame);
+                found.extend(of_frame.drain(..));
+                found.drain(..found.len().saturating_sub(FOUND_MAX));
             }
         }
         found.into()
+    }
+
+    /// Takes hold of the frames from number `from` on, or from the oldest that is left; returns the number behind them.
+    pub(super) fn hold(&self, from: u64, end: u64, held: &mut Vec<Arc<Frame>>) -> u64 {
+        let frames = self.frames();
+        let from = from.max(frames.gone);
+        let upto = end.min(from + HELD_MAX as u64).max(from);
+        held.extend(frames.kept.range((from - frames.gone) as usize..(upto - frames.gone) as usize).cloned());
+        upto
     }
 }
 
@@ -124,16 +126,11 @@ struct OfKey {
 }
 
 impl Wanted for OfKey {
-    fn rows(&mut self, frame: &Frame<'_>, hits: &mut VecDeque<u64>) {
-        let (rows, mut row) = (u64::from(frame.header.rows), 0);
-        while row < rows {
-            let run = frame.ring.run(frame.at + frame.parts.rows + row, (rows - row) as usize);
-            let is_hit = |word: u64| RowMark::from_bits(word).is_some_and(|mark| mark.key_hash() == self.key_hash);
-            let matches = run.iter().enumerate().filter(|(_, word)| is_hit(word.load(Ordering::Relaxed)));
-            hits.extend(matches.map(|(offset, _)| row + offset as u64));
-            hits.drain(..hits.len().saturating_sub(FOUND_MAX));
-            row += run.len() as u64;
-        }
+    fn rows(&mut self, Seen { frame, .. }: &Seen<'_>, hits: &mut VecDeque<usize>) {
+        let is_hit = |(_, mark): &(usize, &RowMark)| mark.key_hash() == self.key_hash;
+        let rows = frame.marks.iter().enumerate().filter(is_hit).map(|(row, _)| row);
+        hits.extend(rows.filter(|row| frame.mark(*row).is_some()));
+        hits.drain(..hits.len().saturating_sub(FOUND_MAX));
     }
 
     fn table(&self) -> Option<u64> {
@@ -145,15 +142,14 @@ impl Wanted for OfKey {
 struct OfTxn<F>(F);
 
 impl<F: FnMut(TxnId, Option<&Arc<str>>) -> bool> Wanted for OfTxn<F> {
-    fn rows(&mut self, frame: &Frame<'_>, hits: &mut VecDeque<u64>) {
+    fn rows(&mut self, seen: &Seen<'_>, hits: &mut VecDeque<usize>) {
         let mut first = 0;
-        for index in 0..u64::from(frame.header.txns) {
-            let txn = frame.txn(index);
-            let (id, tag) = frame.id(&txn);
-            let next = first + u64::from(txn.rows);
+        for txn in &seen.frame.txns {
+            let (id, tag) = seen.id(txn);
+            let next = first + txn.rows as usize;
             if self.0(id, tag) {
-                let from = next.saturating_sub(FOUND_MAX as u64).max(first);
-                hits.extend((from..next).filter(|row| frame.mark(*row).is_some()));
+                let from = next.saturating_sub(FOUND_MAX).max(first);
+                hits.extend((from..next).filter(|row| seen.frame.mark(*row).is_some()));
                 hits.drain(..hits.len().saturating_sub(FOUND_MAX));
             }
             first = next;
@@ -165,55 +161,40 @@ impl<F: FnMut(TxnId, Option<&Arc<str>>) -> bool> Wanted for OfTxn<F> {
     }
 }
 
-impl Frame<'_> {
+impl Seen<'_> {
     fn find(&self, wanted: &mut impl Wanted, found: &mut Vec<Found>) {
         let mut hits = VecDeque::new();
         wanted.rows(self, &mut hits);
         if hits.is_empty() {
             return;
         }
-        let fates: HashMap<u32, Option<Fate>> = (0..u64::from(self.header.exceptions))
-            .map(|index| read_exception(self.word(self.parts.exceptions + index)))
-            .collect();
-        let placed = self.header.placed.min(self.header.places);
-        let places = (0..u64::from(placed))
-            .map(|index| Place::read(&self.ring.words_at(self.at + self.parts.places + index * PLACE_WORDS as u64)));
-        let mut places: Vec<Place> = places.collect();
+        let fates: HashMap<u32, Fate> = self.frame.fates.iter().copied().collect();
+        let mut places = self.frame.done.get().map_or(Vec::new(), |done| done.places.to_vec());
         let mut tables: Vec<u64> = places.iter().map(|place| place.table).collect();
         tables.dedup();
-        let only = if self.header.tables == 1 { tables.first().copied() } else { None };
+        let only = if self.frame.tables == 1 { tables.first().copied() } else { None };
         let table = wanted.table().or(only);
         places.retain(|place| Some(place.table) == table);
-        for row in hits {
-            let fate = fates.get(&(row as u32)).copied().flatten();
-            found.extend(self.found(row, fate, table, &places, &fates));
-        }
+        found.extend(hits.into_iter().filter_map(|row| self.found(row, table, &places, &fates)));
     }
 
-    fn found(
-        &self,
-        row: u64,
-        fate: Option<Fate>,
-        table: Option<u64>,
-        places: &[Place],
-        fates: &HashMap<u32, Option<Fate>>,
-    ) -> Option<Found> {
+    fn found(&self, row: usize, table: Option<u64>, places: &[Place], fates: &HashMap<u32, Fate>) -> Option<Found> {
+        let (frame, done) = (self.frame, self.frame.done.get());
         let (txn, ordinal) = self.txn_of(row)?;
-        let (id, tag) = self.id(&txn);
-        let Header { seq, attempt, rows, bytes, times, done, wall_micros, places_lost, .. } = self.header;
-        let mark = self.mark(row)?;
-        let one = match places {
-            [only] if done && fate.is_none() && !places_lost && only.partition >= 0 => Some(*only),
+        let (id, tag) = self.id(txn);
+        let (mark, fate) = (frame.mark(row)?, fates.get(&(row as u32)).copied());
+        let one = match (places, done) {
+            ([only], Some(done)) if fate.is_none() && !done.places_lost && only.partition >= 0 => Some(only),
             _ => None,
         };
         Some(Found {
-            seq,
-            attempt,
-            rows,
-            bytes,
-            times,
-            done,
-            wall_micros,
+            seq: frame.seq,
+            attempt: frame.attempt,
+            rows: frame.marks.len() as u32,
+            bytes: done.map_or(0, |done| done.bytes),
+            times: frame.times(),
+            done: done.is_some(),
+            wall_micros: done.map_or(frame.wall_micros, |done| done.wall_micros),
             key_hash: mark.key_hash(),
             op: mark.op(),
             fate,
@@ -222,19 +203,19 @@ impl Frame<'_> {
             commit: txn.commit,
             ordinal,
             partition: one.map(|place| place.partition),
-            offset: one.map_or(Offset::Unknown, |place| self.offset(row, &place, fates)),
+            offset: one.map_or(Offset::Unknown, |place| self.offset(row, place, fates)),
             table,
         })
     }
 
     /// The offset of a row whose table's records all went to this place. Records stand there in the order of their rows,
     /// one a row, or two for a deletion with its tombstone; where the counts say otherwise, no more is told.
-    fn offset(&self, row: u64, place: &Place, fates: &HashMap<u32, Option<Fate>>) -> Offset {
+    fn offset(&self, row: usize, place: &Place, fates: &HashMap<u32, Fate>) -> Offset {
         let (first, last) = place.offsets;
         if first < 0 {
             return Offset::Unknown;
         }
-        if self.header.tables != 1 {
+        if self.frame.tables != 1 {
             // Rows do not say whose they are. Those without a record say so, and this one does not: a single record of its
             // table is its own.
             return if place.records == 1 && first == last { Offset::At(first) } else { Offset::Within(first, last) };
@@ -244,9 +225,8 @@ impl Frame<'_> {
             return Offset::Within(first, last);
         }
         let (mut all, mut deleted, mut before, mut deleted_before) = (0i64, 0i64, 0i64, 0i64);
-        for index in 0..u64::from(self.header.rows) {
-            let is_there = !matches!(fates.get(&(index as u32)), Some(Some(_)));
-            let Some(mark) = self.mark(index).filter(|_| is_there) else { continue };
+        for index in (0..self.frame.marks.len()).filter(|index| !fates.contains_key(&(*index as u32))) {
+            let Some(mark) = self.frame.mark(index) else { continue };
             let is_deletion = i64::from(mark.op() == Op::Delete);
             (all, deleted) = (all + 1, deleted + is_deletion);
             if index < row {
@@ -254,7 +234,7 @@ impl Frame<'_> {
             }
         }
         // A change of a key has more than one, and so nothing makes up for them: all rows have at least as many as here.
-        let of_deletions = i64::from(self.ring.tombstones);
+        let of_deletions = i64::from(self.tombstones);
         match i64::from(place.records) == all + of_deletions * deleted {
             true => Offset::At(first + before + of_deletions * deleted_before),
             false => Offset::Within(first, last),
@@ -262,40 +242,21 @@ impl Frame<'_> {
     }
 
     /// The transaction of a row, and the row's number in it.
-    fn txn_of(&self, row: u64) -> Option<(Txn, u64)> {
+    fn txn_of(&self, row: usize) -> Option<(&Txn, u64)> {
         let mut first = 0;
-        for index in 0..u64::from(self.header.txns) {
-            let txn = self.txn(index);
-            let next = first + u64::from(txn.rows);
+        for (index, txn) in self.frame.txns.iter().enumerate() {
+            let next = first + txn.rows as usize;
             if row < next {
-                let before = if index == 0 { self.header.rows_before } else { 0 };
-                return Some((txn, before + row - first));
+                let before = if index == 0 { self.frame.rows_before } else { 0 };
+                return Some((txn, before + (row - first) as u64));
             }
             first = next;
         }
         None
     }
 
-    fn txn(&self, index: u64) -> Txn {
-        Txn::read(&self.ring.words_at(self.at + HEADER_WORDS as u64 + index * TXN_WORDS as u64))
-    }
-
     fn id(&self, txn: &Txn) -> (TxnId, Option<&Arc<str>>) {
-        match txn.origin.and_then(|origin| self.origins.get(origin as usize)) {
-            None => (TxnId::Anonymous, None),
-            Some(Origin::Uuid(sid, tag)) => (TxnId::Uuid { sid: *sid, gno: txn.number, tag: 0 }, tag.as_ref()),
-            Some(Origin::Domain(domain, server)) => {
-                (TxnId::Domain { domain: *domain, server: *server, seq: txn.number }, None)
-            }
-        }
-    }
-
-    /// `None` for a row that nobody shall find.
-    fn mark(&self, row: u64) -> Option<RowMark> {
-        RowMark::from_bits(self.word(self.parts.rows + row))
-    }
-
-    fn word(&self, part: u64) -> u64 {
-        self.ring.run(self.at + part, 1)[0].load(Ordering::Relaxed)
+        let origin = txn.origin.and_then(|origin| self.origins.get(usize::from(origin)));
+        origin.map_or((TxnId::Anonymous, None), |origin| origin.txn(txn.number))
     }
 }

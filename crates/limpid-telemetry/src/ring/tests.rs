@@ -1,14 +1,15 @@
 //! What the ring must not do: forget early, remember halves, mix batches up.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use limpid_model::{ALL_CODES, Batch, CommitTime, Op, RowHeader, RowMark, TxnHeader, TxnId};
 use proptest::prelude::*;
 
-use super::frame::{PLACE_WORDS, TXN_WORDS};
+use super::frame::{Frame, PLACES_MAX};
 use super::look::FOUND_MAX;
 use super::*;
 use crate::meter::tests::event_of;
+use crate::runs::runs_of;
 
 /// The table of all rows, as its seed.
 const TABLE: u64 = 77;
@@ -24,7 +25,6 @@ fn batch(seq: u64, txns: &[(TxnId, u64, &[u64])]) -> Batch {
     for (index, (id, rows_before, hashes)) in txns.iter().enumerate() {
         let commit = CommitTime { micros: seq as i64 * 10 + index as i64, uncertainty_micros: 3 };
         batch.txns.push(TxnHeader { id: *id, commit, thread: 0, rows_before: *rows_before, ends: true });
-        batch.marks.extend(hashes.iter().map(|key_hash| RowMark::new(h(*key_hash), Op::Insert)));
         batch.rows.extend(hashes.iter().map(|_| RowHeader {
             event: 0,
             row_in_event: 0,
@@ -35,6 +35,8 @@ fn batch(seq: u64, txns: &[(TxnId, u64, &[u64])]) -> Batch {
             op: Op::Insert,
         }));
     }
+    let hashes: Vec<u64> = txns.iter().flat_map(|(.., hashes)| hashes.iter().copied()).collect();
+    batch.marks.edit().extend(hashes.iter().map(|key_hash| RowMark::new(h(*key_hash), Op::Insert)));
     batch.counts.push([batch.rows.len() as u32, 0, 0, 0, 0]);
     batch.times.read = seq * 1_000_000_000 + 1;
     batch.times.acked = batch.times.read + 5;
@@ -48,9 +50,20 @@ fn place(partition: i32, offsets: (i64, i64), records: u32) -> PlaceOf {
 /// Through the sink in one go.
 fn put(writer: &mut RingWriter, batch: &Batch, remember: Remember<'_>) {
     let seq = batch.seq;
-    writer.push(batch, &[], 70);
+    writer.push(batch, &runs_of(batch), &[], 70);
     let places = [place(3, (seq as i64, seq as i64 + 1), 9)];
-    writer.complete(batch, remember, Delivery { bytes: seq * 100, acked_wall_micros: 77, places: &places });
+    writer.complete(
+        batch,
+        &runs_of(batch),
+        remember,
+        Delivery { bytes: seq * 100, acked_wall_micros: 77, places: &places },
+    );
+}
+
+/// What a batch takes of a ring: 8 bytes a row, and 32 a transaction and a place where there are more than fit in the frame.
+fn bytes(rows: usize, txns: usize) -> usize {
+    let beside = |count: usize, inline| if count > inline { 32 * count } else { 0 };
+    size_of::<Frame>() + 64 + 8 * rows + beside(txns, 1) + beside(rows.min(PLACES_MAX), 1)
 }
 
 fn find(ring: &Ring, number: u64) -> Vec<Found> {
@@ -73,7 +86,7 @@ fn a_row_is_found_with_its_place_in_its_transaction() {
     assert!(found[1].txn.is_same(tagged));
     assert_eq!((found[0].seq, found[0].rows, found[0].bytes, found[0].partition), (4, 4, 400, Some(3)));
     assert_eq!(found[0].offset, Offset::Within(4, 5), "the counts do not fit");
-    assert_eq!((found[0].times[0], found[0].times[6], found[0].wall_micros), (4_000_000_001, 4_000_000_006, 77));
+    assert_eq!((found[0].times.read, found[0].times.acked, found[0].wall_micros), (4_000_000_001, 4_000_000_006, 77));
     assert_eq!(find(&ring, 12)[0].ordinal, 1001);
     assert_eq!(find(&ring, 99), []);
 }
@@ -128,7 +141,7 @@ fn an_empty_ring_reaches_nowhere_and_a_batch_without_rows_leaves_it_so() {
 
 #[test]
 fn a_batch_larger_than_the_ring_is_counted_and_spoils_nothing() {
-    let (ring, mut writer) = Ring::new(1024, true);
+    let (ring, mut writer) = Ring::new(3 * bytes(1, 1), true);
     put(&mut writer, &batch(1, &[(MARIA, 0, &[5])]), Remember::All);
     put(&mut writer, &batch(2, &[(MARIA, 0, &[6; 200])]), Remember::All);
     assert_eq!((ring.skipped(), find(&ring, 6).len(), find(&ring, 5).len()), (1, 0, 1));
@@ -147,8 +160,8 @@ fn a_hot_key_gives_its_newest_rows_only() {
 
 #[test]
 fn reach_is_the_age_of_the_oldest_batch_kept() {
-    let (ring, mut writer) = Ring::new(1024, true);
-    // 128 words: five frames of 25 fit, a sixth does not.
+    // Five fit, a sixth does not.
+    let (ring, mut writer) = Ring::new(6 * bytes(1, 1) - 1, true);
     for seq in 1..=9 {
         put(&mut writer, &batch(seq, &[(MARIA, 0, &[seq])]), Remember::All);
     }
@@ -160,9 +173,10 @@ fn reach_is_the_age_of_the_oldest_batch_kept() {
 proptest! {
     #[test]
     fn whatever_was_written_last_is_remembered_whole(sizes in prop::collection::vec((1usize..30, 1usize..4), 1..60)) {
-        let (ring, mut writer) = Ring::new(2048, true);
+        let room = 10 * bytes(10, 2);
+        let (ring, mut writer) = Ring::new(room, true);
         let mut kept: Vec<(u64, usize)> = Vec::new();
-        let mut words = 0;
+        let mut used = 0;
         for (seq, (rows, txns)) in sizes.iter().enumerate() {
             let hashes: Vec<u64> = (0..*rows as u64).map(|row| seq as u64 * 1000 + row + 1).collect();
             let parts: Vec<(TxnId, u64, &[u64])> = (0..*txns).map(|txn| {
@@ -170,11 +184,11 @@ proptest! {
                 (id, 0, &hashes[rows * txn / txns..rows * (txn + 1) / txns])
             }).collect();
             put(&mut writer, &batch(seq as u64, &parts), Remember::All);
-            let len = HEADER_WORDS + txns * TXN_WORDS + rows + PLACE_WORDS * (*rows).min(16);
+            let len = bytes(*rows, *txns);
             kept.push((seq as u64, len));
-            words += len;
-            while words > 2048 / 8 {
-                words -= kept.remove(0).1;
+            used += len;
+            while used > room {
+                used -= kept.remove(0).1;
             }
         }
         for (seq, (rows, txns)) in sizes.iter().enumerate() {
@@ -195,7 +209,7 @@ proptest! {
 
 #[test]
 fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
-    let (ring, mut writer) = Ring::new(4096, true);
+    let (ring, mut writer) = Ring::new(10 * bytes(4, 1), true);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2)
@@ -236,20 +250,20 @@ fn a_reader_that_is_overtaken_never_sees_two_batches_mixed() {
     });
 }
 
-/// Its thread lost the processor between the first word that it wrote and the last, and does not get it back.
 #[test]
-fn a_frame_whose_writer_is_held_up_says_nothing_of_its_acknowledgement() {
-    let (ring, mut writer) = Ring::new(4096, true);
-    let made = batch(4, &[(MARIA, 0, &[11])]);
-    writer.push(&made, &[], 70);
-    let state = &ring.run(STATE_WORD as u64, 1)[0];
-    let waiting = state.load(Ordering::Relaxed);
-    let places = [place(3, (4, 5), 1)];
-    writer.complete(&made, Remember::All, Delivery { bytes: 400, acked_wall_micros: 77, places: &places });
-    let told = |found: &[Found]| (found.len(), found[0].done, found[0].bytes, found[0].partition, found[0].times[6]);
-    assert_eq!(told(&find(&ring, 11)), (1, true, 400, Some(3), 4_000_000_006));
-    state.store(waiting | COMPLETING, Ordering::Relaxed);
-    assert_eq!(told(&find(&ring, 11)), (1, false, 0, None, 0));
+fn a_reader_that_is_overtaken_goes_on_with_the_oldest_that_is_left() {
+    let (ring, mut writer) = Ring::new(6 * bytes(1, 1) - 1, true);
+    for seq in 1..=9 {
+        put(&mut writer, &batch(seq, &[(MARIA, 0, &[seq])]), Remember::All);
+    }
+    let hold = |from, end| {
+        let mut held = Vec::new();
+        let next = ring.hold(from, end, &mut held);
+        (next, held.iter().map(|frame| frame.seq).collect::<Vec<_>>())
+    };
+    assert_eq!(hold(2, 9), (9, vec![5, 6, 7, 8, 9]), "two that it had not read are gone");
+    assert_eq!(hold(7, 8), (8, vec![8]));
+    assert_eq!(hold(1, 3), (4, vec![]), "all that it wanted are");
 }
 
 #[test]
@@ -257,7 +271,7 @@ fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     writer.started();
     let made = batch(4, &[(MARIA, 0, &[11])]);
-    writer.push(&made, &[], 70);
+    writer.push(&made, &runs_of(&made), &[], 70);
     let found = find(&ring, 11);
     assert_eq!((found[0].done, found[0].wall_micros, found[0].offset), (false, 70, Offset::Unknown));
     // Of another attempt, it comes again.
@@ -271,11 +285,11 @@ fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
 fn acknowledgements_in_any_order_complete_their_own_batches() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made: Vec<Batch> = (0..3).map(|seq| batch(seq, &[(MARIA, 0, &[11])])).collect();
-    made.iter().for_each(|batch| writer.push(batch, &[], 70));
+    made.iter().for_each(|batch| writer.push(batch, &runs_of(batch), &[], 70));
     for seq in [2, 0] {
         let places = [place(seq as i32, (50, 50), 1)];
         let delivery = Delivery { bytes: 1, acked_wall_micros: 99, places: &places };
-        writer.complete(&made[seq], Remember::All, delivery);
+        writer.complete(&made[seq], &runs_of(&made[seq]), Remember::All, delivery);
     }
     let found: Vec<_> = find(&ring, 11).iter().map(|found| (found.done, found.partition)).collect();
     assert_eq!(found, [(true, Some(0)), (false, None), (true, Some(2))]);
@@ -286,14 +300,19 @@ fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let mut made = batch(4, &[(MARIA, 0, &[11, 12, 13, 14, 15])]);
     made.rows[2].op = Op::Delete;
-    made.marks[2] = RowMark::new(made.marks[2].key_hash(), Op::Delete);
+    made.marks.edit()[2] = RowMark::new(made.marks[2].key_hash(), Op::Delete);
     made.counts[0] = [4, 0, 1, 0, 0];
     made.filtered.push(limpid_model::Filtered { row: 0, rule: 9 });
     let code = ALL_CODES[3];
-    writer.push(&made, &[(3, Fate::Parked(Some(code)))], 70);
+    writer.push(&made, &runs_of(&made), &[(3, Fate::Parked(Some(code)))], 70);
     // A deletion with its tombstone, and two others.
     let places = [place(1, (100, 103), 4)];
-    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(
+        &made,
+        &runs_of(&made),
+        Remember::All,
+        Delivery { bytes: 1, acked_wall_micros: 99, places: &places },
+    );
     let of = |number| find(&ring, number).pop().map(|found| (found.fate, found.op, found.offset));
     assert_eq!(of(11), Some((Some(Fate::Filtered(9)), Op::Insert, Offset::Unknown)));
     assert_eq!(of(12), Some((None, Op::Insert, Offset::At(100))));
@@ -306,9 +325,14 @@ fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
 fn rows_without_a_record_are_told_and_not_counted() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made = batch(4, &[(MARIA, 0, &[11, 12, 13])]);
-    writer.push(&made, &[(0, Fate::NoRecord)], 70);
+    writer.push(&made, &runs_of(&made), &[(0, Fate::NoRecord)], 70);
     let places = [place(1, (100, 101), 2)];
-    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(
+        &made,
+        &runs_of(&made),
+        Remember::All,
+        Delivery { bytes: 1, acked_wall_micros: 99, places: &places },
+    );
     let of = |number| find(&ring, number).pop().map(|found| (found.fate, found.offset));
     assert_eq!(of(11), Some((Some(Fate::NoRecord), Offset::Unknown)));
     assert_eq!((of(12), of(13)), (Some((None, Offset::At(100))), Some((None, Offset::At(101)))));
@@ -318,9 +342,14 @@ fn rows_without_a_record_are_told_and_not_counted() {
 fn a_single_record_of_several_rows_is_nobodys_for_sure() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made = batch(4, &[(MARIA, 0, &[11, 12])]);
-    writer.push(&made, &[], 70);
+    writer.push(&made, &runs_of(&made), &[], 70);
     let places = [place(1, (5, 5), 1)];
-    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(
+        &made,
+        &runs_of(&made),
+        Remember::All,
+        Delivery { bytes: 1, acked_wall_micros: 99, places: &places },
+    );
     assert_eq!(find(&ring, 11)[0].offset, Offset::Within(5, 5));
 }
 
@@ -335,10 +364,15 @@ fn deletions_have_as_many_records_as_the_pipelines_file_says() {
         let (ring, mut writer) = Ring::new(RING_BYTES, tombstones);
         let mut made = batch(4, &[(MARIA, 0, &[11, 12])]);
         made.rows[0].op = Op::Delete;
-        made.marks[0] = RowMark::new(made.marks[0].key_hash(), Op::Delete);
-        writer.push(&made, &[], 70);
+        made.marks.edit()[0] = RowMark::new(made.marks[0].key_hash(), Op::Delete);
+        writer.push(&made, &runs_of(&made), &[], 70);
         let places = [place(1, (10, 9 + i64::from(records)), records)];
-        writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+        writer.complete(
+            &made,
+            &runs_of(&made),
+            Remember::All,
+            Delivery { bytes: 1, acked_wall_micros: 99, places: &places },
+        );
         assert_eq!(find(&ring, 12)[0].offset, expected, "{tombstones} {records}");
     }
 }
@@ -347,9 +381,14 @@ fn deletions_have_as_many_records_as_the_pipelines_file_says() {
 fn a_row_whose_table_went_to_several_partitions_is_given_none() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made = batch(4, &[(MARIA, 0, &[11, 12])]);
-    writer.push(&made, &[], 70);
+    writer.push(&made, &runs_of(&made), &[], 70);
     let places = [place(0, (5, 5), 1), place(1, (7, 7), 1)];
-    writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(
+        &made,
+        &runs_of(&made),
+        Remember::All,
+        Delivery { bytes: 1, acked_wall_micros: 99, places: &places },
+    );
     assert_eq!(find(&ring, 11)[0].partition, None);
     assert_eq!(ring.find(TABLE + 1, h(11))[0].offset, Offset::Unknown, "a table without a place");
 }
@@ -370,7 +409,7 @@ fn a_transaction_is_found_with_all_its_rows_over_several_batches() {
 fn a_full_ring_is_searched_within_a_second() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let mut number = 0;
-    while ring.tail.load(Ordering::Relaxed) == 0 {
+    while ring.frames().gone == 0 {
         let hashes: Vec<[u64; 1]> = (number..number + 100).map(|hash| [hash + 1]).collect();
         let id = |hash: &[u64; 1]| TxnId::Domain { domain: 0, server: 1, seq: hash[0] };
         let txns: Vec<(TxnId, u64, &[u64])> = hashes.iter().map(|hash| (id(hash), 0, &hash[..])).collect();

@@ -10,11 +10,13 @@
 mod aside;
 mod tried;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use limpid_model::{Batch, CommitTime, FaultCode, Op, TraceContext, TxnHeader, TxnId};
+use smallvec::SmallVec;
 
 use super::ids::{NamedTxn, TraceId, TraceIds, contexts_of, tag_of, txn_text};
 use super::keep::{BaseRate, Delivered, Keep, Reasons, Verdict, Why};
@@ -26,6 +28,7 @@ use crate::meter::DeliveredTo;
 use crate::moment::Moment;
 use crate::registry::Registry;
 use crate::ring::Fate;
+use crate::runs::Run;
 use crate::waiting::Dropped;
 pub(super) use aside::chunk_id;
 use aside::{Held, chunk_text, copied, defined, place_of, seed_of};
@@ -68,8 +71,8 @@ struct Flight {
     sent: u64,
     /// Its rows were read from a table: what comes again of it comes as another chunk.
     is_copy: bool,
-    /// Id and rows of each of its transactions; id 0 for one that has none.
-    txns: Vec<(u128, u32)>,
+    /// The ids of its transactions; 0 for one that has none.
+    txns: SmallVec<[u128; 2]>,
     /// By transaction.
     faults: Vec<RowFault>,
 }
@@ -120,7 +123,7 @@ impl Tracer {
             queue: TraceQueue::new(registry, pipeline, QUEUE_BYTES),
             attempt: 0,
             flight: VecDeque::new(),
-            open: HashMap::new(),
+            open: HashMap::default(),
             tried: Tried::default(),
             held: VecDeque::new(),
             named: Named::default(),
@@ -150,7 +153,7 @@ impl Tracer {
     pub(crate) fn failed(&mut self, code: FaultCode, now: Moment) {
         for flight in self.flight.drain(..).filter(|flight| !flight.is_copy) {
             let tried = Try { sent: wall(now, flight.sent), failed: wall(now, now.nanos), code };
-            for (id, _) in flight.txns.iter().filter(|(id, _)| *id != 0) {
+            for id in flight.txns.iter().filter(|id| **id != 0) {
                 self.tried.note(*id, tried);
             }
         }
@@ -166,23 +169,18 @@ impl Tracer {
         }
     }
 
-    /// A batch is handed to the sink. `rows` are its transactions' rows where somebody counted them, `kept` those that go
-    /// no further.
-    pub(crate) fn handed_in(&mut self, batch: &Batch, rows: Option<&[u32]>, kept: &[(u32, Fate)]) {
+    /// A batch is handed to the sink. `kept` are its rows that go no further.
+    pub(crate) fn handed_in(&mut self, batch: &Batch, runs: &[Run], kept: &[(u32, Fate)]) {
         self.named.note(batch);
-        let mut txns = Vec::with_capacity(batch.txns.len());
+        let mut txns = SmallVec::with_capacity(batch.txns.len());
         for (number, txn) in batch.txns.iter().enumerate() {
-            let count = || {
-                let upto = |txn: u32| batch.rows.partition_point(|row| row.txn < txn);
-                (upto(number as u32 + 1) - upto(number as u32)) as u32
-            };
-            let rows = rows.and_then(|rows| rows.get(number).copied()).unwrap_or_else(count);
             let id = match &batch.chunk {
                 Some(_) => chunk_id(&self.pipeline, batch),
                 None => self.ids.of(batch, txn.id),
             };
-            txns.push((id, rows));
-            if id != 0 && !is_whole(batch, txn) && (rows > 0 || self.open.contains_key(&id)) {
+            txns.push(id);
+            let has_rows = || runs.binary_search_by_key(&(number as u32), |run| run.txn).is_ok();
+            if id != 0 && !is_whole(batch, txn) && (self.open.contains_key(&id) || has_rows()) {
                 self.open(batch, txn, id);
             }
         }
@@ -220,6 +218,7 @@ impl Tracer {
     pub(crate) fn durable(
         &mut self,
         batch: &Batch,
+        runs: &[Run],
         delivered: &[DeliveredTo<'_>],
         committed: impl Fn(i64) -> i64,
         now: Moment,
@@ -234,37 +233,38 @@ impl Tracer {
             self.let_go(batch.times.acked, now);
         }
         let Some(flight) = flight else { return &self.told };
-        self.mark(batch, &flight);
-        let (mut first, mut mark) = (0, 0);
-        for (number, (txn, (id, rows))) in batch.txns.iter().zip(&flight.txns).enumerate() {
-            let range = first as usize..(first + rows) as usize;
-            first += rows;
-            let table = batch.rows.get(range.start).filter(|_| *rows > 0).map(|row| usize::from(row.table));
-            let commit = batch.chunk.map_or_else(|| committed(txn.commit.micros), |chunk| chunk.began as i64);
+        self.mark(batch, runs, &flight);
+        let (mut first, mut mark, mut runs) = (0, 0, runs);
+        for (number, (txn, id)) in batch.txns.iter().zip(&flight.txns).enumerate() {
             let number = number as u32;
+            let (here, later) = runs.split_at(runs.iter().take_while(|run| run.txn == number).count());
+            runs = later;
+            let range = first..first + here.iter().map(|run| run.rows as usize).sum::<usize>();
+            first = range.end;
+            let commit = batch.chunk.map_or_else(|| committed(txn.commit.micros), |chunk| chunk.began as i64);
             let reasons = self.reasons(&mut mark, number);
-            let at = Place { batch, delivered, faults: &flight.faults, txn: number, range, commit, now };
+            let at = Place { batch, runs: here, delivered, faults: &flight.faults, txn: number, range, commit, now };
             if *id == 0 {
                 continue;
             }
             if self.open.contains_key(id) {
                 self.part(*id, reasons, at);
-            } else if let (true, Some(table)) = (is_whole(batch, txn), table) {
-                self.whole(*id, reasons, table, at);
+            } else if let (true, Some(run)) = (is_whole(batch, txn), here.first()) {
+                self.whole(*id, reasons, usize::from(run.table), at);
             }
         }
         &self.told
     }
 
     /// Transactions that something speaks for, whatever their times.
-    fn mark(&mut self, batch: &Batch, flight: &Flight) {
+    fn mark(&mut self, batch: &Batch, runs: &[Run], flight: &Flight) {
         self.marks.clear();
         self.marks.extend(flight.faults.iter().map(|(txn, ..)| (*txn, Why::Error)));
         for index in 0..batch.tables.len() {
             let has_rows = batch.counts.get(index).is_some_and(|counts| *counts != [0; Op::COUNT]);
             if has_rows && self.keep.is_first(seed_of(batch, index)) {
-                let row = batch.rows.iter().find(|row| usize::from(row.table) == index);
-                self.marks.extend(row.map(|row| (row.txn, Why::First)));
+                let run = runs.iter().find(|run| usize::from(run.table) == index);
+                self.marks.extend(run.map(|run| (run.txn, Why::First)));
             }
         }
         if let Some(watched) = self.watches.look(batch.times.decoded) {
@@ -290,7 +290,7 @@ impl Tracer {
         let Some(txn) = at.batch.txns.get(at.txn as usize) else { return };
         if let Some((why, tries)) = self.decide(id, reasons, seed_of(at.batch, table), at.age(txn), at.now) {
             let mut trace = begun(TraceId(id), at.batch, txn.id, txn.commit);
-            self.fill(&mut trace, &at);
+            at.fill(&mut trace, self.attempt, self.granularity);
             (trace.why, trace.tries) = (why, tries);
             self.hand_on(trace, table, &at);
         }
@@ -319,50 +319,25 @@ impl Tracer {
 
     /// A part of a transaction of several batches; after its last one it is decided about.
     fn part(&mut self, id: u128, reasons: Reasons, at: Place<'_>) {
-        let Some(mut open) = self.open.remove(&id) else { return };
-        let table = at.batch.rows.get(at.range.start).map_or(0, |row| usize::from(row.table));
+        let (attempt, granularity) = (self.attempt, self.granularity);
+        let Some(open) = self.open.get_mut(&id) else { return };
+        let table = at.runs.first().map_or(0, |run| usize::from(run.table));
         if open.acked == 0 {
             open.table = seed_of(at.batch, table);
         }
-        self.fill(&mut open.trace, &at);
+        at.fill(&mut open.trace, attempt, granularity);
         open.acked += 1;
         open.reasons.add_all(reasons);
         if !open.ended || open.acked < open.handed {
-            self.open.insert(id, open);
             return;
         }
+        let Some(mut open) = self.open.remove(&id) else { return };
         let Some(txn) = at.batch.txns.get(at.txn as usize) else { return };
         if let Some((why, tries)) = self.decide(id, open.reasons, open.table, at.age(txn), at.now) {
             (open.trace.why, open.trace.tries) = (why, tries);
             open.trace.parts.sort_by_key(|part| part.rows_before);
             self.hand_on(open.trace, table, &at);
         }
-    }
-
-    /// Adds what the batch has of it.
-    fn fill(&self, trace: &mut KeptTrace, at: &Place<'_>) {
-        trace.committed = wall(at.now, at.commit.max(0) as u64).min(wall(at.now, at.batch.times.read));
-        let known = |context: &TraceContext, all: &[TraceContext]| {
-            all.iter().any(|one| (one.trace_id, one.span_id) == (context.trace_id, context.span_id))
-        };
-        for (_, context) in contexts_of(at.batch, at.txn) {
-            if trace.contexts.len() < CONTEXTS_MAX && !known(context, &trace.contexts) {
-                trace.contexts.push(*context);
-            }
-        }
-        if let (false, Some(txn)) = (at.batch.control.ddl.is_empty(), at.batch.txns.get(at.txn as usize))
-            && trace.definitions.is_empty()
-        {
-            trace.definitions = defined(at.batch, txn.id, at.now);
-        }
-        trace.copied = at.batch.chunk.map(|chunk| copied(&chunk, at.now));
-        let mut part = at.part(self.attempt);
-        if self.granularity == Granularity::Change && trace.copied.is_none() {
-            let told: usize = trace.parts.iter().map(|part| part.changes.len()).sum();
-            let room = CHANGES_MAX.saturating_sub(told);
-            part.changes = at.batch.rows[at.range.clone()].iter().take(room).map(|row| (row.table, row.op)).collect();
-        }
-        trace.add(part);
     }
 
     fn hand_on(&mut self, trace: KeptTrace, table: usize, at: &Place<'_>) {
@@ -377,6 +352,8 @@ impl Tracer {
 /// One transaction in its batch.
 struct Place<'a> {
     batch: &'a Batch,
+    /// Of its rows.
+    runs: &'a [Run],
     delivered: &'a [DeliveredTo<'a>],
     faults: &'a [RowFault],
     txn: u32,
@@ -396,11 +373,37 @@ impl Place<'_> {
         acked.saturating_sub(latest).max(0) as u64
     }
 
+    /// Adds what the batch has of it.
+    fn fill(&self, trace: &mut KeptTrace, attempt: u32, granularity: Granularity) {
+        trace.committed = wall(self.now, self.commit.max(0) as u64).min(wall(self.now, self.batch.times.read));
+        let known = |context: &TraceContext, all: &[TraceContext]| {
+            all.iter().any(|one| (one.trace_id, one.span_id) == (context.trace_id, context.span_id))
+        };
+        for (_, context) in contexts_of(self.batch, self.txn) {
+            if trace.contexts.len() < CONTEXTS_MAX && !known(context, &trace.contexts) {
+                trace.contexts.push(*context);
+            }
+        }
+        if let (false, Some(txn)) = (self.batch.control.ddl.is_empty(), self.batch.txns.get(self.txn as usize))
+            && trace.definitions.is_empty()
+        {
+            trace.definitions = defined(self.batch, txn.id, self.now);
+        }
+        trace.copied = self.batch.chunk.map(|chunk| copied(&chunk, self.now));
+        let mut part = self.part(attempt);
+        if granularity == Granularity::Change && trace.copied.is_none() {
+            let told: usize = trace.parts.iter().map(|part| part.changes.len()).sum();
+            let room = CHANGES_MAX.saturating_sub(told);
+            part.changes =
+                self.batch.rows[self.range.clone()].iter().take(room).map(|row| (row.table, row.op)).collect();
+        }
+        trace.add(part);
+    }
+
     fn part(&self, attempt: u32) -> Part {
         let Self { batch, range, now, .. } = self;
         let times = &batch.times;
         let is_alone = range.len() == batch.rows.len();
-        let filtered = |row: usize| batch.filtered.partition_point(|filtered| (filtered.row as usize) < row);
         let mut faults: Vec<(Option<FaultCode>, u64)> = Vec::new();
         let first = self.faults.partition_point(|(txn, ..)| *txn < self.txn);
         for (_, code, is_kept) in self.faults[first..].iter().take_while(|(txn, ..)| *txn == self.txn) {
@@ -412,7 +415,7 @@ impl Place<'_> {
         Part {
             rows_before: batch.txns.get(self.txn as usize).map_or(0, |txn| place_of(batch, txn).0),
             rows: range.len() as u64,
-            filtered: (filtered(range.end) - filtered(range.start)) as u64,
+            filtered: self.runs.iter().map(|run| u64::from(run.rows - run.passed)).sum(),
             times: Times {
                 read: wall(*now, times.read),
                 decoded: wall(*now, times.decoded),
@@ -421,32 +424,18 @@ impl Place<'_> {
                 acked: wall(*now, times.acked),
             },
             is_alone,
-            tables: self.tables(is_alone),
+            tables: self.tables(),
             faults,
             attempt,
             changes: Vec::new(),
         }
     }
 
-    /// By the batch's own counts where it has nothing else, by the transaction's events where those tell, else by its rows.
-    fn tables(&self, is_alone: bool) -> Vec<PartTable> {
+    fn tables(&self) -> SmallVec<[PartTable; 1]> {
         let batch = self.batch;
-        let mut counts = vec![0_u64; batch.tables.len()];
-        if is_alone {
-            for (total, counts) in counts.iter_mut().zip(&batch.counts) {
-                *total = counts.iter().map(|count| u64::from(*count)).sum();
-            }
-        } else {
-            let first = batch.events.partition_point(|event| event.txn < self.txn);
-            for event in batch.events[first..].iter().take_while(|event| event.txn == self.txn) {
-                counts[usize::from(event.table)] += u64::from(event.rows);
-            }
-            if counts.iter().sum::<u64>() != self.range.len() as u64 {
-                counts.fill(0);
-                for row in &batch.rows[self.range.clone()] {
-                    counts[usize::from(row.table)] += 1;
-                }
-            }
+        let mut counts = SmallVec::<[u64; 8]>::from_elem(0, batch.tables.len());
+        for run in self.runs {
+            counts[usize::from(run.table)] += u64::from(run.rows);
         }
         let some = counts.into_iter().enumerate().filter(|(_, rows)| *rows > 0).take(TABLES_MAX);
         some.map(|(index, rows)| {

@@ -7,7 +7,7 @@
 //! alone, so that every process decides alike. No bound holds for what the base rate, a watched key or a first row keeps,
 //! whatever else speaks for it: records of some say so already.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// Of those that are kept for an error or for being slow, so many a second: an outage makes thousands, and tells the same.
 const KEPT_A_SECOND: u32 = 100;
@@ -137,7 +137,7 @@ pub struct Keep {
 
 impl Keep {
     pub fn new(base: BaseRate, slow_nanos: u64) -> Self {
-        let (tails, seen) = (HashMap::new(), HashSet::new());
+        let (tails, seen) = (HashMap::default(), HashSet::default());
         Self { base, slow_nanos, tails, seen, second: 0, kept: 0 }
     }
 
@@ -188,8 +188,11 @@ const BUCKETS: usize = 128;
 /// As many as a p99 needs to mean something.
 const ENOUGH: u32 = 1000;
 
-/// After so many the p99 is found anew, and whether most are above the bound.
-const LATELY: u32 = 256;
+/// After so many the p99 is found anew.
+const FIND_EVERY: u32 = 256;
+
+/// Of so many it is asked whether most are above the bound. A table that begins with a backlog has so many kept that tell the same.
+const LATELY: u32 = 32;
 
 /// The counts are halved then, so that a table that became slower is not slow for ever.
 const MANY: u32 = 1 << 16;
@@ -225,9 +228,9 @@ impl Tail {
         if self.lately[0] == LATELY {
             let [_, above] = std::mem::take(&mut self.lately);
             self.mostly_above = above > LATELY / 2;
-            if self.total >= ENOUGH {
-                self.find();
-            }
+        }
+        if self.total >= ENOUGH && self.total.is_multiple_of(FIND_EVERY) {
+            self.find();
         }
         if self.total >= MANY {
             self.counts.iter_mut().for_each(|count| *count /= 2);
@@ -349,7 +352,7 @@ mod tests {
             };
             (0..count).map(|_| decide()).sum::<u32>()
         };
-        assert_eq!(kept(2000, 60 * SECOND), 255, "until the 256th shows that nearly all are");
+        assert_eq!(kept(2000, 60 * SECOND), 31, "until the 32nd shows that nearly all are");
         assert_eq!(kept(1, 100 * SECOND), 1, "beyond the others");
         assert_eq!(kept(512, SECOND / 100), 0);
         assert_eq!(kept(3, 2 * SECOND), 3, "and once they are as ever, the bound is what it was");

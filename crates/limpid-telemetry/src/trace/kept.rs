@@ -5,6 +5,7 @@
 //! Invariant: bounded: so many parts, tables, places and changes; what is beyond is counted.
 
 use limpid_model::{CommitTime, DdlKind, FaultCode, Op, TableName, TraceContext, TxnId};
+use smallvec::SmallVec;
 
 use super::ids::TraceId;
 use super::keep::Why;
@@ -80,7 +81,7 @@ pub struct Part {
     pub times: Times,
     /// The batch had nothing else.
     pub is_alone: bool,
-    pub tables: Vec<PartTable>,
+    pub tables: SmallVec<[PartTable; 1]>,
     /// How many rows are kept, by their fault; without one they wait behind another of their key. None of them where its
     /// table is halted for it.
     pub faults: Vec<(Option<FaultCode>, u64)>,
@@ -107,7 +108,7 @@ pub struct PartTable {
     pub(super) index: u16,
     pub table: TableName,
     pub rows: u64,
-    pub to: Vec<To>,
+    pub to: SmallVec<[To; 1]>,
 }
 
 /// Where the batch's records of the table went.

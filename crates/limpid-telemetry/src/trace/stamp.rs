@@ -5,8 +5,7 @@
 //!
 //! Invariant: decided before anything is sent, so that what says that its trace is sampled is kept: by the base rate, for
 //! whoever watches a key of it, or as the application's own, as far as the bound on those reaches. But for what is watched it
-//! follows from the transaction alone, so that a replay carries the same. One decision serves all rows of a transaction in a
-//! batch.
+//! follows from the transaction alone, so that a replay carries the same.
 //!
 //! Source: W3C Trace Context, level 1, section 3.2.
 
@@ -35,43 +34,28 @@ pub struct Stamp {
     watched: Vec<u32>,
     /// The first transaction of the batch in hand whose records have one.
     from: u32,
-    /// The transaction that was decided over last.
-    last: Option<(u32, Option<[u8; TRACEPARENT_LEN]>)>,
 }
 
 impl Stamp {
     pub fn new(pipeline: &str, base: BaseRate, all: bool, watches: Arc<Watches>) -> Self {
-        Self { ids: TraceIds::new(pipeline), base, all, watches, watched: Vec::new(), from: 0, last: None }
+        Self { ids: TraceIds::new(pipeline), base, all, watches, watched: Vec::new(), from: 0 }
     }
 
     /// The transactions of another batch come. False where no record of it has one.
     #[must_use]
     pub fn begin_batch(&mut self, batch: &Batch) -> bool {
-        self.last = None;
         self.watched.clear();
         if let Some(watched) = self.watches.look(batch.times.decoded) {
             self.watched = watched.txns(batch);
         }
-        let first = (0..batch.txns.len() as u32).find_map(|txn| Some((txn, Some(self.decide(batch, txn)?))));
-        (self.from, self.last) = (first.map_or(u32::MAX, |(txn, _)| txn), first);
+        let first = (0..batch.txns.len() as u32).find(|txn| self.decide(batch, *txn).is_some());
+        self.from = first.unwrap_or(u32::MAX);
         first.is_some()
     }
 
-    /// Of a row of the batch, by its index.
-    #[inline]
-    pub fn of(&mut self, batch: &Batch, row: u32) -> Option<[u8; TRACEPARENT_LEN]> {
-        let txn = batch.rows.get(row as usize)?.txn;
-        if txn < self.from {
-            return None;
-        }
-        match self.last {
-            Some((known, decided)) if known == txn => decided,
-            _ => {
-                let decided = self.decide(batch, txn);
-                self.last = Some((txn, decided));
-                decided
-            }
-        }
+    /// Of a transaction of the batch, by its index.
+    pub fn of(&mut self, batch: &Batch, txn: u32) -> Option<[u8; TRACEPARENT_LEN]> {
+        if txn < self.from { None } else { self.decide(batch, txn) }
     }
 
     fn decide(&mut self, batch: &Batch, txn: u32) -> Option<[u8; TRACEPARENT_LEN]> {
@@ -110,7 +94,7 @@ mod tests {
         }
         for txn in [0, 0, 1] {
             let (event, row_in_event, before, after, table) = (0, 0, NONE, NONE, 0);
-            batch.marks.push(RowMark::new(0, op));
+            batch.marks.edit().push(RowMark::new(0, op));
             batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
         }
         batch
@@ -121,7 +105,8 @@ mod tests {
     }
 
     fn told(stamp: &mut Stamp, batch: &Batch, row: u32) -> Option<String> {
-        stamp.of(batch, row).map(|text| String::from_utf8(text.to_vec()).unwrap())
+        let txn = batch.rows.get(row as usize).map_or(9, |row| row.txn);
+        stamp.of(batch, txn).map(|text| String::from_utf8(text.to_vec()).unwrap())
     }
 
     /// The trace of `shop` and `0-1-57` from the C library of the algorithm's author, as in `ids`.
@@ -160,7 +145,7 @@ mod tests {
     #[test]
     fn a_transaction_with_a_watched_key_says_that_its_trace_is_kept() {
         let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
-        (batch.marks[1], batch.marks[2]) = (RowMark::new(8, Op::Insert), RowMark::new(16, Op::Insert));
+        batch.marks.edit()[1..3].copy_from_slice(&[RowMark::new(8, Op::Insert), RowMark::new(16, Op::Insert)]);
         let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, Arc::clone(&watches));
         assert!(!stamp.begin_batch(&batch), "nobody watches");
         assert_eq!([0, 1, 2].map(|row| told(&mut stamp, &batch, row)), [None, None, None]);
@@ -176,7 +161,7 @@ mod tests {
     #[test]
     fn the_last_transaction_of_a_batch_alone_may_have_one() {
         let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
-        batch.marks[2] = RowMark::new(16, Op::Insert);
+        batch.marks.edit()[2] = RowMark::new(16, Op::Insert);
         assert!(watches.renew(16, 0));
         let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, watches);
         assert!(stamp.begin_batch(&batch));

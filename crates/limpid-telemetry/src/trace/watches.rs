@@ -78,7 +78,7 @@ impl Watched<'_> {
     pub(super) fn txns(&self, batch: &Batch) -> Vec<u32> {
         let is_watched =
             |mark: &RowMark| self.keys.get(&mark.key_hash()).is_some_and(|until| *until > self.decoded_nanos);
-        let marked = batch.rows.iter().zip(&batch.marks);
+        let marked = batch.rows.iter().zip(&*batch.marks);
         let mut txns: Vec<u32> = marked.filter(|(_, mark)| is_watched(mark)).map(|(row, _)| row.txn).collect();
         txns.dedup();
         txns

@@ -153,7 +153,7 @@ fn batch(now: Moment) -> Batch {
             kind: 0,
             flags: 0,
         });
-        batch.marks.push(RowMark::new(42, Op::Insert));
+        batch.marks.edit().push(RowMark::new(42, Op::Insert));
         batch.rows.push(RowHeader {
             event: index as u32,
             row_in_event: 0,

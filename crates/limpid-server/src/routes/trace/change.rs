@@ -133,8 +133,8 @@ impl<'a> Scene<'a> {
     /// Whether a kept row is this change: rows are kept between their encoding and the rest's way to the sink.
     fn is_that(&self, row: &ParkedRow, found: &Found) -> bool {
         let is_kept = matches!(found.fate, Some(Fate::Parked(_) | Fate::DeadLetter(_)));
-        let from = wall_at(found, found.times[ENCODED]) - APART_MICROS;
-        let to = wall_at(found, found.times[SENT]) + APART_MICROS;
+        let from = wall_at(found, found.times.encoded) - APART_MICROS;
+        let to = wall_at(found, found.times.sent) + APART_MICROS;
         let is_of_key = row.keys.iter().any(|key| rounded((key >> 64) as u64) == found.key_hash);
         is_kept && is_of_key && row.operation == found.op.word() && (from..=to).contains(&row.at_micros)
     }
@@ -184,7 +184,9 @@ impl<'a> Scene<'a> {
             None => SENT,
         };
         let mut before = None;
-        for (name, nanos) in STAGES.into_iter().zip(found.times).take(last + 1).filter(|(_, nanos)| *nanos > 0) {
+        for (name, nanos) in
+            STAGES.into_iter().zip(found.times.in_order()).take(last + 1).filter(|(_, nanos)| *nanos > 0)
+        {
             let duration = before.map(|before| nanos.saturating_sub(before) / 1000);
             stages.push(stage(name, Some(wall_at(found, nanos)), duration, REMEMBERED));
             before = Some(nanos);
@@ -239,7 +241,7 @@ impl<'a> Scene<'a> {
 /// The wall clock when the monotonic one showed `nanos`, by the reading of both that the row has: two questions get one
 /// answer.
 fn wall_at(found: &Found, nanos: u64) -> i64 {
-    let anchor = found.times[if found.done { ACKNOWLEDGED } else { SENT }];
+    let anchor = if found.done { found.times.acked } else { found.times.sent };
     Moment { nanos: anchor, wall_micros: found.wall_micros }.wall_at(nanos)
 }
 

@@ -5,7 +5,9 @@
 //! Invariant: bounded; where there is no room, the transaction that failed first is forgotten. So what never comes again
 //! holds nothing up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use super::super::kept::{TRIES_MAX, Try};
 
