@@ -455,6 +455,21 @@ impl Batch {
         }
     }
 
+    /// Makes `out` say what is left to tell of a delivered batch as long as nobody asks for its rows: its transactions, tables, counts and
+    /// times. Most of what it said before is written over, so that it keeps its room.
+    pub fn outline(&self, out: &mut Batch) {
+        (out.seq, out.times) = (self.seq, self.times);
+        out.txns.clone_from(&self.txns);
+        // A table's count of holders is on a line that all who make batches write to.
+        let is_same = |(a, b): (&Arc<TableSchema>, &Arc<TableSchema>)| Arc::ptr_eq(a, b);
+        if out.tables.len() != self.tables.len() || !out.tables.iter().zip(&self.tables).all(is_same) {
+            out.tables.clone_from(&self.tables);
+        }
+        out.tags.clone_from(&self.tags);
+        out.counts.clone_from(&self.counts);
+        out.rejected.clone_from(&self.rejected);
+    }
+
     /// Room this batch keeps besides its raw blocks, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.arena.capacity()

@@ -26,16 +26,17 @@ mod output;
 mod quality;
 mod sketch;
 mod traced;
+mod waiting;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use limpid_model::{Batch, Component, Fault, FaultCode, FlowCounts, PipelineName, TableName};
 
 use crate::catalogue as names_of;
 use crate::instruments::Gauge;
 use crate::moment::{Moment, seconds};
-use crate::registry::{Registry, Sampled};
+use crate::registry::{Registry, Sampled, Settle};
 use crate::ring::{Fate, RING_BYTES, Ring};
 use bound::{Bound, Nanos};
 use clock::SourceClock;
@@ -120,7 +121,6 @@ pub struct TableTotals {
 pub struct PipelineMeter {
     registry: Arc<Registry>,
     pipeline: Arc<str>,
-    bound: Bound,
     /// When the last batch was whole in memory, for the wait that may follow.
     read_done: AtomicU64,
     blocked: Arc<Nanos>,
@@ -141,6 +141,13 @@ pub struct PipelineMeter {
     tables: Arc<names::TableNames>,
     /// Set before the first batch, where columns are measured.
     sketches: OnceLock<Sketches>,
+    deliveries: Arc<Deliveries>,
+}
+
+/// What is delivered, as it is told, and where it is added.
+struct Deliveries {
+    bound: Bound,
+    freshness: Arc<Freshness>,
     /// Locked once a batch by the delivery.
     output: Mutex<Output>,
 }
@@ -157,12 +164,25 @@ impl PipelineMeter {
         registry.sampled(&names_of::INPUT_BLOCKED_SECONDS_TOTAL, &[name], Arc::clone(&blocked) as _);
         let known = Arc::new(Known::default());
         let tables = Arc::new(names::TableNames::new(registry, name, options.tables_max));
-        Self {
+        let deliveries = Arc::new(Deliveries {
             bound: Bound::new(registry, name),
+            freshness: Arc::clone(&freshness),
+            output: Mutex::new(Output::new(
+                registry,
+                name,
+                Arc::clone(&tables),
+                writer,
+                (Arc::clone(&clock), Arc::clone(&known)),
+            )),
+        });
+        let settles: Weak<dyn Settle> = Arc::downgrade(&deliveries) as _;
+        registry.settled_by(settles);
+        Self {
+            deliveries,
             read_done: AtomicU64::new(0),
             blocked,
             freshness,
-            clock: Arc::clone(&clock),
+            clock,
             at_head: AtHead::new(registry, name),
             ring,
             input: Mutex::new(Input::new(registry, name, Arc::clone(&tables), options.tables_max)),
@@ -170,9 +190,8 @@ impl PipelineMeter {
             filtered: Mutex::default(),
             flow: Mutex::new(FlowSeries::new(registry, name, Arc::clone(&tables))),
             odd: Mutex::new(Odd::new(registry, name, Arc::clone(&tables))),
-            tables: Arc::clone(&tables),
+            tables,
             sketches: OnceLock::new(),
-            output: Mutex::new(Output::new(registry, name, tables, writer, (clock, Arc::clone(&known)))),
             known,
             registry: Arc::clone(registry),
             pipeline: name.into(),
@@ -184,13 +203,15 @@ impl PipelineMeter {
         &self.pipeline
     }
 
-    /// Where recent rows are remembered.
+    /// Where recent rows are remembered, with all that was delivered so far.
     pub fn ring(&self) -> &Arc<Ring> {
+        self.settle();
         &self.ring
     }
 
     /// The tables that rows were handed to the sink of.
     pub fn known_tables(&self) -> Vec<KnownTable> {
+        self.settle();
         self.known.all()
     }
 
@@ -201,29 +222,30 @@ impl PipelineMeter {
 
     /// Rows of the batch that is handed to the sink next go no further. Called by the delivery.
     pub fn kept(&self, rows: &[(u32, Fate)]) {
-        self.output.lock().expect("never held across a panic").kept(rows);
+        self.deliveries.output.lock().expect("never held across a panic").kept(rows);
     }
 
     /// A batch is handed to the sink: from now on its rows are remembered. Called by the delivery.
     pub fn handed_in(&self, batch: &Batch, now: Moment) {
-        self.output.lock().expect("never held across a panic").handed_in(batch, now);
+        self.deliveries.output.lock().expect("never held across a panic").handed_in(batch, now);
     }
 
     /// An attempt begins, with so many lanes to the sink: batches are numbered from 0 again.
     pub fn started(&self, lanes: usize) {
-        self.bound.lanes.set(lanes as f64);
-        self.output.lock().expect("never held across a panic").started();
-        if self.bound.halted_tables.get().is_none() {
-            self.bound.halted_tables.set(0.0);
+        self.settle();
+        self.deliveries.bound.lanes.set(lanes as f64);
+        self.deliveries.output.lock().expect("never held across a panic").started();
+        if self.deliveries.bound.halted_tables.get().is_none() {
+            self.deliveries.bound.halted_tables.set(0.0);
         }
     }
 
     /// The reader has a raw batch. What stands beside rows in it is counted here, its rows once they are decoded.
     pub fn read(&self, batch: &Batch, nanos: u64) {
         self.read_done.store(nanos, Relaxed);
-        self.bound.input_bytes.add(batch.control.log_bytes);
-        self.bound.unknown_events.add(u64::from(batch.control.unknown_events));
-        self.bound.commits.add(u64::from(batch.control.commits));
+        self.deliveries.bound.input_bytes.add(batch.control.log_bytes);
+        self.deliveries.bound.unknown_events.add(u64::from(batch.control.unknown_events));
+        self.deliveries.bound.commits.add(u64::from(batch.control.commits));
         if !batch.control.ddl.is_empty() {
             self.input.lock().expect("never held across a panic").definitions(&batch.control);
         }
@@ -244,23 +266,23 @@ impl PipelineMeter {
     pub fn made(&self, batch: &Batch, statements: &[u16]) {
         let (rows, passed) = (batch.rows.len() as u64, batch.rows_passed());
         let times = &batch.times;
-        self.bound.input_latency.observe(seconds(times.read, times.decoded), rows);
-        self.bound.emitter_latency.observe(seconds(times.decoded, times.encoded), passed);
-        self.bound.emitted.add(rows);
-        self.bound.passed.add(passed);
+        self.deliveries.bound.input_latency.observe(seconds(times.read, times.decoded), rows);
+        self.deliveries.bound.emitter_latency.observe(seconds(times.decoded, times.encoded), passed);
+        self.deliveries.bound.emitted.add(rows);
+        self.deliveries.bound.passed.add(passed);
         if passed < rows || !statements.is_empty() {
             let mut filtered = self.filtered.lock().expect("never held across a panic");
             filtered.add(&self.registry, &self.pipeline, &batch.filtered, statements);
-            self.bound.filtered.add(rows - passed);
+            self.deliveries.bound.filtered.add(rows - passed);
         }
         self.input.lock().expect("never held across a panic").rows(batch);
     }
 
     /// A lane hands a batch of so many changes to the sink.
     pub fn submitted(&self, lane: usize, changes: u64) {
-        self.bound.submitted.add(changes);
+        self.deliveries.bound.submitted.add(changes);
         if lane == 0 {
-            self.bound.batch_size.set(changes as f64);
+            self.deliveries.bound.batch_size.set(changes as f64);
         } else {
             let lane = lane.to_string();
             self.gauge(&names_of::SCHEDULER_BATCH_SIZE, &[&lane]).set(changes as f64);
@@ -268,32 +290,21 @@ impl PipelineMeter {
     }
 
     /// Every record of a batch is durable; `delivered` says where they went, `record_bytes` how many bytes they all
-    /// have. Called by one thread at a time.
+    /// have. Called by one thread at a time. It is added with others, so that what all of them touch is touched while it is in a
+    /// cache: the code too.
     pub fn durable(&self, batch: &Batch, record_bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
-        let mut output = self.output.lock().expect("never held across a panic");
-        let changes = output.durable(&self.bound, batch, delivered, (now, self.freshness.upto()));
-        output.remember(batch, record_bytes, delivered, now);
-        let told = output.trace(batch, delivered, now);
-        if let Some(upto) = output.close(batch, now) {
-            self.freshness.told(upto);
-        }
-        drop(output);
-        let times = &batch.times;
-        self.bound.submit_latency.observe(seconds(times.encoded, times.sent), changes);
-        self.bound.output_latency.observe(seconds(times.sent, times.acked), changes);
-        self.bound.total_latency.observe(seconds(times.encoded, times.acked), changes);
-        self.bound.process_time.observe(seconds(times.read, times.acked), changes);
-        self.bound.ack_latency.observe(seconds(times.acked, now.nanos), changes);
-        if let Some(told) = told {
-            self.bound.exemplify(times, told, now);
-        }
-        self.bound.delivered.add(changes);
-        self.bound.rate.add(now.nanos, changes);
+        self.deliveries.durable(batch, record_bytes, delivered, now);
+    }
+
+    /// Adds what was delivered and not told yet. Everybody who reads through this meter or the registry has it done; else it is for
+    /// whoever wants traces sent and gauges moved in time, a few times a second.
+    pub fn settle(&self) {
+        self.deliveries.settle();
     }
 
     /// A position was saved, which took so long.
     pub fn saved(&self, took_nanos: u64) {
-        self.bound.after_commit.observe(took_nanos as f64 * 1e-9, 1);
+        self.deliveries.bound.after_commit.observe(took_nanos as f64 * 1e-9, 1);
     }
 
     /// The end of the source's log was looked at.
@@ -332,7 +343,7 @@ impl PipelineMeter {
         let labels = [&*self.pipeline, fault.component().word(), fault.code().as_str()];
         self.registry.counter(&names_of::RETRY_TOTAL, &labels).add(1);
         if fault.component() == Component::Output {
-            self.bound.sink_retries.add(1);
+            self.deliveries.bound.sink_retries.add(1);
         }
     }
 
@@ -360,26 +371,26 @@ impl PipelineMeter {
 
     /// So many tables are halted now.
     pub fn halted_tables(&self, tables: usize) {
-        self.bound.halted_tables.set(tables as f64);
+        self.deliveries.bound.halted_tables.set(tables as f64);
     }
 
     /// One more table is halted.
     pub fn table_halted(&self) {
-        self.bound.halted_tables.set(self.bound.halted_tables.get().unwrap_or_default() + 1.0);
+        self.deliveries.bound.halted_tables.set(self.deliveries.bound.halted_tables.get().unwrap_or_default() + 1.0);
     }
 
     /// A chunk of a table was read: so many rows in so many seconds.
     pub fn chunk_read(&self, rows: u64, seconds: f64) {
-        self.bound.chunk_query.observe(seconds, 1);
-        self.bound.fetched.add(rows);
+        self.deliveries.bound.chunk_query.observe(seconds, 1);
+        self.deliveries.bound.fetched.add(rows);
     }
 
     /// So much is kept of rows that could not be delivered.
     pub fn parked(&self, keys: u64, rows: u64, dead_letters: u64, bytes: u64) {
-        self.bound.parked_keys.set(keys as f64);
-        self.bound.parked_rows.set(rows as f64);
-        self.bound.dead_letters.set(dead_letters as f64);
-        self.bound.parked_bytes.set(bytes as f64);
+        self.deliveries.bound.parked_keys.set(keys as f64);
+        self.deliveries.bound.parked_rows.set(rows as f64);
+        self.deliveries.bound.dead_letters.set(dead_letters as f64);
+        self.deliveries.bound.parked_bytes.set(bytes as f64);
     }
 
     /// A row could not be delivered and is kept.
@@ -389,32 +400,32 @@ impl PipelineMeter {
 
     /// Rows that were kept are delivered.
     pub fn rows_replayed(&self, rows: u64) {
-        self.bound.replayed.add(rows);
+        self.deliveries.bound.replayed.add(rows);
     }
 
     /// Rows that were kept are given up.
     pub fn rows_given_up(&self, rows: u64) {
-        self.bound.given_up.add(rows);
+        self.deliveries.bound.given_up.add(rows);
     }
 
     /// A chunk could not be used.
     pub fn chunk_stale(&self) {
-        self.bound.stale_chunks.add(1);
+        self.deliveries.bound.stale_chunks.add(1);
     }
 
     /// How far the copy of tables is, and how long it will take where that can be told.
     pub fn copying(&self, ratio: f64, remaining_seconds: Option<f64>) {
-        self.bound.snapshot_ratio.set(ratio);
+        self.deliveries.bound.snapshot_ratio.set(ratio);
         if let Some(seconds) = remaining_seconds {
-            self.bound.snapshot_remaining.set(seconds);
+            self.deliveries.bound.snapshot_remaining.set(seconds);
         }
     }
 
     /// The part of the time in which tables are read, and the part of their statements that others lose to it.
     pub fn copy_cost(&self, duty: f64, loss: Option<f64>) {
-        self.bound.snapshot_duty.set(duty);
+        self.deliveries.bound.snapshot_duty.set(duty);
         if let Some(loss) = loss {
-            self.bound.snapshot_loss.set(loss);
+            self.deliveries.bound.snapshot_loss.set(loss);
         }
     }
 
@@ -431,11 +442,12 @@ impl PipelineMeter {
 
     /// The pipeline as a whole.
     pub fn totals(&self, now: Moment) -> Totals {
+        self.settle();
         Totals {
-            rows_read: self.bound.emitted.get(),
-            rows_delivered: self.bound.delivered.get(),
-            rows_filtered: self.bound.filtered.get(),
-            rows_per_second: self.bound.rate.per_second(now.nanos),
+            rows_read: self.deliveries.bound.emitted.get(),
+            rows_delivered: self.deliveries.bound.delivered.get(),
+            rows_filtered: self.deliveries.bound.filtered.get(),
+            rows_per_second: self.deliveries.bound.rate.per_second(now.nanos),
             lag_bytes: self.at_head.lag_bytes.sample(now).map(|bytes| bytes as u64),
             freshness_seconds: self.freshness.sample(now),
         }
@@ -443,13 +455,70 @@ impl PipelineMeter {
 
     /// Every table that rows were delivered of, by name: at most the bound on tables and one.
     pub fn tables(&self) -> Vec<TableTotals> {
-        self.output.lock().expect("never held across a panic").tables()
+        self.settle();
+        self.deliveries.output.lock().expect("never held across a panic").tables()
     }
 
     fn gauge(&self, metric: &'static names_of::Metric, further: &[&str]) -> Arc<Gauge> {
         let mut labels = vec![&*self.pipeline];
         labels.extend(further);
         self.registry.gauge(metric, &labels)
+    }
+}
+
+impl Deliveries {
+    fn durable(&self, batch: &Batch, record_bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
+        let mut output = self.output.lock().expect("never held across a panic");
+        let fresh = self.freshness.upto();
+        if !output.can_wait(batch, delivered) {
+            self.tell_all(&mut output);
+            self.tell(&mut output, batch, record_bytes, delivered, (now, fresh));
+        } else if output.waiting.add(batch, record_bytes, delivered, (now, fresh)) {
+            self.tell_all(&mut output);
+        }
+    }
+
+    /// Tells of those that wait, in the order in which they were delivered.
+    fn tell_all(&self, output: &mut Output) {
+        let mut waiting = std::mem::take(&mut output.waiting);
+        for one in waiting.take() {
+            self.tell(output, &one.batch, one.record_bytes, &one.delivered(), (one.now, one.fresh));
+        }
+        output.waiting = waiting;
+    }
+
+    /// `fresh` is as it was when the batch was delivered.
+    fn tell(
+        &self,
+        output: &mut Output,
+        batch: &Batch,
+        record_bytes: usize,
+        delivered: &[DeliveredTo<'_>],
+        (now, fresh): (Moment, Option<i64>),
+    ) {
+        let changes = output.durable(&self.bound, batch, delivered, (now, fresh));
+        output.remember(batch, record_bytes, delivered, now);
+        let told = output.trace(batch, delivered, now);
+        if let Some(upto) = output.close(batch, now) {
+            self.freshness.told(upto);
+        }
+        let times = &batch.times;
+        self.bound.submit_latency.observe(seconds(times.encoded, times.sent), changes);
+        self.bound.output_latency.observe(seconds(times.sent, times.acked), changes);
+        self.bound.total_latency.observe(seconds(times.encoded, times.acked), changes);
+        self.bound.process_time.observe(seconds(times.read, times.acked), changes);
+        self.bound.ack_latency.observe(seconds(times.acked, now.nanos), changes);
+        if let Some(told) = told {
+            self.bound.exemplify(times, told, now);
+        }
+        self.bound.delivered.add(changes);
+        self.bound.rate.add(now.nanos, changes);
+    }
+}
+
+impl Settle for Deliveries {
+    fn settle(&self) {
+        self.tell_all(&mut self.output.lock().expect("never held across a panic"));
     }
 }
 

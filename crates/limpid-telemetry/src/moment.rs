@@ -5,7 +5,7 @@
 //! Invariant: both numbers of a moment were read together.
 
 /// When something was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     /// Monotonic nanoseconds since the process's clock was made.
     pub nanos: u64,

@@ -4,12 +4,12 @@
 //! (`instruments`), the text (`exposition`), who binds what (`meter`).
 //!
 //! Invariant: a series is bound once and kept; a label set past the bound is folded into `__other__` and counted,
-//! never dropped. A scrape waits for nobody and nobody waits for a scrape: it works on a copy of the list.
+//! never dropped. A scrape works on a copy of the list, and waits for nobody but for what was not added yet.
 
 mod chosen;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::catalogue::{self, ALL, Metric, OTHER};
 use crate::exposition::{Exposition, Format, escape_label};
@@ -28,6 +28,11 @@ pub trait Sampled: Send + Sync {
     fn sample(&self, now: Moment) -> Option<f64>;
 }
 
+/// Who has something to add to series before anybody reads them.
+pub(crate) trait Settle: Send + Sync {
+    fn settle(&self);
+}
+
 /// What runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Build {
@@ -36,10 +41,17 @@ pub struct Build {
 }
 
 /// Every series of the process.
-#[derive(Debug)]
 pub struct Registry {
     /// As [`ALL`]. Short critical section: a search, and rarely an insertion.
     families: Box<[Mutex<Arc<Vec<Entry>>>]>,
+    /// Asked before series are read; those that are gone stay here, a pipeline has one.
+    settling: Mutex<Vec<Weak<dyn Settle>>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("families", &self.families).finish_non_exhaustive()
+    }
 }
 
 /// What a series says now.
@@ -79,7 +91,8 @@ impl fmt::Debug for Series {
 
 impl Registry {
     pub fn new(build: Build) -> Self {
-        let registry = Self { families: ALL.iter().map(|_| Mutex::default()).collect() };
+        let families = ALL.iter().map(|_| Mutex::default()).collect();
+        let registry = Self { families, settling: Mutex::default() };
         registry.gauge(&catalogue::BUILD_INFO, &[build.version, build.commit]).set(1.0);
         registry
     }
@@ -127,6 +140,11 @@ impl Registry {
         }
     }
 
+    /// Has somebody asked before series are read, for as long as they live.
+    pub(crate) fn settled_by(&self, settles: Weak<dyn Settle>) {
+        self.settling.lock().expect("never held across a panic").push(settles);
+    }
+
     /// All of it as text. `now` is the time for what is worked out when it is looked at.
     pub fn render(&self, format: Format, now: Moment) -> String {
         let mut out = Exposition::new(format);
@@ -151,6 +169,8 @@ impl Registry {
         now: Moment,
         mut tell: impl FnMut(&'static Metric, &str, Now<'_>),
     ) {
+        let settling = self.settling.lock().expect("never held across a panic").clone();
+        settling.iter().filter_map(Weak::upgrade).for_each(|settles| settles.settle());
         let process = if process { process::read() } else { Vec::new() };
         for (metric, family) in ALL.iter().zip(&self.families) {
             let entries = Arc::clone(&family.lock().expect("never held across a panic"));

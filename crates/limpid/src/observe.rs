@@ -180,6 +180,7 @@ impl Observer for Told {
 
     fn fill(&self, fill: Fill) {
         let meter = &self.telemetry.meter;
+        meter.settle();
         meter.queue("batches", "raw", fill.raw_batches);
         meter.queue("batches", "encoded", fill.made_batches);
         meter.queue("bytes", "sink", fill.sink_bytes as usize);

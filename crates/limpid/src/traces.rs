@@ -77,6 +77,7 @@ impl Outgoing for Traced {
     }
 
     fn take(&self, count_max: usize) -> Vec<KeptTrace> {
+        self.telemetry.meter.settle();
         self.queue.take(count_max)
     }
 

@@ -18,6 +18,7 @@ use super::clock::SourceClock;
 use super::input::ops;
 use super::known::Known;
 use super::names::{ByVersion, TableNames};
+use super::waiting::Waiting;
 use crate::catalogue::{
     COMMIT_TO_READ_SECONDS, DATA_LAG_SECONDS, OTHER, OUTPUT_COUNTER, OUTPUT_MSG_SIZE, READ_TO_DURABLE_SECONDS,
     THROUGHPUT,
@@ -45,6 +46,9 @@ pub struct DeliveredTo<'a> {
     pub last_bytes: Option<u32>,
 }
 
+/// Tables of a batch that may be told of later: each is looked for among the places that records went to.
+const TABLES_MAX: usize = 16;
+
 pub(super) struct Output {
     registry: Arc<Registry>,
     pipeline: Box<str>,
@@ -62,8 +66,12 @@ pub(super) struct Output {
     noted: ByVersion<()>,
     /// Rows of the batch in hand that go no further.
     kept: Vec<(u32, Fate)>,
-    /// The batches that are with the sink, by their numbers.
+    /// The batches that are with the sink or not told of, by their numbers.
     sent: VecDeque<(u64, Runs)>,
+    /// The number of the last of them.
+    last_sent: Option<u64>,
+    /// Those that are delivered and not told of.
+    pub waiting: Waiting,
     /// Of the batch in hand.
     runs: Runs,
     /// Which of the batch's tables were delivered, reused.
@@ -123,6 +131,8 @@ impl Output {
             noted: ByVersion::default(),
             kept: Vec::new(),
             sent: VecDeque::new(),
+            last_sent: None,
+            waiting: Waiting::default(),
             runs: Runs::new(),
             there: Vec::new(),
             next: 0,
@@ -135,6 +145,7 @@ impl Output {
         self.next = 0;
         self.early.clear();
         self.sent.clear();
+        self.last_sent = None;
         self.ring.started();
         if let Some(tracer) = &mut self.tracer {
             tracer.started();
@@ -159,7 +170,19 @@ impl Output {
             tracer.handed_in(batch, &runs, &self.kept);
         }
         self.sent.push_back((batch.seq, runs));
+        self.last_sent = Some(batch.seq);
         self.kept.clear();
+    }
+
+    /// Whether a delivered batch may be told of later, without its rows: most of those of a stream.
+    pub(super) fn can_wait(&self, batch: &Batch, delivered: &[DeliveredTo<'_>]) -> bool {
+        let is_there = |table: usize| delivered.iter().any(|to| usize::from(to.table) == table && to.records > 0);
+        self.last_sent.is_some_and(|last| batch.seq <= last)
+            && batch.chunk.is_none()
+            && batch.control.ddl.is_empty()
+            && batch.tables.len() <= TABLES_MAX
+            && self.tracer.as_ref().is_none_or(|tracer| tracer.can_wait(batch))
+            && (0..batch.counts.len()).all(|table| is_there(table) || batch.passed(table) == [0; Op::COUNT])
     }
 
     /// Counts a batch; returns the changes that were delivered of it. `fresh` is the time before which every commit is

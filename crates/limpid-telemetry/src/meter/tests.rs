@@ -9,39 +9,39 @@ use super::*;
 use crate::exposition::Format;
 use crate::registry::Build;
 
-const SECOND: u64 = 1_000_000_000;
+pub(super) const SECOND: u64 = 1_000_000_000;
 /// The wall clock when the monotonic one shows 0.
-const WALL: i64 = 1_700_000_000_000_000;
+pub(super) const WALL: i64 = 1_700_000_000_000_000;
 
-fn at(nanos: u64) -> Moment {
+pub(super) fn at(nanos: u64) -> Moment {
     Moment { nanos, wall_micros: WALL + (nanos / 1000) as i64 }
 }
 
-struct Desk {
+pub(super) struct Desk {
     registry: Arc<Registry>,
-    meter: PipelineMeter,
+    pub(super) meter: PipelineMeter,
 }
 
 impl Desk {
-    fn new(tables_max: usize) -> Self {
+    pub(super) fn new(tables_max: usize) -> Self {
         let registry = Arc::new(Registry::new(Build { version: "1.2.3", commit: "abc" }));
         let options = MeterOptions { tables_max, ..MeterOptions::default() };
         let meter = PipelineMeter::new(&registry, &PipelineName::parse("shop").unwrap(), options);
         Self { registry, meter }
     }
 
-    fn page(&self, now: Moment) -> String {
+    pub(super) fn page(&self, now: Moment) -> String {
         self.registry.render(Format::Text, now)
     }
 
     /// The value of a sample, its name and labels exactly as they stand.
-    fn value(&self, sample: &str, now: Moment) -> Option<f64> {
+    pub(super) fn value(&self, sample: &str, now: Moment) -> Option<f64> {
         let page = self.page(now);
         let mut found = page.lines().filter_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
         found.next().map(|value| value.parse().unwrap())
     }
 
-    fn deliver(&self, batch: &Batch, tables: &[u16], now: Moment) {
+    pub(super) fn deliver(&self, batch: &Batch, tables: &[u16], now: Moment) {
         let to = |table: &u16| DeliveredTo {
             table: *table,
             place: Some("shop.s.t"),
@@ -54,7 +54,7 @@ impl Desk {
     }
 }
 
-fn table(name: &str, version: u32) -> Arc<TableSchema> {
+pub(super) fn table(name: &str, version: u32) -> Arc<TableSchema> {
     let name = TableName::new("s", name);
     let key_seed = limpid_model::key_seed(&name);
     Arc::new(TableSchema { name, version, columns: Vec::new(), key: [].into(), key_seed })
@@ -67,7 +67,7 @@ pub(crate) fn event_of(txn: u32, table: u16, rows: u32) -> EventHeader {
 }
 
 /// A batch with one transaction a commit time, each of `rows` inserts into each of the tables.
-fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows: u32) -> Batch {
+pub(super) fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows: u32) -> Batch {
     let mut batch = Batch { seq, tables: tables.to_vec(), ..Batch::default() };
     batch.counts = vec![[0; Op::COUNT]; tables.len()];
     for (txn, micros) in commits.iter().enumerate() {

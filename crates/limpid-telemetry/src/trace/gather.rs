@@ -213,6 +213,13 @@ impl Tracer {
         open.ended |= place_of(batch, txn).1;
     }
 
+    /// Whether nobody asks for the rows of a batch, nor for what applications said in it.
+    pub(crate) fn can_wait(&self, batch: &Batch) -> bool {
+        self.granularity == Granularity::Transaction
+            && batch.contexts.is_empty()
+            && self.watches.look(batch.times.decoded).is_none()
+    }
+
     /// Every record of a batch is durable. `committed` gives a commit's time on our monotonic clock. Returns what was
     /// kept.
     pub(crate) fn durable(
@@ -234,6 +241,7 @@ impl Tracer {
         }
         let Some(flight) = flight else { return &self.told };
         self.mark(batch, runs, &flight);
+        let all = runs.iter().map(|run| run.rows as usize).sum();
         let (mut first, mut mark, mut runs) = (0, 0, runs);
         for (number, (txn, id)) in batch.txns.iter().zip(&flight.txns).enumerate() {
             let number = number as u32;
@@ -243,7 +251,17 @@ impl Tracer {
             first = range.end;
             let commit = batch.chunk.map_or_else(|| committed(txn.commit.micros), |chunk| chunk.began as i64);
             let reasons = self.reasons(&mut mark, number);
-            let at = Place { batch, runs: here, delivered, faults: &flight.faults, txn: number, range, commit, now };
+            let at = Place {
+                batch,
+                rows: all,
+                runs: here,
+                delivered,
+                faults: &flight.faults,
+                txn: number,
+                range,
+                commit,
+                now,
+            };
             if *id == 0 {
                 continue;
             }
@@ -352,7 +370,8 @@ impl Tracer {
 /// One transaction in its batch.
 struct Place<'a> {
     batch: &'a Batch,
-    /// Of its rows.
+    /// How many rows it has, and those of the transaction.
+    rows: usize,
     runs: &'a [Run],
     delivered: &'a [DeliveredTo<'a>],
     faults: &'a [RowFault],
@@ -403,7 +422,7 @@ impl Place<'_> {
     fn part(&self, attempt: u32) -> Part {
         let Self { batch, range, now, .. } = self;
         let times = &batch.times;
-        let is_alone = range.len() == batch.rows.len();
+        let is_alone = range.len() == self.rows;
         let mut faults: Vec<(Option<FaultCode>, u64)> = Vec::new();
         let first = self.faults.partition_point(|(txn, ..)| *txn < self.txn);
         for (_, code, is_kept) in self.faults[first..].iter().take_while(|(txn, ..)| *txn == self.txn) {
