@@ -1,7 +1,8 @@
 //! What is gathered: whole transactions, in whatever order their batches are acknowledged.
 
 use limpid_model::{
-    ChunkPart, CommitTime, DdlKind, Definition, RowHeader, RowMark, StageTimes, TableName, TableSchema, TxnId,
+    ChunkPart, CommitTime, DdlKind, Definition, RowHeader, RowMark, StageTimes, TableName, TableSchema, TraceContext,
+    TxnId,
 };
 
 use super::*;
