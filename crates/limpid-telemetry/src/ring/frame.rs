@@ -102,18 +102,6 @@ impl Frame {
             + size_of_val(&*self.fates)
             + heap(self.marks.len().min(PLACES_MAX), 1) * size_of::<Place>()
     }
-
-    /// A row's mark; `None` for a row that nobody shall find.
-    pub(super) fn mark(&self, row: usize) -> Option<RowMark> {
-        let is_withheld = || self.done.get().is_some_and(|done| done.withheld.get(row) == Some(&true));
-        self.marks.get(row).copied().filter(|_| !is_withheld())
-    }
-
-    /// The times of its stages, as far as they are known.
-    pub(super) fn times(&self) -> StageTimes {
-        let (acked, saved) = self.done.get().map_or((0, 0), |done| (done.acked, done.saved));
-        StageTimes { acked, saved, ..self.times }
-    }
 }
 
 /// So many of them that are not in the frame itself, where so many are.

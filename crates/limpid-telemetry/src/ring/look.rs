@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use limpid_model::{CommitTime, Op, RowMark, StageTimes, TxnId};
 
-use super::frame::{Fate, Frame, Place, Txn};
+use super::frame::{Done, Fate, Frame, Place, Txn};
 use super::{Origin, Ring};
 
 /// Answers to one lookup: the newest. A hot key may have a million.
@@ -72,6 +72,8 @@ trait Wanted {
 /// A frame being read.
 struct Seen<'a> {
     frame: &'a Frame,
+    /// Looked at once: what is concluded is of one time.
+    done: Option<&'a Done>,
     origins: &'a [Origin],
     tombstones: bool,
 }
@@ -99,7 +101,8 @@ impl Ring {
         while next < end {
             next = self.hold(next, end, &mut held);
             for frame in held.drain(..) {
-                let seen = Seen { frame: &frame, origins: &origins, tombstones: self.tombstones };
+                let seen =
+                    Seen { frame: &frame, done: frame.done.get(), origins: &origins, tombstones: self.tombstones };
                 seen.find(wanted, &mut of_frame);
                 found.extend(of_frame.drain(..));
                 found.drain(..found.len().saturating_sub(FOUND_MAX));
@@ -126,10 +129,10 @@ struct OfKey {
 }
 
 impl Wanted for OfKey {
-    fn rows(&mut self, Seen { frame, .. }: &Seen<'_>, hits: &mut VecDeque<usize>) {
+    fn rows(&mut self, seen: &Seen<'_>, hits: &mut VecDeque<usize>) {
         let is_hit = |(_, mark): &(usize, &RowMark)| mark.key_hash() == self.key_hash;
-        let rows = frame.marks.iter().enumerate().filter(is_hit).map(|(row, _)| row);
-        hits.extend(rows.filter(|row| frame.mark(*row).is_some()));
+        let rows = seen.frame.marks.iter().enumerate().filter(is_hit).map(|(row, _)| row);
+        hits.extend(rows.filter(|row| seen.mark(*row).is_some()));
         hits.drain(..hits.len().saturating_sub(FOUND_MAX));
     }
 
@@ -149,7 +152,7 @@ impl<F: FnMut(TxnId, Option<&Arc<str>>) -> bool> Wanted for OfTxn<F> {
             let next = first + txn.rows as usize;
             if self.0(id, tag) {
                 let from = next.saturating_sub(FOUND_MAX).max(first);
-                hits.extend((from..next).filter(|row| seen.frame.mark(*row).is_some()));
+                hits.extend((from..next).filter(|row| seen.mark(*row).is_some()));
                 hits.drain(..hits.len().saturating_sub(FOUND_MAX));
             }
             first = next;
@@ -162,6 +165,18 @@ impl<F: FnMut(TxnId, Option<&Arc<str>>) -> bool> Wanted for OfTxn<F> {
 }
 
 impl Seen<'_> {
+    /// A row's mark; `None` for a row that nobody shall find.
+    fn mark(&self, row: usize) -> Option<RowMark> {
+        let is_withheld = || self.done.is_some_and(|done| done.withheld.get(row) == Some(&true));
+        self.frame.marks.get(row).copied().filter(|_| !is_withheld())
+    }
+
+    /// The times of its stages, as far as they are known.
+    fn times(&self) -> StageTimes {
+        let (acked, saved) = self.done.map_or((0, 0), |done| (done.acked, done.saved));
+        StageTimes { acked, saved, ..self.frame.times }
+    }
+
     fn find(&self, wanted: &mut impl Wanted, found: &mut Vec<Found>) {
         let mut hits = VecDeque::new();
         wanted.rows(self, &mut hits);
@@ -169,7 +184,7 @@ impl Seen<'_> {
             return;
         }
         let fates: HashMap<u32, Fate> = self.frame.fates.iter().copied().collect();
-        let mut places = self.frame.done.get().map_or(Vec::new(), |done| done.places.to_vec());
+        let mut places = self.done.map_or(Vec::new(), |done| done.places.to_vec());
         let mut tables: Vec<u64> = places.iter().map(|place| place.table).collect();
         tables.dedup();
         let only = if self.frame.tables == 1 { tables.first().copied() } else { None };
@@ -179,10 +194,10 @@ impl Seen<'_> {
     }
 
     fn found(&self, row: usize, table: Option<u64>, places: &[Place], fates: &HashMap<u32, Fate>) -> Option<Found> {
-        let (frame, done) = (self.frame, self.frame.done.get());
+        let (frame, done) = (self.frame, self.done);
         let (txn, ordinal) = self.txn_of(row)?;
         let (id, tag) = self.id(txn);
-        let (mark, fate) = (frame.mark(row)?, fates.get(&(row as u32)).copied());
+        let (mark, fate) = (self.mark(row)?, fates.get(&(row as u32)).copied());
         let one = match (places, done) {
             ([only], Some(done)) if fate.is_none() && !done.places_lost && only.partition >= 0 => Some(only),
             _ => None,
@@ -192,7 +207,7 @@ impl Seen<'_> {
             attempt: frame.attempt,
             rows: frame.marks.len() as u32,
             bytes: done.map_or(0, |done| done.bytes),
-            times: frame.times(),
+            times: self.times(),
             done: done.is_some(),
             wall_micros: done.map_or(frame.wall_micros, |done| done.wall_micros),
             key_hash: mark.key_hash(),
@@ -226,7 +241,7 @@ impl Seen<'_> {
         }
         let (mut all, mut deleted, mut before, mut deleted_before) = (0i64, 0i64, 0i64, 0i64);
         for index in (0..self.frame.marks.len()).filter(|index| !fates.contains_key(&(*index as u32))) {
-            let Some(mark) = self.frame.mark(index) else { continue };
+            let Some(mark) = self.mark(index) else { continue };
             let is_deletion = i64::from(mark.op() == Op::Delete);
             (all, deleted) = (all + 1, deleted + is_deletion);
             if index < row {
