@@ -34,7 +34,7 @@ const LATE_SECONDS: u64 = 6;
 const SILENT_RUNS: usize = 10;
 
 /// Rounds of a run whose records all have headers and one whose have none.
-const HEADER_ROUNDS: usize = 5;
+const HEADER_ROUNDS: usize = 3;
 
 /// The part of the transactions that is sampled.
 const SAMPLE: f64 = 0.01;
