@@ -8,8 +8,8 @@
 //!
 //! A frame is a batch: what was known when it was handed to the sink, the marks of its rows as their decoder made them, 32 bytes
 //! a transaction, and, once it is acknowledged, where it went. Nothing is copied or read per row, so that remembering a batch
-//! costs the same whatever its size. Frames are looked through from the oldest on: a lookup reads all 16 MiB in about 4 ms, which
-//! people do now and then; an index would cost the row's path each time.
+//! costs the same whatever its size. Frames are looked through from the oldest on: with 0.35 million transactions that takes some
+//! 1 ms by key and 28 by trace id, a hash a transaction. People do that now and then; an index would cost the row's path each time.
 
 mod frame;
 mod look;
