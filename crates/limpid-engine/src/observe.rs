@@ -86,8 +86,8 @@ pub struct Fill {
 pub trait Observer: Send + Sync {
     /// The stream gave no batch for a while.
     fn idle(&self, _nanos: u64) {}
-    /// A raw batch was read.
-    fn read(&self, _batch: &Batch) {}
+    /// A raw batch was read. It may get room for its marks.
+    fn read(&self, _batch: &mut Batch) {}
     /// The reader got its budget at this time, having waited for it since the batch was read.
     fn blocked(&self, _nanos: u64) {}
     /// A batch was decoded, transformed and encoded.
@@ -100,8 +100,8 @@ pub trait Observer: Send + Sync {
     fn saved(&self, _position: &str, _took_nanos: u64) {}
     /// The state has a window of the ledger of flow, and the totals with it.
     fn flow(&self, _window: &FlowWindow, _totals: &BTreeMap<TableName, FlowCounts>) {}
-    /// A batch is handed to the sink.
-    fn submitted(&self, _batch: &EncodedBatch) {}
+    /// A batch is handed to the sink. Its marks may be taken: nobody needs them after this.
+    fn submitted(&self, _batch: &mut EncodedBatch) {}
     /// The end of the source's log was looked at.
     fn head(&self, _look: HeadLooked<'_>) {}
     /// Between two looks: every commit before this time, by our monotonic clock, is at the sink.
@@ -169,7 +169,7 @@ impl Observer for Boarded {
         self.inner.idle(nanos);
     }
 
-    fn read(&self, batch: &Batch) {
+    fn read(&self, batch: &mut Batch) {
         self.inner.read(batch);
     }
 
@@ -198,7 +198,7 @@ impl Observer for Boarded {
         self.inner.flow(window, totals);
     }
 
-    fn submitted(&self, batch: &EncodedBatch) {
+    fn submitted(&self, batch: &mut EncodedBatch) {
         self.inner.submitted(batch);
     }
 

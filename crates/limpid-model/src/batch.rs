@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::cell::{Cell, Place};
 use crate::ids::TraceContext;
-use crate::mark::Marks;
+use crate::mark::RowMark;
 use crate::odd::OddValues;
 use crate::position::Position;
 use crate::schema::TableSchema;
@@ -292,8 +292,8 @@ pub struct Batch {
     /// All row images, one after the other.
     pub cells: Vec<Cell>,
     pub rows: Vec<RowHeader>,
-    /// One a row, in the order of `rows`: what is remembered of them. Set by the decoder.
-    pub marks: Marks,
+    /// One a row, in the order of `rows`: what is remembered of them. Set by the decoder, taken by whoever remembers it.
+    pub marks: Vec<RowMark>,
     pub events: Vec<EventHeader>,
     pub txns: Vec<TxnHeader>,
     /// Table versions that `rows` and `events` refer to.
@@ -432,12 +432,11 @@ impl Batch {
         });
     }
 
-    /// What is left to tell of a batch that was sent: where its rows came from and how many they are, no value.
+    /// What is left to tell of a batch that was sent: where its rows came from and how many they are, no value and no mark.
     pub fn receipt(&self) -> Self {
         Self {
             seq: self.seq,
             rows: self.rows.clone(),
-            marks: self.marks.clone(),
             events: self.events.clone(),
             txns: self.txns.clone(),
             tables: self.tables.clone(),
@@ -455,27 +454,12 @@ impl Batch {
         }
     }
 
-    /// Makes `out` say what is left to tell of a delivered batch as long as nobody asks for its rows: its transactions, tables, counts and
-    /// times. Most of what it said before is written over, so that it keeps its room.
-    pub fn outline(&self, out: &mut Batch) {
-        (out.seq, out.times) = (self.seq, self.times);
-        out.txns.clone_from(&self.txns);
-        // A table's count of holders is on a line that all who make batches write to.
-        let is_same = |(a, b): (&Arc<TableSchema>, &Arc<TableSchema>)| Arc::ptr_eq(a, b);
-        if out.tables.len() != self.tables.len() || !out.tables.iter().zip(&self.tables).all(is_same) {
-            out.tables.clone_from(&self.tables);
-        }
-        out.tags.clone_from(&self.tags);
-        out.counts.clone_from(&self.counts);
-        out.rejected.clone_from(&self.rejected);
-    }
-
     /// Room this batch keeps besides its raw blocks, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.arena.capacity()
             + self.cells.capacity() * size_of::<Cell>()
             + self.rows.capacity() * size_of::<RowHeader>()
-            + self.marks.heap_bytes()
+            + self.marks.capacity() * size_of::<RowMark>()
             + self.filtered.capacity() * size_of::<Filtered>()
             + self.events.capacity() * size_of::<EventHeader>()
             + self.txns.capacity() * size_of::<TxnHeader>()
@@ -490,23 +474,16 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mark::RowMark;
 
     #[test]
-    fn marks_go_with_their_rows_into_a_receipt_and_away_and_their_room_counts() {
+    fn marks_go_away_with_their_rows_and_their_room_counts() {
         let mut batch = Batch::default();
         let (event, row_in_event, txn, before, after, table, op) = (0, 0, 0, NONE, NONE, 0, Op::Insert);
         batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
         let before_marks = batch.heap_bytes();
-        batch.marks.edit().reserve(1000);
-        batch.marks.edit().push(RowMark::new(8, op));
+        batch.marks.reserve(1000);
+        batch.marks.push(RowMark::new(8, op));
         assert!(batch.heap_bytes() >= before_marks + 8000, "what is under way is bounded with them");
-        let receipt = batch.receipt();
-        assert_eq!(
-            (receipt.rows.len(), &receipt.marks),
-            (1, &batch.marks),
-            "whoever watches its key finds it there too"
-        );
         batch.clear();
         assert_eq!((batch.rows.len(), batch.marks.len()), (0, 0));
     }

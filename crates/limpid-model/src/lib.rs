@@ -28,7 +28,7 @@ pub use fault::{ALL_CODES, Component, Fault, FaultCode, FaultKind, Response, res
 pub use flow::{Flow, FlowCounts, FlowSums};
 pub use ids::{ChangeNumber, Epoch, PipelineId, PipelineName, TraceContext};
 pub use keyhash::{bytes_digest, cell_hash, key_digest, key_hash, key_seed};
-pub use mark::{Marks, RowMark};
+pub use mark::{RowMark, fit_marks};
 pub use odd::{OddCount, OddValues, Oddity};
 pub use position::{Position, PositionValue};
 pub use record::PositionRecord;

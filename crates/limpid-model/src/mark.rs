@@ -1,12 +1,9 @@
 //! What is remembered of a row once its batch is gone.
 //!
-//! Owns: the number that stands for a row's key and operation, the memory that a batch's marks are in. Does not own: the key's hash
-//! (`keyhash`), who remembers rows, and for how long (the ring of `limpid-telemetry`).
+//! Owns: the number that stands for a row's key and operation. Does not own: the key's hash (`keyhash`), who remembers rows, and for how
+//! long (the ring of `limpid-telemetry`).
 //!
-//! Invariant: marks that somebody keeps do not change.
-
-use std::ops::Deref;
-use std::sync::Arc;
+//! Invariant: a mark says nothing of a row's values but whether its key may be a given one.
 
 use crate::batch::Op;
 
@@ -52,63 +49,15 @@ impl RowMark {
     }
 }
 
-/// The marks of a batch's rows, in memory that outlives the batch where somebody keeps it: so that rows are remembered by whoever
-/// decoded them, and nobody reads or writes their marks again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks(Arc<Vec<RowMark>>);
-
 /// Room beyond the rows, as a part of them, which the next batch may need and which is kept with the marks.
 const SPARE: usize = 4;
 
-impl Marks {
-    /// To add some. What somebody keeps stays as it is.
-    pub fn edit(&mut self) -> &mut Vec<RowMark> {
-        Arc::make_mut(&mut self.0)
+/// Gives back room that most of would be kept for nothing, once all marks of a batch are there: whoever remembers its rows keeps their
+/// marks as they are. For whoever made them, in whose cache they are.
+pub fn fit_marks(marks: &mut Vec<RowMark>) {
+    if marks.capacity() > marks.len() + marks.len() / SPARE {
+        marks.shrink_to(marks.len() + marks.len() / (2 * SPARE));
     }
-
-    /// Gives back the room that is not needed, once all are there. For whoever made them, in whose cache they are.
-    pub fn fit(&mut self) {
-        if self.0.capacity() > enough_for(self.0.len())
-            && let Some(own) = Arc::get_mut(&mut self.0)
-        {
-            own.shrink_to(own.len() + own.len() / (2 * SPARE));
-        }
-    }
-
-    /// Takes all away, with room for about as many left.
-    pub fn clear(&mut self) {
-        let len = self.0.len();
-        if len == 0 {
-            return;
-        }
-        match Arc::get_mut(&mut self.0) {
-            Some(own) if own.capacity() <= enough_for(len) => own.clear(),
-            _ => self.0 = Arc::new(Vec::with_capacity(len + len / (2 * SPARE))),
-        }
-    }
-
-    /// The marks, to keep: themselves, or a copy where most of their room would be kept for nothing.
-    pub fn keep(&self) -> Arc<Vec<RowMark>> {
-        if self.0.capacity() <= enough_for(self.0.len()) { Arc::clone(&self.0) } else { Arc::new(self.0.to_vec()) }
-    }
-
-    /// Room, in bytes.
-    pub fn heap_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<RowMark>()
-    }
-}
-
-impl Deref for Marks {
-    type Target = [RowMark];
-
-    fn deref(&self) -> &[RowMark] {
-        &self.0
-    }
-}
-
-/// The room that so many rows may have.
-const fn enough_for(rows: usize) -> usize {
-    rows + rows / SPARE
 }
 
 #[cfg(test)]
@@ -123,57 +72,23 @@ mod tests {
         }
     }
 
-    fn marked(numbers: std::ops::Range<u64>) -> Vec<RowMark> {
-        numbers.map(|number| RowMark::new(number << 3, Op::Insert)).collect()
-    }
-
-    #[test]
-    fn what_is_kept_is_what_was_marked_and_stays() {
-        let mut marks = Marks::default();
-        marks.edit().extend(marked(0..100));
-        marks.clear();
-        marks.edit().extend(marked(0..100));
-        let kept = marks.keep();
-        assert!(std::ptr::eq(&marks[0], &kept[0]), "without a copy");
-        marks.clear();
-        marks.edit().extend(marked(500..600));
-        assert_eq!((&kept[..], &marks[..]), (&marked(0..100)[..], &marked(500..600)[..]));
-        assert!(!std::ptr::eq(&marks[0], &kept[0]));
-    }
-
-    #[test]
-    fn what_is_made_to_fit_is_kept_without_a_copy() {
-        let mut marks = Marks::default();
-        marked(0..1100).into_iter().for_each(|mark| marks.edit().push(mark));
-        assert!(!std::ptr::eq(&marks[0], &marks.keep()[0]), "half of the room would be kept for nothing");
-        marks.fit();
-        let kept = marks.keep();
-        assert!(std::ptr::eq(&marks[0], &kept[0]) && kept.capacity() < 1250 && kept[..] == marked(0..1100)[..]);
+    fn fitted(rows: u64, room: usize) -> usize {
+        let mut marks: Vec<RowMark> = Vec::with_capacity(room);
+        marks.extend((0..rows).map(|number| RowMark::new(number << 3, Op::Insert)));
+        fit_marks(&mut marks);
+        assert!(
+            marks.iter().zip(0..).all(|(mark, number)| mark.key_hash() == number << 3) && marks.len() as u64 == rows
+        );
+        marks.capacity()
     }
 
     #[test]
     fn a_small_batch_does_not_keep_the_room_of_a_large_one() {
-        let mut marks = Marks::default();
-        marks.edit().extend(marked(0..10_000));
-        marks.clear();
-        marks.edit().extend(marked(0..10));
-        assert_eq!((&marks.keep()[..], marks.keep().capacity()), (&marked(0..10)[..], 10));
-        marks.clear();
-        assert!(marks.heap_bytes() < 200, "{}", marks.heap_bytes());
+        assert_eq!((fitted(10, 10_000), fitted(1100, 2048)), (11, 1237));
     }
 
     #[test]
-    fn batches_of_about_one_size_need_no_new_memory_while_nobody_keeps_them() {
-        let mut marks = Marks::default();
-        for size in [1000, 1100] {
-            marks.edit().extend(marked(0..size));
-            marks.clear();
-            marks.clear();
-        }
-        marks.edit().extend(marked(0..1100));
-        let room = marks.as_ptr();
-        marks.clear();
-        marks.edit().extend(marked(0..1200));
-        assert_eq!(marks.as_ptr(), room);
+    fn batches_of_about_one_size_need_no_new_memory() {
+        assert_eq!((fitted(1000, 1200), fitted(1100, 1237)), (1200, 1237));
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use limpid_connector::{Decode, DecodeTally, JsonText};
 use limpid_model::{
-    Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Oddity, Op, RowHeader, RowMark, key_hash,
+    Batch, Cell, Component, EventHeader, Fault, FaultCode, NONE, Oddity, Op, RowHeader, RowMark, fit_marks, key_hash,
 };
 
 use crate::bytes::{Cursor, bit};
@@ -88,7 +88,7 @@ impl Decode for RowsDecoder {
             }
         });
         batch.layouts = layouts;
-        batch.marks.fit();
+        fit_marks(&mut batch.marks);
         result
     }
 }
@@ -283,7 +283,7 @@ pub fn mark_rows(batch: &mut Batch, first_row: usize, table: u16) {
     let schema = Arc::clone(&batch.tables[table as usize]);
     let columns = schema.columns.len();
     let mut marks = std::mem::take(&mut batch.marks);
-    marks.edit().extend(batch.rows[first_row..].iter().map(|row| {
+    marks.extend(batch.rows[first_row..].iter().map(|row| {
         let image = batch.image(if row.after == NONE { row.before } else { row.after }, columns);
         RowMark::new(key_hash(batch, &schema, image), row.op)
     }));
@@ -295,7 +295,7 @@ fn push_truncate(batch: &mut Batch, event: u32) {
     batch.counts[table as usize][Op::Truncate as usize] += 1;
     let op = Op::Truncate;
     batch.rows.push(RowHeader { event, row_in_event: 0, txn, before: NONE, after: NONE, table, op });
-    batch.marks.edit().push(RowMark::new(0, op));
+    batch.marks.push(RowMark::new(0, op));
 }
 
 /// True when every column is present.

@@ -67,7 +67,7 @@ fn measure(shape: &Shape) -> f64 {
     for seq in 0..rounds as u64 {
         batch.seq = seq;
         let now = Moment { nanos: 2_000_000_000 + seq * 1000, wall_micros: 1_700_000_000_000_000 + seq as i64 };
-        meter.read(&batch, now.nanos);
+        meter.read(&mut batch, now.nanos);
         meter.blocked(now.nanos);
         meter.made(&batch, &[]);
         meter.odd(&batch, &batch.odd);
@@ -126,7 +126,7 @@ fn batch(shape: &Shape) -> Batch {
             batch.events[event as usize].rows += 1;
             batch.counts[usize::from(table)][row % 3] += 1;
             let key_hash = (txn * shape.rows_in_txn + row) as u64 + 1;
-            batch.marks.edit().push(RowMark::new(key_hash << 3, Op::Insert));
+            batch.marks.push(RowMark::new(key_hash << 3, Op::Insert));
             let (txn, row_in_event) = (txn as u32, row as u32 % 20);
             batch.rows.push(RowHeader { event, row_in_event, txn, before: NONE, after: 0, table, op: Op::Insert });
         }

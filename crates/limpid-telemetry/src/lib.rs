@@ -14,11 +14,11 @@ mod log;
 mod meter;
 mod moment;
 mod otlp;
+mod outline;
 mod process;
 mod registry;
 mod remote;
 mod ring;
-mod runs;
 pub mod trace;
 mod waiting;
 

@@ -146,6 +146,13 @@ pub struct PipelineMeter {
     deliveries: Arc<Deliveries>,
 }
 
+/// Its series stay: they say all that it was told.
+impl Drop for PipelineMeter {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
 impl PipelineMeter {
     /// Binds what exists from the start.
     pub fn new(registry: &Arc<Registry>, pipeline: &PipelineName, options: MeterOptions) -> Self {
@@ -219,9 +226,10 @@ impl PipelineMeter {
         self.deliveries.output.lock().expect("never held across a panic").kept(rows);
     }
 
-    /// A batch is handed to the sink: from now on its rows are remembered. Called by the delivery.
-    pub fn handed_in(&self, batch: &Batch, now: Moment) {
-        self.deliveries.output.lock().expect("never held across a panic").handed_in(batch, now);
+    /// A batch is handed to the sink: from now on its rows are remembered, by its marks, which are taken. Called by the delivery. As a
+    /// delivered one it is told of with others.
+    pub fn handed_in(&self, batch: &mut Batch, now: Moment) {
+        self.deliveries.handed_in(batch, now);
     }
 
     /// An attempt begins, with so many lanes to the sink: batches are numbered from 0 again.
@@ -234,9 +242,13 @@ impl PipelineMeter {
         }
     }
 
-    /// The reader has a raw batch. What stands beside rows in it is counted here, its rows once they are decoded.
-    pub fn read(&self, batch: &Batch, nanos: u64) {
+    /// The reader has a raw batch. What stands beside rows in it is counted here, its rows once they are decoded. It gets room for
+    /// their marks, where the ring has some.
+    pub fn read(&self, batch: &mut Batch, nanos: u64) {
         self.read_done.store(nanos, Relaxed);
+        if batch.marks.capacity() == 0 && !batch.events.is_empty() {
+            batch.marks = self.ring.room();
+        }
         self.deliveries.bound.input_bytes.add(batch.control.log_bytes);
         self.deliveries.bound.unknown_events.add(u64::from(batch.control.unknown_events));
         self.deliveries.bound.commits.add(u64::from(batch.control.commits));
@@ -284,13 +296,13 @@ impl PipelineMeter {
     }
 
     /// Every record of a batch is durable; `delivered` says where they went, `record_bytes` how many bytes they all
-    /// have. Called by one thread at a time. It is added with others, so that what all of them touch is touched while it is in a
+    /// have. Called by one thread at a time. It is told of with others, so that what all of them touch is touched while it is in a
     /// cache: the code too.
     pub fn durable(&self, batch: &Batch, record_bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
         self.deliveries.durable(batch, record_bytes, delivered, now);
     }
 
-    /// Adds what was delivered and not told yet. Everybody who reads through this meter or the registry has it done; else it is for
+    /// Tells of what was handed in or delivered and not told of yet. Everybody who reads through this meter or the registry has it done; else it is for
     /// whoever wants traces sent and gauges moved in time, a few times a second.
     pub fn settle(&self) {
         self.deliveries.settle();

@@ -18,7 +18,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use limpid_model::TxnId;
+use limpid_model::{RowMark, TxnId};
 
 use crate::instruments::Counter;
 use crate::moment::Moment;
@@ -31,6 +31,13 @@ pub(crate) use writer::{Delivery, PlaceOf, Remember};
 
 /// What the decision record settled: about 1.8 million rows in bulk, 0.4 million single-row transactions.
 pub(crate) const RING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Memory of marks that is kept for batches to come. Given back and asked for again it costs more than all else that is done of a batch
+/// here, since one thread makes it and another gives it back.
+const ROOM_MAX: usize = 64;
+
+/// The marks of a usual batch have a tenth of this room.
+const ROOM_ROWS_MAX: usize = 16 * 1024;
 
 /// Distinct servers (with tags) that transactions come from; beyond that they are remembered as anonymous.
 const ORIGINS_MAX: usize = 4096;
@@ -50,6 +57,8 @@ pub struct Ring {
     frames: Mutex<Frames>,
     /// Locked by the writer when a new server turns up, by a reader once a lookup.
     origins: Mutex<Vec<Origin>>,
+    /// What forgotten frames had their marks in. Locked by the reader once a batch, by the writer for each that it forgets.
+    room: Mutex<Vec<Vec<RowMark>>>,
     /// Batches too large to be remembered.
     skipped: Counter,
     /// A deletion has two records.
@@ -68,8 +77,8 @@ struct Frames {
 impl Ring {
     /// A ring of so many bytes, and the one who may write to it.
     pub fn new(bytes: usize, tombstones: bool) -> (Arc<Ring>, RingWriter) {
-        let (frames, origins) = (Mutex::default(), Mutex::default());
-        let ring = Arc::new(Ring { bytes_max: bytes, frames, origins, skipped: Counter::default(), tombstones });
+        let (frames, origins, room) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let ring = Arc::new(Ring { bytes_max: bytes, frames, origins, room, skipped: Counter::default(), tombstones });
         let writer = RingWriter::new(Arc::clone(&ring));
         (ring, writer)
     }
@@ -83,6 +92,19 @@ impl Ring {
     /// Batches that were too large to be remembered.
     pub fn skipped(&self) -> u64 {
         self.skipped.get()
+    }
+
+    /// Room for the marks of a batch to come; none while nothing was forgotten.
+    pub(crate) fn room(&self) -> Vec<RowMark> {
+        self.room.lock().expect("never held across a panic").pop().unwrap_or_default()
+    }
+
+    fn give_room(&self, mut marks: Vec<RowMark>) {
+        let mut room = self.room.lock().expect("never held across a panic");
+        if room.len() < ROOM_MAX && marks.capacity() <= ROOM_ROWS_MAX {
+            marks.clear();
+            room.push(marks);
+        }
     }
 
     fn frames(&self) -> MutexGuard<'_, Frames> {

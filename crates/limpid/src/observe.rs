@@ -81,7 +81,7 @@ impl Observer for Told {
         PipelineStarted { position, lanes: LANES }.emit(&self.telemetry);
     }
 
-    fn read(&self, batch: &Batch) {
+    fn read(&self, batch: &mut Batch) {
         self.telemetry.meter.read(batch, self.clock.nanos());
     }
 
@@ -101,7 +101,7 @@ impl Observer for Told {
         self.telemetry.meter.odd(&batch.batch, &encoded.odd);
     }
 
-    fn submitted(&self, batch: &EncodedBatch) {
+    fn submitted(&self, batch: &mut EncodedBatch) {
         // A batch that only carries a position has no size to tell of.
         if batch.batch.rows_passed() > 0 {
             self.telemetry.meter.submitted(0, batch.batch.rows_passed());
@@ -112,7 +112,7 @@ impl Observer for Told {
                 let fates: Vec<(u32, Fate)> = without.into_iter().map(|row| (row, Fate::NoRecord)).collect();
                 self.telemetry.meter.kept(&fates);
             }
-            self.telemetry.meter.handed_in(&batch.batch, moment(&self.clock));
+            self.telemetry.meter.handed_in(&mut batch.batch, moment(&self.clock));
         }
     }
 

@@ -157,8 +157,7 @@ impl ByTurns {
     }
 
     /// Of a batch that the delivery has in hand; `rows` of it are delivered with this.
-    fn of(&self, batch: &EncodedBatch, rows: usize, tell: impl FnOnce(&dyn Observer)) {
-        let seq = batch.batch.seq;
+    fn of(&self, seq: u64, rows: usize, tell: impl FnOnce(&dyn Observer)) {
         self.turns.count(TOLD_OF.get(), 0);
         if is_telling(seq) {
             tell(&*self.inner);
@@ -169,7 +168,7 @@ impl ByTurns {
 }
 
 impl Observer for ByTurns {
-    fn read(&self, batch: &Batch) {
+    fn read(&self, batch: &mut Batch) {
         let seq = self.turns.reads.fetch_add(1, Relaxed);
         if is_telling(seq) {
             self.inner.read(batch);
@@ -190,15 +189,16 @@ impl Observer for ByTurns {
     }
 
     fn tallies(&self, batch: &EncodedBatch, decoded: &DecodeTally, encoded: &EncodeTally) {
-        self.of(batch, 0, |inner| inner.tallies(batch, decoded, encoded));
+        self.of(batch.batch.seq, 0, |inner| inner.tallies(batch, decoded, encoded));
     }
 
-    fn submitted(&self, batch: &EncodedBatch) {
-        self.of(batch, 0, |inner| inner.submitted(batch));
+    fn submitted(&self, batch: &mut EncodedBatch) {
+        let seq = batch.batch.seq;
+        self.of(seq, 0, |inner| inner.submitted(batch));
     }
 
     fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {
-        self.of(batch, batch.batch.rows.len(), |inner| inner.durable(batch, delivered));
+        self.of(batch.batch.seq, batch.batch.rows.len(), |inner| inner.durable(batch, delivered));
     }
 
     fn saved(&self, position: &str, took_nanos: u64) {

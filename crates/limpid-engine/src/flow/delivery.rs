@@ -297,7 +297,7 @@ impl<'a> Delivery<'a> {
         let is_first = encoded.batch.times.sent == 0;
         encoded.batch.times.sent = self.shared.clock.nanos();
         if is_first {
-            self.shared.observer.submitted(&encoded);
+            self.shared.observer.submitted(&mut encoded);
         }
         let (seq, has_rows) = (encoded.batch.seq, !encoded.records.is_empty());
         match self.sink.write(encoded)? {

@@ -87,7 +87,7 @@ pub(super) fn run(mut stream: Box<dyn ChangeStream>, out: &Sender<Raw>, shared: 
         if let Some(copying) = &shared.copying {
             note_definitions(copying, &*stream, &encoded.batch);
         }
-        shared.observer.read(&encoded.batch);
+        shared.observer.read(&mut encoded.batch);
         let events = stream.take_events();
         tell_beats(&events, shared);
         let full = std::mem::replace(&mut encoded, shared.take_spare());

@@ -206,7 +206,7 @@ fn deliver(meter: &PipelineMeter, now: Moment) {
         let key_hash = key_hash(&batch, &schema, &batch.cells[id as usize..]);
         let (row_in_event, after) = (id as u32, id as u32);
         let (event, txn, table, op) = (0, 0, 0, Op::Insert);
-        batch.marks.edit().push(RowMark::new(key_hash, op));
+        batch.marks.push(RowMark::new(key_hash, op));
         batch.rows.push(RowHeader { event, row_in_event, txn, before: NONE, after, table, op });
     }
     batch.tables.push(Arc::new(schema));
@@ -217,7 +217,7 @@ fn deliver(meter: &PipelineMeter, now: Moment) {
     batch.counts.push(counts);
     let to = DeliveredTo { table: 0, place: Some("t"), partition: 0, offsets: (0, 6), records: 7, last_bytes: None };
     meter.started(1);
-    meter.handed_in(&batch, now);
+    meter.handed_in(&mut batch, now);
     meter.durable(&batch, 700, &[to], now);
 }
 

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use limpid_model::{Batch, TxnHeader};
+use limpid_model::TxnHeader;
 
 use super::clock::SourceClock;
 use crate::catalogue::{
@@ -18,8 +18,8 @@ use crate::catalogue::{
 };
 use crate::instruments::{Counter, Gauge, Tally};
 use crate::moment::Moment;
+use crate::outline::Outline;
 use crate::registry::Registry;
-use crate::runs::Run as Rows;
 
 /// A server takes a commit's time a while before the commit is in its log, where a look at the head finds it.
 const LOGGED_LATE: i64 = 100_000_000;
@@ -68,7 +68,7 @@ impl Ages {
 
     /// Gathers how late the rows of the tables that are `there` are: one look at the clock a transaction, one count a
     /// run of rows. `floor` is a time before which every commit was delivered.
-    pub(super) fn measure(&mut self, batch: &Batch, runs: &[Rows], there: &[bool], floor: Option<i64>, now: Moment) {
+    pub(super) fn measure(&mut self, batch: &Outline, there: &[bool], floor: Option<i64>, now: Moment) {
         let (read, slack) = (batch.times.read as i64, self.clock.uncertainty_nanos());
         while self.by_table.len() < batch.tables.len() {
             let (whole, before_us) = (Tally::of(&DATA_LAG_SECONDS), Tally::of(&COMMIT_TO_READ_SECONDS));
@@ -77,7 +77,7 @@ impl Ages {
         let mut believed = floor.unwrap_or(i64::MIN).min(read);
         let (mut txn, mut ahead, mut behind) = (u32::MAX, 0, 0);
         let mut run = Run { table: usize::MAX, committed: 0, rows: 0 };
-        for rows in runs.iter().filter(|rows| rows.passed > 0) {
+        for rows in batch.runs.iter().filter(|rows| rows.passed > 0) {
             if rows.txn != txn {
                 txn = rows.txn;
                 let Some(header) = batch.txns.get(txn as usize) else { continue };
@@ -100,7 +100,7 @@ impl Ages {
         self.tell(batch.txns.last(), ahead, behind);
     }
 
-    fn count(&mut self, run: Run, batch: &Batch) {
+    fn count(&mut self, run: Run, batch: &Outline) {
         if run.rows == 0 {
             return;
         }
@@ -128,7 +128,7 @@ impl Ages {
     }
 
     /// The last commit of the batch whose time can be: one that lies after our reading of it proves nothing.
-    pub(super) fn last_commit(&self, batch: &Batch, now: Moment) -> Option<i64> {
+    pub(super) fn last_commit(&self, batch: &Outline, now: Moment) -> Option<i64> {
         let (read, slack) = (batch.times.read as i64, self.clock.uncertainty_nanos());
         let told = |txn: &TxnHeader| self.clock.nanos_of(txn.commit.micros, now);
         let ended = batch.txns.iter().rev().filter(|txn| txn.ends).map(told);

@@ -1,8 +1,9 @@
-//! Telling of delivered batches.
+//! Telling of batches that are handed to the sink, and delivered.
 //!
 //! Owns: when one is told of, what is told in which order. Does not own: what waits (`waiting`), the labelled series (`output`).
 //!
-//! Invariant: batches are told of in the order in which they were delivered, each once, and before anybody reads.
+//! Invariant: batches are told of in the order in which they were handed in, and in that in which they were delivered, each once, and
+//! before anybody reads.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,50 +13,55 @@ use super::DeliveredTo;
 use super::bound::Bound;
 use super::freshness::Freshness;
 use super::output::Output;
+use super::waiting::Delivered;
 use crate::moment::{Moment, seconds};
+use crate::outline::Outline;
 use crate::registry::Settle;
 
-/// What is delivered, as it is told, and where it is added.
+/// What is handed in and delivered, as it is told, and where it is added.
 pub(super) struct Deliveries {
     pub bound: Bound,
     pub freshness: Arc<Freshness>,
-    /// Locked once a batch by the delivery.
+    /// Locked twice a batch by the delivery.
     pub output: Mutex<Output>,
 }
 
 impl Deliveries {
-    pub(super) fn durable(&self, batch: &Batch, record_bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
+    pub(super) fn handed_in(&self, batch: &mut Batch, now: Moment) {
         let mut output = self.output.lock().expect("never held across a panic");
-        let fresh = self.freshness.upto();
-        if !output.can_wait(batch, delivered) {
-            self.tell_all(&mut output);
-            self.tell(&mut output, batch, record_bytes, delivered, (now, fresh));
-        } else if output.waiting.add(batch, record_bytes, delivered, (now, fresh)) {
+        if output.handed_in(batch, now) {
             self.tell_all(&mut output);
         }
     }
 
-    /// Tells of those that wait, in the order in which they were delivered.
+    pub(super) fn durable(&self, batch: &Batch, record_bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
+        let mut output = self.output.lock().expect("never held across a panic");
+        let fresh = self.freshness.upto();
+        if output.waiting.delivered(batch, record_bytes, delivered, (now, fresh)) {
+            self.tell_all(&mut output);
+        }
+    }
+
+    /// Tells of those that wait.
     fn tell_all(&self, output: &mut Output) {
         let mut waiting = std::mem::take(&mut output.waiting);
-        for one in waiting.take() {
-            self.tell(output, &one.batch, one.record_bytes, &one.delivered(), (one.now, one.fresh));
+        for one in waiting.handed_in_since() {
+            if let Some(wall_micros) = one.handed_in {
+                output.push(&one.outline, &one.kept, wall_micros);
+            }
+        }
+        while let Some(one) = waiting.next_delivered() {
+            self.tell(output, &one.outline, &one.delivered, &one.delivered.to());
+            waiting.is_told(one);
         }
         output.waiting = waiting;
     }
 
-    /// `fresh` is as it was when the batch was delivered.
-    fn tell(
-        &self,
-        output: &mut Output,
-        batch: &Batch,
-        record_bytes: usize,
-        delivered: &[DeliveredTo<'_>],
-        (now, fresh): (Moment, Option<i64>),
-    ) {
-        let changes = output.durable(&self.bound, batch, delivered, (now, fresh));
-        output.remember(batch, record_bytes, delivered, now);
-        let told = output.trace(batch, delivered, now);
+    fn tell(&self, output: &mut Output, batch: &Outline, delivered: &Delivered, to: &[DeliveredTo<'_>]) {
+        let now = delivered.now;
+        let changes = output.durable(&self.bound, batch, to, (now, delivered.fresh));
+        output.remember(batch, delivered.record_bytes, to, now);
+        let told = output.trace(batch, to, now);
         if let Some(upto) = output.close(batch, now) {
             self.freshness.told(upto);
         }

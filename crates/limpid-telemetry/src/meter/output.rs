@@ -5,7 +5,7 @@
 //!
 //! Invariant: freshness moves only when no earlier batch is still out.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use limpid_model::{Batch, Op};
@@ -25,9 +25,9 @@ use crate::catalogue::{
 };
 use crate::instruments::{Counter, Exemplar, Gauge, Histogram, Rate};
 use crate::moment::{Moment, seconds};
+use crate::outline::Outline;
 use crate::registry::Registry;
 use crate::ring::{Delivery, Fate, PlaceOf, Remember, RingWriter};
-use crate::runs::{Runs, runs_of};
 use crate::trace::{Told, Tracer};
 
 /// Records of a batch that went to one place.
@@ -46,9 +46,6 @@ pub struct DeliveredTo<'a> {
     pub last_bytes: Option<u32>,
 }
 
-/// Tables of a batch that may be told of later: each is looked for among the places that records went to.
-const TABLES_MAX: usize = 16;
-
 pub(super) struct Output {
     registry: Arc<Registry>,
     pipeline: Box<str>,
@@ -66,14 +63,8 @@ pub(super) struct Output {
     noted: ByVersion<()>,
     /// Rows of the batch in hand that go no further.
     kept: Vec<(u32, Fate)>,
-    /// The batches that are with the sink or not told of, by their numbers.
-    sent: VecDeque<(u64, Runs)>,
-    /// The number of the last of them.
-    last_sent: Option<u64>,
-    /// Those that are delivered and not told of.
+    /// Batches that are with the sink or not told of.
     pub waiting: Waiting,
-    /// Of the batch in hand.
-    runs: Runs,
     /// Which of the batch's tables were delivered, reused.
     there: Vec<bool>,
     /// The number of the batch before which all are delivered.
@@ -130,10 +121,7 @@ impl Output {
             known,
             noted: ByVersion::default(),
             kept: Vec::new(),
-            sent: VecDeque::new(),
-            last_sent: None,
             waiting: Waiting::default(),
-            runs: Runs::new(),
             there: Vec::new(),
             next: 0,
             early: BTreeMap::new(),
@@ -144,8 +132,7 @@ impl Output {
     pub(super) fn started(&mut self) {
         self.next = 0;
         self.early.clear();
-        self.sent.clear();
-        self.last_sent = None;
+        self.waiting.forget();
         self.ring.started();
         if let Some(tracer) = &mut self.tracer {
             tracer.started();
@@ -159,30 +146,22 @@ impl Output {
         self.kept.extend(rows.iter().filter(|(row, _)| !known.contains(row)));
     }
 
-    /// Puts a batch that is handed to the sink into the ring.
-    pub(super) fn handed_in(&mut self, batch: &Batch, now: Moment) {
+    /// Takes note of a batch that is handed to the sink. True when it is time to tell.
+    pub(super) fn handed_in(&mut self, batch: &mut Batch, now: Moment) -> bool {
+        let is_time = self.waiting.handed_in(batch, &mut self.kept, now.wall_micros);
+        self.kept.clear();
+        is_time
+    }
+
+    /// Puts a batch that was handed to the sink into the ring. `kept` are its rows that go no further.
+    pub(super) fn push(&mut self, batch: &Outline, kept: &[(u32, Fate)], wall_micros: i64) {
         for version in &batch.tables {
             self.noted.get(version, |_| self.known.version(version));
         }
-        let runs = runs_of(batch);
-        self.ring.push(batch, &runs, &self.kept, now.wall_micros);
+        self.ring.push(batch, kept, wall_micros);
         if let Some(tracer) = &mut self.tracer {
-            tracer.handed_in(batch, &runs, &self.kept);
+            tracer.handed_in(batch, kept);
         }
-        self.sent.push_back((batch.seq, runs));
-        self.last_sent = Some(batch.seq);
-        self.kept.clear();
-    }
-
-    /// Whether a delivered batch may be told of later, without its rows: most of those of a stream.
-    pub(super) fn can_wait(&self, batch: &Batch, delivered: &[DeliveredTo<'_>]) -> bool {
-        let is_there = |table: usize| delivered.iter().any(|to| usize::from(to.table) == table && to.records > 0);
-        self.last_sent.is_some_and(|last| batch.seq <= last)
-            && batch.chunk.is_none()
-            && batch.control.ddl.is_empty()
-            && batch.tables.len() <= TABLES_MAX
-            && self.tracer.as_ref().is_none_or(|tracer| tracer.can_wait(batch))
-            && (0..batch.counts.len()).all(|table| is_there(table) || batch.passed(table) == [0; Op::COUNT])
     }
 
     /// Counts a batch; returns the changes that were delivered of it. `fresh` is the time before which every commit is
@@ -190,12 +169,10 @@ impl Output {
     pub(super) fn durable(
         &mut self,
         bound: &Bound,
-        batch: &Batch,
+        batch: &Outline,
         delivered: &[DeliveredTo<'_>],
         (now, fresh): (Moment, Option<i64>),
     ) -> u64 {
-        let sent = self.sent.iter().position(|(seq, _)| *seq == batch.seq).and_then(|at| self.sent.remove(at));
-        self.runs = sent.map_or_else(|| runs_of(batch), |(_, runs)| runs);
         self.there.clear();
         self.there.resize(batch.tables.len(), false);
         for to in delivered.iter().filter(|to| to.records > 0) {
@@ -216,14 +193,14 @@ impl Output {
         }
         // A row that was read from a table has no commit that it could be late for.
         if !batch.is_copy() {
-            self.ages.measure(batch, &self.runs, &self.there, self.upto.max(fresh), now);
+            self.ages.measure(batch, &self.there, self.upto.max(fresh), now);
             bound.event_time.absorb(&mut self.ages.event_time);
             self.lags(batch);
         }
         changes
     }
 
-    fn lags(&mut self, batch: &Batch) {
+    fn lags(&mut self, batch: &Outline) {
         let Self { registry, pipeline, tables, series, rows, ages, .. } = self;
         let with_us = seconds(batch.times.read, batch.times.acked);
         for (index, table) in ages.by_table.iter_mut().enumerate().filter(|(_, table)| !table.whole.is_empty()) {
@@ -241,7 +218,7 @@ impl Output {
     }
 
     /// Completes what the ring has of a batch that was just counted.
-    pub(super) fn remember(&mut self, batch: &Batch, bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
+    pub(super) fn remember(&mut self, batch: &Outline, bytes: usize, delivered: &[DeliveredTo<'_>], now: Moment) {
         let mut places = SmallVec::<[PlaceOf; 4]>::new();
         for to in delivered.iter().filter(|to| to.records > 0) {
             let Some(schema) = batch.tables.get(usize::from(to.table)) else { continue };
@@ -253,13 +230,13 @@ impl Output {
         let remember = if some_are { Remember::Tables(&self.there) } else { Remember::All };
         let acked_wall_micros = now.wall_at(batch.times.acked);
         let delivery = Delivery { bytes: bytes as u64, acked_wall_micros, places: &places };
-        self.ring.complete(batch, &self.runs, remember, delivery);
+        self.ring.complete(batch, remember, delivery);
     }
 
     /// Hands on what is kept of a batch as traces, with its exemplars by table; returns those of the batch as a whole.
-    pub(super) fn trace(&mut self, batch: &Batch, delivered: &[DeliveredTo<'_>], now: Moment) -> Option<Told> {
-        let Self { tables, series, rows, clock, tracer, runs, .. } = self;
-        let told = tracer.as_mut()?.durable(batch, runs, delivered, |micros| clock.nanos_of(micros, now), now);
+    pub(super) fn trace(&mut self, batch: &Outline, delivered: &[DeliveredTo<'_>], now: Moment) -> Option<Told> {
+        let Self { tables, series, rows, clock, tracer, .. } = self;
+        let told = tracer.as_mut()?.durable(batch, delivered, |micros| clock.nanos_of(micros, now), now);
         // What is copied counts for none of the lags.
         if batch.is_copy() {
             return None;
@@ -283,7 +260,7 @@ impl Output {
     }
 
     /// Takes note that a batch is delivered. Returns the latest commit before which everything is, if it moved.
-    pub(super) fn close(&mut self, batch: &Batch, now: Moment) -> Option<i64> {
+    pub(super) fn close(&mut self, batch: &Outline, now: Moment) -> Option<i64> {
         let last = if batch.is_copy() { None } else { self.ages.last_commit(batch, now) };
         let before = self.upto;
         if batch.seq == self.next {
@@ -300,7 +277,7 @@ impl Output {
         self.upto.filter(|_| self.upto != before)
     }
 
-    fn place(&mut self, batch: &Batch, to: &DeliveredTo<'_>) {
+    fn place(&mut self, batch: &Outline, to: &DeliveredTo<'_>) {
         let Self { registry, pipeline, tables, series, rows, known: topics, .. } = self;
         let series = bind(series, rows, tables, batch, usize::from(to.table));
         let known = |place: &Place| place.partition == to.partition && place.name.as_deref() == to.place;
@@ -317,7 +294,7 @@ impl Output {
         }
     }
 
-    fn rates(&mut self, batch: &Batch, index: usize, counts: &[u32; Op::COUNT], now: Moment) {
+    fn rates(&mut self, batch: &Outline, index: usize, counts: &[u32; Op::COUNT], now: Moment) {
         let Self { registry, pipeline, tables, series, rows, .. } = self;
         let series = bind(series, rows, tables, batch, index);
         for ((op, count), rate) in ops().into_iter().zip(counts).zip(&mut series.rates) {
@@ -334,7 +311,7 @@ fn bind<'a>(
     series: &'a mut ByVersion<Series>,
     rows: &mut BTreeMap<(Box<str>, Box<str>), Arc<Counter>>,
     tables: &TableNames,
-    batch: &Batch,
+    batch: &Outline,
     index: usize,
 ) -> &'a mut Series {
     series.get(&batch.tables[index], |name| {

@@ -18,7 +18,7 @@ pub(super) fn at(nanos: u64) -> Moment {
 }
 
 pub(super) struct Desk {
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     pub(super) meter: PipelineMeter,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn batch(seq: u64, tables: &[Arc<TableSchema>], commits: &[i64], rows
             batch.counts[table][Op::Insert as usize] += rows;
             let (event, txn) = (batch.events.len() as u32, txn as u32);
             batch.events.push(event_of(txn, table as u16, rows));
-            batch.marks.edit().extend((0..rows).map(|row| RowMark::new(u64::from(row) << 3, Op::Insert)));
+            batch.marks.extend((0..rows).map(|row| RowMark::new(u64::from(row) << 3, Op::Insert)));
             batch.rows.extend((0..rows).map(|row_in_event| RowHeader {
                 event,
                 row_in_event,
@@ -124,7 +124,7 @@ fn what_came_in_is_counted_by_table_kind_and_operation() {
     batch.control.log_bytes = 500;
     batch.control.unknown_events = 1;
     batch.control.ddl.push(Definition::anonymous(DdlKind::AlterTable, "s", "t"));
-    desk.meter.read(&batch, 10 * SECOND);
+    desk.meter.read(&mut batch, 10 * SECOND);
     desk.meter.blocked(12 * SECOND);
     desk.meter.made(&batch, &[]);
     for (labels, count) in [
@@ -288,7 +288,7 @@ fn a_thousand_scratch_tables_push_no_captured_one_out() {
         let name = format!("scratch{number}");
         scratch.control.ddl.push(Definition::anonymous(DdlKind::CreateTable, "s", &name));
     }
-    desk.meter.read(&scratch, 0);
+    desk.meter.read(&mut scratch, 0);
     desk.meter.made(&batch(0, &[table("t", 1)], &[WALL], 1), &[]);
     let insert = "gravity_input_counter{pipeline=\"shop\",db=\"s\",table=\"t\",type=\"dml\",subtype=\"insert\"}";
     assert_eq!(desk.value(insert, at(0)), Some(1.0));

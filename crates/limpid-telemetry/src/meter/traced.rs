@@ -38,6 +38,7 @@ impl PipelineMeter {
 
     /// The transactions that an application named this trace in, of late; none where nothing is kept as a trace.
     pub fn named_by(&self, trace_id: u128) -> Vec<NamedTxn> {
+        self.settle();
         let output = self.deliveries.output.lock().expect("never held across a panic");
         output.tracer.as_ref().map_or(Vec::new(), |tracer| tracer.named_by(trace_id))
     }
@@ -52,7 +53,7 @@ impl PipelineMeter {
 
     /// An attempt of the pipeline ended with this fault: what was with the sink comes again.
     pub fn attempt_failed(&self, code: FaultCode, now: Moment) {
-        // What was acknowledged is not with the sink, told or not.
+        // What was handed in is with the sink, and what was acknowledged is not, told or not.
         self.settle();
         if let Some(tracer) = &mut self.deliveries.output.lock().expect("never held across a panic").tracer {
             tracer.failed(code, now);

@@ -8,11 +8,11 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use limpid_model::{Batch, Op, RowMark, TxnHeader, TxnId};
+use limpid_model::{Op, TxnHeader, TxnId};
 
 use super::frame::{Done, Fate, Frame, PLACES_MAX, Place, Txn};
 use super::{ORIGINS_MAX, Origin, Ring};
-use crate::runs::Run;
+use crate::outline::Outline;
 
 /// What is known of a delivered batch beside the batch itself.
 #[derive(Clone, Copy, Debug)]
@@ -72,11 +72,11 @@ impl RingWriter {
 
     /// Remembers a batch that is handed to the sink, if it has rows. They stand in the order of their transactions.
     /// `kept` are those that go no further.
-    pub(crate) fn push(&mut self, batch: &Batch, runs: &[Run], kept: &[(u32, Fate)], wall_micros: i64) {
-        if batch.rows.is_empty() {
+    pub(crate) fn push(&mut self, batch: &Outline, kept: &[(u32, Fate)], wall_micros: i64) {
+        if batch.marks.is_empty() {
             return;
         }
-        let frame = Arc::new(self.frame(batch, runs, kept, wall_micros));
+        let frame = Arc::new(self.frame(batch, kept, wall_micros));
         let bytes = frame.bytes();
         if bytes > self.ring.bytes_max {
             self.ring.skipped.add(1);
@@ -88,27 +88,29 @@ impl RingWriter {
                 let oldest = frames.kept.pop_front().expect("one frame is not above the bound");
                 frames.bytes -= oldest.bytes();
                 frames.gone += 1;
+                let marks = Arc::into_inner(oldest).and_then(|frame| Arc::into_inner(frame.marks));
+                marks.into_iter().for_each(|marks| self.ring.give_room(marks));
             }
         }
         self.open.push_back(Open { seq: batch.seq, frame });
     }
 
-    fn frame(&mut self, batch: &Batch, runs: &[Run], kept: &[(u32, Fate)], wall_micros: i64) -> Frame {
-        let mut runs = runs.iter().copied().peekable();
+    fn frame(&mut self, batch: &Outline, kept: &[(u32, Fate)], wall_micros: i64) -> Frame {
+        let mut runs = batch.runs.iter().copied().peekable();
         let txn = |(index, txn): (usize, &TxnHeader)| {
             let mut rows = 0;
             while let Some(run) = runs.next_if(|run| run.txn == index as u32) {
                 rows += run.rows;
             }
             let tag = match txn.id {
-                TxnId::Uuid { tag, .. } if tag > 0 => batch.tags.get(usize::from(tag) - 1),
+                TxnId::Uuid { tag, .. } if tag > 0 => batch.tags().get(usize::from(tag) - 1),
                 _ => None,
             };
             let (origin, number) = self.origin(txn.id, tag);
             Txn { origin, rows, number, commit: txn.commit }
         };
         let txns = batch.txns.iter().enumerate().map(txn).collect();
-        let filtered = batch.filtered.iter().map(|filtered| (filtered.row, Fate::Filtered(filtered.rule)));
+        let filtered = batch.filtered().iter().map(|filtered| (filtered.row, Fate::Filtered(filtered.rule)));
         let has_rows = |counts: &&[u32; Op::COUNT]| **counts != [0; Op::COUNT];
         Frame {
             times: batch.times,
@@ -117,12 +119,7 @@ impl RingWriter {
             tables: batch.counts.iter().filter(has_rows).count() as u16,
             wall_micros,
             rows_before: batch.txns.first().map_or(0, |txn| txn.rows_before),
-            marks: if batch.marks.len() == batch.rows.len() {
-                batch.marks.keep()
-            } else {
-                // Of a decoder that makes none: its rows are found by their transactions alone.
-                Arc::new(batch.rows.iter().map(|row| RowMark::new(0, row.op)).collect())
-            },
+            marks: Arc::clone(&batch.marks),
             txns,
             fates: filtered.chain(kept.iter().copied()).collect(),
             done: OnceLock::new(),
@@ -130,10 +127,10 @@ impl RingWriter {
     }
 
     /// Every record of a batch is durable. One that was not remembered before is now.
-    pub(crate) fn complete(&mut self, batch: &Batch, runs: &[Run], remember: Remember<'_>, delivery: Delivery<'_>) {
+    pub(crate) fn complete(&mut self, batch: &Outline, remember: Remember<'_>, delivery: Delivery<'_>) {
         let known = |open: &VecDeque<Open>| open.iter().position(|open| open.seq == batch.seq);
         let found = known(&self.open).or_else(|| {
-            self.push(batch, runs, &[], delivery.acked_wall_micros);
+            self.push(batch, &[], delivery.acked_wall_micros);
             known(&self.open)
         });
         let Some(Open { frame, .. }) = found.and_then(|index| self.open.remove(index)) else { return };
@@ -185,9 +182,9 @@ impl RingWriter {
 }
 
 /// Rows of tables that were halted while the batch was with the sink, but for those whose fate is known.
-fn withheld(batch: &Batch, frame: &Frame, there: &[bool]) -> Box<[bool]> {
+fn withheld(batch: &Outline, frame: &Frame, there: &[bool]) -> Box<[bool]> {
     let fates: HashSet<u32> = frame.fates.iter().map(|(row, _)| *row).collect();
     let is_there = |table: u16| there.get(usize::from(table)) == Some(&true);
-    let rows = batch.rows.iter().enumerate();
-    rows.map(|(index, row)| !is_there(row.table) && !fates.contains(&(index as u32))).collect()
+    let rows = batch.rows().zip(0..);
+    rows.map(|((_, table), index)| !is_there(table) && !fates.contains(&index)).collect()
 }

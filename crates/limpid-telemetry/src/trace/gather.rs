@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use limpid_model::{Batch, CommitTime, FaultCode, Op, TxnHeader, TxnId};
+use limpid_model::{CommitTime, FaultCode, Op, TxnHeader, TxnId};
 use smallvec::SmallVec;
 
 use super::ids::{NamedTxn, TraceId, TraceIds, tag_of, txn_text};
@@ -26,9 +26,9 @@ use super::queue::{QUEUE_BYTES, TraceQueue};
 use super::watches::Watches;
 use crate::meter::DeliveredTo;
 use crate::moment::Moment;
+use crate::outline::Outline;
 use crate::registry::Registry;
 use crate::ring::Fate;
-use crate::runs::Run;
 use crate::waiting::Dropped;
 pub(super) use aside::chunk_id;
 use aside::{Held, chunk_text, place_of, seed_of};
@@ -171,25 +171,29 @@ impl Tracer {
     }
 
     /// A batch is handed to the sink. `kept` are its rows that go no further.
-    pub(crate) fn handed_in(&mut self, batch: &Batch, runs: &[Run], kept: &[(u32, Fate)]) {
+    pub(crate) fn handed_in(&mut self, batch: &Outline, kept: &[(u32, Fate)]) {
         self.named.note(batch);
         let mut txns = SmallVec::with_capacity(batch.txns.len());
         for (number, txn) in batch.txns.iter().enumerate() {
-            let id = match &batch.chunk {
-                Some(_) => chunk_id(&self.pipeline, batch),
-                None => self.ids.of(batch, txn.id),
+            let id = match batch.chunk() {
+                Some(chunk) => chunk_id(&self.pipeline, chunk, batch.first_table()),
+                None => self.ids.of(batch.tags(), txn.id),
             };
             txns.push(id);
-            let has_rows = || runs.binary_search_by_key(&(number as u32), |run| run.txn).is_ok();
+            let has_rows = || batch.runs.binary_search_by_key(&(number as u32), |run| run.txn).is_ok();
             if id != 0 && !is_whole(batch, txn) && (self.open.contains_key(&id) || has_rows()) {
                 self.open(batch, txn, id);
             }
         }
-        let fault = |(row, fate): &(u32, Fate)| match fate {
-            Fate::Parked(code) | Fate::DeadLetter(code) => Some((batch.rows.get(*row as usize)?.txn, *code, true)),
-            // Its table is halted at it; those behind it only follow.
-            Fate::Withheld(Some(code)) => Some((batch.rows.get(*row as usize)?.txn, Some(*code), false)),
-            Fate::Withheld(None) | Fate::NoRecord | Fate::Filtered(_) => None,
+        let txn_of: Vec<u32> = if kept.is_empty() { Vec::new() } else { batch.rows().map(|(txn, _)| txn).collect() };
+        let fault = |(row, fate): &(u32, Fate)| {
+            let (code, is_kept) = match fate {
+                Fate::Parked(code) | Fate::DeadLetter(code) => (*code, true),
+                // Its table is halted at it; those behind it only follow.
+                Fate::Withheld(Some(code)) => (Some(*code), false),
+                Fate::Withheld(None) | Fate::NoRecord | Fate::Filtered(_) => return None,
+            };
+            Some((*txn_of.get(*row as usize)?, code, is_kept))
         };
         let mut faults: Vec<RowFault> = kept.iter().filter_map(fault).collect();
         faults.sort_by_key(|(txn, ..)| *txn);
@@ -202,7 +206,7 @@ impl Tracer {
         });
     }
 
-    fn open(&mut self, batch: &Batch, txn: &TxnHeader, id: u128) {
+    fn open(&mut self, batch: &Outline, txn: &TxnHeader, id: u128) {
         if !self.open.contains_key(&id) && self.open.len() >= OPEN_MAX {
             // Those that nothing is in flight of did not end where we saw it, and will not.
             self.open.retain(|_, open| open.acked < open.handed);
@@ -214,25 +218,17 @@ impl Tracer {
         open.ended |= place_of(batch, txn).1;
     }
 
-    /// Whether nobody asks for the rows of a batch, nor for what applications said in it.
-    pub(crate) fn can_wait(&self, batch: &Batch) -> bool {
-        self.granularity == Granularity::Transaction
-            && batch.contexts.is_empty()
-            && self.watches.look(batch.times.decoded).is_none()
-    }
-
     /// Every record of a batch is durable. `committed` gives a commit's time on our monotonic clock. Returns what was
     /// kept.
     pub(crate) fn durable(
         &mut self,
-        batch: &Batch,
-        runs: &[Run],
+        batch: &Outline,
         delivered: &[DeliveredTo<'_>],
         committed: impl Fn(i64) -> i64,
         now: Moment,
     ) -> &[Told] {
         self.told.clear();
-        if !batch.control.ddl.is_empty() {
+        if !batch.ddl().is_empty() {
             self.definitions(batch, &committed, now);
         }
         let index = self.flight.iter().position(|flight| flight.seq == batch.seq);
@@ -241,28 +237,17 @@ impl Tracer {
             self.let_go(batch.times.acked, now);
         }
         let Some(flight) = flight else { return &self.told };
-        self.mark(batch, runs, &flight);
-        let all = runs.iter().map(|run| run.rows as usize).sum();
-        let (mut first, mut mark, mut runs) = (0, 0, runs);
+        self.mark(batch, &flight);
+        let (mut first, mut mark, mut runs) = (0, 0, &batch.runs[..]);
         for (number, (txn, id)) in batch.txns.iter().zip(&flight.txns).enumerate() {
             let number = number as u32;
             let (here, later) = runs.split_at(runs.iter().take_while(|run| run.txn == number).count());
             runs = later;
             let range = first..first + here.iter().map(|run| run.rows as usize).sum::<usize>();
             first = range.end;
-            let commit = batch.chunk.map_or_else(|| committed(txn.commit.micros), |chunk| chunk.began as i64);
+            let commit = batch.chunk().map_or_else(|| committed(txn.commit.micros), |chunk| chunk.began as i64);
             let reasons = self.reasons(&mut mark, number);
-            let at = Place {
-                batch,
-                rows: all,
-                runs: here,
-                delivered,
-                faults: &flight.faults,
-                txn: number,
-                range,
-                commit,
-                now,
-            };
+            let at = Place { batch, runs: here, delivered, faults: &flight.faults, txn: number, range, commit, now };
             if *id == 0 {
                 continue;
             }
@@ -276,20 +261,21 @@ impl Tracer {
     }
 
     /// Transactions that something speaks for, whatever their times.
-    fn mark(&mut self, batch: &Batch, runs: &[Run], flight: &Flight) {
+    fn mark(&mut self, batch: &Outline, flight: &Flight) {
         self.marks.clear();
         self.marks.extend(flight.faults.iter().map(|(txn, ..)| (*txn, Why::Error)));
         for index in 0..batch.tables.len() {
             let has_rows = batch.counts.get(index).is_some_and(|counts| *counts != [0; Op::COUNT]);
             if has_rows && self.keep.is_first(seed_of(batch, index)) {
-                let run = runs.iter().find(|run| usize::from(run.table) == index);
+                let run = batch.runs.iter().find(|run| usize::from(run.table) == index);
                 self.marks.extend(run.map(|run| (run.txn, Why::First)));
             }
         }
         if let Some(watched) = self.watches.look(batch.times.decoded) {
-            self.marks.extend(watched.txns(batch).into_iter().map(|txn| (txn, Why::Watched)));
+            let txns = watched.txns(&batch.marks, batch.rows().map(|(txn, _)| txn));
+            self.marks.extend(txns.into_iter().map(|txn| (txn, Why::Watched)));
         }
-        let asked = batch.contexts.iter().filter(|(_, context)| context.is_sampled);
+        let asked = batch.contexts().iter().filter(|(_, context)| context.is_sampled);
         self.marks.extend(asked.map(|(txn, _)| (*txn, Why::Asked)));
         self.marks.sort_unstable();
     }
@@ -369,11 +355,11 @@ impl Tracer {
 }
 
 /// A transaction or a chunk of which nothing is known yet but what it is called.
-fn begun(id: TraceId, batch: &Batch, txn_id: TxnId, commit: CommitTime) -> KeptTrace {
-    let text = || txn_text(txn_id, tag_of(batch, txn_id).map(|tag| &**tag));
+fn begun(id: TraceId, batch: &Outline, txn_id: TxnId, commit: CommitTime) -> KeptTrace {
+    let text = || txn_text(txn_id, tag_of(batch.tags(), txn_id).map(|tag| &**tag));
     KeptTrace {
         id,
-        txn: chunk_text(batch).or_else(text).unwrap_or_default(),
+        txn: batch.chunk().and_then(|chunk| chunk_text(chunk, batch.first_table())).or_else(text).unwrap_or_default(),
         txn_id,
         why: Why::Sampled,
         commit,
@@ -387,7 +373,7 @@ fn begun(id: TraceId, batch: &Batch, txn_id: TxnId, commit: CommitTime) -> KeptT
     }
 }
 
-fn is_whole(batch: &Batch, txn: &TxnHeader) -> bool {
+fn is_whole(batch: &Outline, txn: &TxnHeader) -> bool {
     place_of(batch, txn) == (0, true)
 }
 

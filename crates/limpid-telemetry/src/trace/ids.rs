@@ -11,7 +11,7 @@ use std::fmt;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use limpid_model::{Batch, TraceContext, TxnId};
+use limpid_model::{TraceContext, TxnId};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// One trace: one transaction of the source.
@@ -105,9 +105,9 @@ impl TraceIds {
         Self { pipeline: bytes.len(), server: 0, bytes, last: None }
     }
 
-    /// Of a transaction of the batch; 0 for one without a name.
-    pub(crate) fn of(&mut self, batch: &Batch, id: TxnId) -> u128 {
-        self.id(id, tag_of(batch, id))
+    /// Of a transaction of a batch with these tags; 0 for one without a name.
+    pub(crate) fn of(&mut self, tags: &[Arc<str>], id: TxnId) -> u128 {
+        self.id(id, tag_of(tags, id))
     }
 
     pub(super) fn id(&mut self, id: TxnId, tag: Option<&Arc<str>>) -> u128 {
@@ -144,18 +144,18 @@ fn push_decimal(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.extend_from_slice(&digits[at..]);
 }
 
-/// The tag of a transaction of the batch.
-pub(super) fn tag_of(batch: &Batch, id: TxnId) -> Option<&Arc<str>> {
+/// The tag of a transaction of a batch with these tags.
+pub(super) fn tag_of(tags: &[Arc<str>], id: TxnId) -> Option<&Arc<str>> {
     match id {
-        TxnId::Uuid { tag, .. } if tag > 0 => batch.tags.get(usize::from(tag) - 1),
+        TxnId::Uuid { tag, .. } if tag > 0 => tags.get(usize::from(tag) - 1),
         _ => None,
     }
 }
 
-/// What applications named in a transaction of the batch.
-pub(super) fn contexts_of(batch: &Batch, txn: u32) -> &[(u32, TraceContext)] {
-    let upto = |txn: u32| batch.contexts.partition_point(|(of, _)| *of < txn);
-    if batch.contexts.is_empty() { &[] } else { &batch.contexts[upto(txn)..upto(txn.saturating_add(1))] }
+/// What applications named in a transaction, of what they named in its batch.
+pub(super) fn contexts_of(contexts: &[(u32, TraceContext)], txn: u32) -> &[(u32, TraceContext)] {
+    let upto = |txn: u32| contexts.partition_point(|(of, _)| *of < txn);
+    if contexts.is_empty() { &[] } else { &contexts[upto(txn)..upto(txn.saturating_add(1))] }
 }
 
 /// A transaction with the text of its tag, which is empty for most.

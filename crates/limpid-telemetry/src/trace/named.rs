@@ -6,9 +6,10 @@
 
 use std::collections::VecDeque;
 
-use limpid_model::{Batch, TraceContext, TxnId};
+use limpid_model::{TraceContext, TxnId};
 
 use super::ids::{NamedTxn, tag_of};
+use crate::outline::Outline;
 
 /// 16,384 of 64 bytes are 1 MiB.
 const KNOWN_MAX: usize = 16_384;
@@ -22,10 +23,10 @@ pub(super) struct Named(VecDeque<(u128, NamedTxn)>);
 
 impl Named {
     /// Takes note of the batch's names, each transaction once a name. Each batch of a large one tells of all its names.
-    pub(super) fn note(&mut self, batch: &Batch) {
-        for (txn, TraceContext { trace_id, .. }) in &batch.contexts {
+    pub(super) fn note(&mut self, batch: &Outline) {
+        for (txn, TraceContext { trace_id, .. }) in batch.contexts() {
             let Some(txn) = batch.txns.get(*txn as usize).filter(|txn| txn.id != TxnId::Anonymous) else { continue };
-            let tag = tag_of(batch, txn.id).cloned().unwrap_or_default();
+            let tag = tag_of(batch.tags(), txn.id).cloned().unwrap_or_default();
             let one = (*trace_id, NamedTxn { id: txn.id, tag });
             let mut of_it = self.0.iter().rev().take_while(|(_, txn)| txn.id.is_same(one.1.id) && txn.tag == one.1.tag);
             if !of_it.any(|(named, _)| *named == one.0) {

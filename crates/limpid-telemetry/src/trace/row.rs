@@ -22,13 +22,15 @@ pub struct RowTrace {
 /// Of a row of the batch, by its index; of one that was copied, its chunk's. `None` for a row whose transaction has no
 /// name.
 pub(crate) fn of_row(pipeline: &str, granularity: Granularity, batch: &Batch, row: u32) -> Option<RowTrace> {
-    if batch.chunk.is_some() {
-        let own = Some(TraceId(chunk_id(pipeline, batch))).filter(|id| id.0 != 0)?;
+    if let Some(chunk) = &batch.chunk {
+        let first = batch.rows.first().and_then(|row| batch.tables.get(usize::from(row.table)));
+        let table = first.map(|table| &table.name);
+        let own = Some(TraceId(chunk_id(pipeline, chunk, table))).filter(|id| id.0 != 0)?;
         return Some(RowTrace { trace_id: own.0, span_id: own.span(names::ROOT, 0, 1).0 });
     }
     let number = batch.rows.get(row as usize)?.txn;
     let txn = batch.txns.get(number as usize)?;
-    let text = txn_text(txn.id, tag_of(batch, txn.id).map(|tag| &**tag))?;
+    let text = txn_text(txn.id, tag_of(&batch.tags, txn.id).map(|tag| &**tag))?;
     let (own, shown) = match granularity {
         Granularity::Change => {
             let first = batch.rows.partition_point(|row| row.txn < number) as u64;
@@ -37,7 +39,7 @@ pub(crate) fn of_row(pipeline: &str, granularity: Granularity, batch: &Batch, ro
         }
         Granularity::Transaction => {
             let own = trace_id(pipeline, &text);
-            let shown = if let [(_, only)] = contexts_of(batch, number) { only.trace_id } else { own.0 };
+            let shown = if let [(_, only)] = contexts_of(&batch.contexts, number) { only.trace_id } else { own.0 };
             (own, shown)
         }
     };

@@ -46,7 +46,7 @@ impl Stamp {
     pub fn begin_batch(&mut self, batch: &Batch) -> bool {
         self.watched.clear();
         if let Some(watched) = self.watches.look(batch.times.decoded) {
-            self.watched = watched.txns(batch);
+            self.watched = watched.txns(&batch.marks, batch.rows.iter().map(|row| row.txn));
         }
         let first = (0..batch.txns.len() as u32).find(|txn| self.decide(batch, *txn).is_some());
         self.from = first.unwrap_or(u32::MAX);
@@ -61,8 +61,8 @@ impl Stamp {
     fn decide(&mut self, batch: &Batch, txn: u32) -> Option<[u8; TRACEPARENT_LEN]> {
         // What is copied belongs to no transaction.
         let header = batch.txns.get(txn as usize).filter(|_| !batch.is_copy())?;
-        let own = Some(TraceId(self.ids.of(batch, header.id))).filter(|id| id.0 != 0)?;
-        let parent = if let [(_, only)] = contexts_of(batch, txn) { Some(*only) } else { None };
+        let own = Some(TraceId(self.ids.of(&batch.tags, header.id))).filter(|id| id.0 != 0)?;
+        let parent = if let [(_, only)] = contexts_of(&batch.contexts, txn) { Some(*only) } else { None };
         let is_watched = self.watched.binary_search(&txn).is_ok();
         let is_asked = is_watched || parent.is_some_and(|parent: TraceContext| parent.is_sampled);
         let is_sampled = is_asked || self.base.keeps(own.0);
@@ -94,7 +94,7 @@ mod tests {
         }
         for txn in [0, 0, 1] {
             let (event, row_in_event, before, after, table) = (0, 0, NONE, NONE, 0);
-            batch.marks.edit().push(RowMark::new(0, op));
+            batch.marks.push(RowMark::new(0, op));
             batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table, op });
         }
         batch
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_transaction_with_a_watched_key_says_that_its_trace_is_kept() {
         let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
-        batch.marks.edit()[1..3].copy_from_slice(&[RowMark::new(8, Op::Insert), RowMark::new(16, Op::Insert)]);
+        batch.marks[1..3].copy_from_slice(&[RowMark::new(8, Op::Insert), RowMark::new(16, Op::Insert)]);
         let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, Arc::clone(&watches));
         assert!(!stamp.begin_batch(&batch), "nobody watches");
         assert_eq!([0, 1, 2].map(|row| told(&mut stamp, &batch, row)), [None, None, None]);
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_last_transaction_of_a_batch_alone_may_have_one() {
         let (mut batch, watches) = (batch(Op::Insert), Arc::new(Watches::default()));
-        batch.marks.edit()[2] = RowMark::new(16, Op::Insert);
+        batch.marks[2] = RowMark::new(16, Op::Insert);
         assert!(watches.renew(16, 0));
         let mut stamp = Stamp::new("shop", BaseRate::new(0.0), false, watches);
         assert!(stamp.begin_batch(&batch));

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 
-use limpid_model::{Batch, RowMark};
+use limpid_model::RowMark;
 
 /// Keys that are watched at a time.
 const WATCHED_MAX: usize = 1024;
@@ -74,12 +74,12 @@ pub(super) struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// The transactions of the batch that a watched key is in, each once, in their order.
-    pub(super) fn txns(&self, batch: &Batch) -> Vec<u32> {
+    /// The transactions of a batch that a watched key is in, each once, in their order. `txns` is that of each row.
+    pub(super) fn txns(&self, marks: &[RowMark], txns: impl Iterator<Item = u32>) -> Vec<u32> {
         let is_watched =
             |mark: &RowMark| self.keys.get(&mark.key_hash()).is_some_and(|until| *until > self.decoded_nanos);
-        let marked = batch.rows.iter().zip(&*batch.marks);
-        let mut txns: Vec<u32> = marked.filter(|(_, mark)| is_watched(mark)).map(|(row, _)| row.txn).collect();
+        let watched = marks.iter().zip(txns).filter(|(mark, _)| is_watched(mark));
+        let mut txns: Vec<u32> = watched.map(|(_, txn)| txn).collect();
         txns.dedup();
         txns
     }

@@ -55,7 +55,7 @@ fn use_everything(meter: &PipelineMeter, now: Moment) {
     batch.control.log_bytes = 123_456_789;
     batch.control.unknown_events = 1;
     batch.control.ddl.push(Definition::anonymous(DdlKind::CreateTable, "s", ODD));
-    meter.read(&batch, 91 * SECOND);
+    meter.read(&mut batch, 91 * SECOND);
     meter.blocked(92 * SECOND);
     meter.rules([ODD.into()].into());
     meter.made(&batch, &[0]);
@@ -153,7 +153,7 @@ fn batch(now: Moment) -> Batch {
             kind: 0,
             flags: 0,
         });
-        batch.marks.edit().push(RowMark::new(42, Op::Insert));
+        batch.marks.push(RowMark::new(42, Op::Insert));
         batch.rows.push(RowHeader {
             event: index as u32,
             row_in_event: 0,

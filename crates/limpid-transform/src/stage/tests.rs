@@ -37,7 +37,7 @@ fn batch(tables: &[Arc<TableSchema>], rows: &[(u16, Op)]) -> Batch {
         let after = image(matches!(op, Op::Insert | Op::Update | Op::Read));
         batch.counts[usize::from(*table)][*op as usize] += 1;
         let (event, txn, row_in_event) = (0, 0, number as u32);
-        batch.marks.edit().push(RowMark::new(number as u64 * 8, *op));
+        batch.marks.push(RowMark::new(number as u64 * 8, *op));
         batch.rows.push(RowHeader { event, row_in_event, txn, before, after, table: *table, op: *op });
     }
     batch

@@ -17,8 +17,8 @@ use limpid_telemetry::{Dropped, OtlpMessage, SentBy};
 use super::{Call, Destination, LAST_TIMEOUT, NotTaken, TIMEOUT};
 use crate::crew::Crew;
 
-/// How often what waits is sent.
-const TURN: Duration = Duration::from_millis(500);
+/// How often what waits is sent: a call a second is not seen, and who follows a row looks at the ring, not at a collector.
+const TURN: Duration = Duration::from_secs(1);
 
 /// A message that finds nobody is tried so often.
 const TRIES_MAX: u32 = 3;

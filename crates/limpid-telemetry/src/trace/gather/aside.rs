@@ -6,13 +6,14 @@
 //! Invariant: a definition is told of once everything before it is delivered. A text of a statement is never here: a kind
 //! and a name are.
 
-use limpid_model::{Batch, ChunkPart, Definition, TableName, TxnHeader, TxnId};
+use limpid_model::{ChunkPart, Definition, TableName, TxnHeader, TxnId};
 
 use super::super::ids::{TraceId, trace_id};
 use super::super::keep::Reasons;
 use super::super::kept::{Copied, DEFINITIONS_MAX, Defined, KeptTrace};
 use super::{Tracer, begun, wall};
 use crate::moment::Moment;
+use crate::outline::Outline;
 use crate::waiting::Dropped;
 
 /// How long chunks take is compared with those of the same table, not with its transactions, and how long definitions take
@@ -34,10 +35,10 @@ pub(super) struct Held {
 
 impl Tracer {
     /// The definitions of a batch are to be told of. Those that came with rows are told of with them.
-    pub(super) fn definitions(&mut self, batch: &Batch, committed: &impl Fn(i64) -> i64, now: Moment) {
-        for here in batch.control.ddl.chunk_by(|a, b| a.txn == b.txn) {
+    pub(super) fn definitions(&mut self, batch: &Outline, committed: &impl Fn(i64) -> i64, now: Moment) {
+        for here in batch.ddl().chunk_by(|a, b| a.txn == b.txn) {
             let Some(first) = here.first() else { continue };
-            let id = self.ids.of(batch, first.txn);
+            let id = self.ids.of(batch.tags(), first.txn);
             if id == 0 || batch.txns.iter().any(|txn| txn.id == first.txn) {
                 continue;
             }
@@ -70,8 +71,8 @@ impl Tracer {
 }
 
 /// The definitions that a transaction changed.
-pub(super) fn defined(batch: &Batch, txn: TxnId, now: Moment) -> Vec<Defined> {
-    let of_it = batch.control.ddl.iter().filter(|one| one.txn == txn).take(DEFINITIONS_MAX);
+pub(super) fn defined(batch: &Outline, txn: TxnId, now: Moment) -> Vec<Defined> {
+    let of_it = batch.ddl().iter().filter(|one| one.txn == txn).take(DEFINITIONS_MAX);
     let told = |Definition { kind, schema, table, .. }: &Definition| Defined {
         kind: *kind,
         table: TableName { schema: schema.clone(), table: table.clone() },
@@ -81,27 +82,26 @@ pub(super) fn defined(batch: &Batch, txn: TxnId, now: Moment) -> Vec<Defined> {
     of_it.map(told).collect()
 }
 
-/// The trace of the chunk that a batch is of; 0 where there is nothing to call it by.
-pub(in super::super) fn chunk_id(pipeline: &str, batch: &Batch) -> u128 {
-    chunk_text(batch).map_or(0, |text| trace_id(pipeline, &text).0)
+/// The trace of a chunk of a table; 0 where there is nothing to call it by.
+pub(in super::super) fn chunk_id(pipeline: &str, chunk: &ChunkPart, table: Option<&TableName>) -> u128 {
+    chunk_text(chunk, table).map_or(0, |text| trace_id(pipeline, &text).0)
 }
 
 /// The table and the chunk's three numbers: `shop.orders#3-1-0`.
-pub(super) fn chunk_text(batch: &Batch) -> Option<String> {
-    let (chunk, row) = (batch.chunk.as_ref()?, batch.rows.first()?);
-    let table = &batch.tables.get(usize::from(row.table))?.name;
+pub(super) fn chunk_text(chunk: &ChunkPart, table: Option<&TableName>) -> Option<String> {
+    let table = table?;
     Some(format!("{}.{}#{}-{}-{}", table.schema, table.table, chunk.epoch, chunk.lane, chunk.number))
 }
 
 /// Rows of the same transaction or chunk in earlier batches, and whether it ends with this one.
-pub(super) fn place_of(batch: &Batch, txn: &TxnHeader) -> (u64, bool) {
-    batch.chunk.as_ref().map_or((txn.rows_before, txn.ends), |chunk| (chunk.rows_before, chunk.ends))
+pub(super) fn place_of(batch: &Outline, txn: &TxnHeader) -> (u64, bool) {
+    batch.chunk().map_or((txn.rows_before, txn.ends), |chunk| (chunk.rows_before, chunk.ends))
 }
 
 /// What tables are known by here.
-pub(super) fn seed_of(batch: &Batch, table: usize) -> u64 {
+pub(super) fn seed_of(batch: &Outline, table: usize) -> u64 {
     let seed = batch.tables.get(table).map_or(0, |table| table.key_seed);
-    if batch.chunk.is_some() { seed ^ CHUNKS } else { seed }
+    if batch.chunk().is_some() { seed ^ CHUNKS } else { seed }
 }
 
 pub(super) fn copied(chunk: &ChunkPart, now: Moment) -> Copied {

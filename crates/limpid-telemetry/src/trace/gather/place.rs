@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use limpid_model::{Batch, FaultCode, TraceContext, TxnHeader};
+use limpid_model::{FaultCode, TraceContext, TxnHeader};
 use smallvec::SmallVec;
 
 use super::super::ids::contexts_of;
@@ -15,13 +15,12 @@ use super::aside::{copied, defined, place_of};
 use super::{Granularity, RowFault, wall};
 use crate::meter::DeliveredTo;
 use crate::moment::Moment;
-use crate::runs::Run;
+use crate::outline::{Outline, Run};
 
 /// One transaction in its batch.
 pub(super) struct Place<'a> {
-    pub batch: &'a Batch,
-    /// How many rows it has, and those of the transaction.
-    pub rows: usize,
+    pub batch: &'a Outline,
+    /// Those of the transaction.
     pub runs: &'a [Run],
     pub delivered: &'a [DeliveredTo<'a>],
     pub faults: &'a [RowFault],
@@ -37,7 +36,7 @@ impl Place<'_> {
     /// From the latest that its commit can have been until it was acknowledged.
     pub(super) fn age(&self, txn: &TxnHeader) -> u64 {
         let (read, acked) = (self.batch.times.read as i64, self.batch.times.acked as i64);
-        let micros = if self.batch.chunk.is_some() { 0 } else { txn.commit.uncertainty_micros };
+        let micros = if self.batch.chunk().is_some() { 0 } else { txn.commit.uncertainty_micros };
         let latest = self.commit.saturating_add(i64::from(micros) * 1000).min(read);
         acked.saturating_sub(latest).max(0) as u64
     }
@@ -48,23 +47,24 @@ impl Place<'_> {
         let known = |context: &TraceContext, all: &[TraceContext]| {
             all.iter().any(|one| (one.trace_id, one.span_id) == (context.trace_id, context.span_id))
         };
-        for (_, context) in contexts_of(self.batch, self.txn) {
+        for (_, context) in contexts_of(self.batch.contexts(), self.txn) {
             if trace.contexts.len() < CONTEXTS_MAX && !known(context, &trace.contexts) {
                 trace.contexts.push(*context);
             }
         }
-        if let (false, Some(txn)) = (self.batch.control.ddl.is_empty(), self.batch.txns.get(self.txn as usize))
+        if let (false, Some(txn)) = (self.batch.ddl().is_empty(), self.batch.txns.get(self.txn as usize))
             && trace.definitions.is_empty()
         {
             trace.definitions = defined(self.batch, txn.id, self.now);
         }
-        trace.copied = self.batch.chunk.map(|chunk| copied(&chunk, self.now));
+        trace.copied = self.batch.chunk().map(|chunk| copied(chunk, self.now));
         let mut part = self.part(attempt);
         if granularity == Granularity::Change && trace.copied.is_none() {
             let told: usize = trace.parts.iter().map(|part| part.changes.len()).sum();
             let room = CHANGES_MAX.saturating_sub(told);
-            part.changes =
-                self.batch.rows[self.range.clone()].iter().take(room).map(|row| (row.table, row.op)).collect();
+            let tables = self.runs.iter().flat_map(|run| std::iter::repeat_n(run.table, run.rows as usize));
+            let changes = tables.zip(&self.batch.marks[self.range.clone()]).take(room);
+            part.changes = changes.map(|(table, mark)| (table, mark.op())).collect();
         }
         trace.add(part);
     }
@@ -72,7 +72,7 @@ impl Place<'_> {
     fn part(&self, attempt: u32) -> Part {
         let Self { batch, range, now, .. } = self;
         let times = &batch.times;
-        let is_alone = range.len() == self.rows;
+        let is_alone = range.len() == batch.marks.len();
         let mut faults: Vec<(Option<FaultCode>, u64)> = Vec::new();
         let first = self.faults.partition_point(|(txn, ..)| *txn < self.txn);
         for (_, code, is_kept) in self.faults[first..].iter().take_while(|(txn, ..)| *txn == self.txn) {

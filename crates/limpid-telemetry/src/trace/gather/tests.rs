@@ -1,13 +1,12 @@
 //! What is gathered: whole transactions, in whatever order their batches are acknowledged.
 
 use limpid_model::{
-    ChunkPart, CommitTime, DdlKind, Definition, RowHeader, RowMark, StageTimes, TableName, TableSchema, TraceContext,
-    TxnId,
+    Batch, ChunkPart, CommitTime, DdlKind, Definition, RowHeader, RowMark, StageTimes, TableName, TableSchema,
+    TraceContext, TxnId,
 };
 
 use super::*;
 use crate::registry::Build;
-use crate::runs::runs_of;
 use crate::trace::{LEASE_NANOS, RowTrace, Span, SpanMaker, of_row, trace_id};
 
 const NOW: Moment = Moment { nanos: 10_000_000_000, wall_micros: 1_700_000_000_000_000 };
@@ -27,18 +26,24 @@ impl Desk {
     }
 
     fn hand_in(&mut self, batch: &Batch) {
-        self.tracer.handed_in(batch, &runs_of(batch), &[]);
+        self.tracer.handed_in(&outline(batch), &[]);
     }
 
     fn deliver(&mut self, batch: &Batch) {
         let to =
             DeliveredTo { table: 0, place: Some("t"), partition: 1, offsets: (4, 9), records: 3, last_bytes: None };
-        self.tracer.durable(batch, &runs_of(batch), &[to], |_| 9_000_000_000, NOW);
+        self.tracer.durable(&outline(batch), &[to], |_| 9_000_000_000, NOW);
     }
 
     fn kept(&self) -> Vec<KeptTrace> {
         self.tracer.queue().take(usize::MAX)
     }
+}
+
+fn outline(batch: &Batch) -> Outline {
+    let mut outline = Outline::default();
+    outline.note(batch);
+    outline
 }
 
 fn table() -> Arc<TableSchema> {
@@ -60,7 +65,7 @@ fn batch(seq: u64, txns: &[(u64, u64, u32, bool)]) -> Batch {
             let (none, txn) = (limpid_model::NONE, index as u32);
             let key_hash = (seq * 1000 + u64::from(row)) * 8;
             let op = Op::Insert;
-            batch.marks.edit().push(RowMark::new(key_hash, op));
+            batch.marks.push(RowMark::new(key_hash, op));
             batch.rows.push(RowHeader { event: 0, row_in_event: row, txn, before: none, after: 0, table: 0, op });
         }
         batch.counts[0][Op::Insert as usize] += rows;
@@ -114,7 +119,7 @@ fn reasons_keep_at_a_rate_of_nothing() {
     let mut deliver = |number: u64, kept: &[(u32, Fate)], watched: Option<u64>| {
         let batch = batch(number, &[(number, 0, 2, true)]);
         assert!(watched.is_none_or(|key| desk.tracer.watches().renew(key, NOW.nanos)));
-        desk.tracer.handed_in(&batch, &runs_of(&batch), kept);
+        desk.tracer.handed_in(&outline(&batch), kept);
         desk.deliver(&batch);
         desk.kept().first().map(|kept| kept.why)
     };
@@ -170,10 +175,16 @@ fn a_large_transaction_has_64_spans_at_most_and_counts_the_rest() {
 #[test]
 fn each_change_has_a_trace_where_changes_have() {
     let mut desk = Desk::new(1.0, Granularity::Change);
-    let batch = batch(0, &[(1, 0, 3, true)]);
+    let mut batch = batch(0, &[(1, 0, 3, true)]);
+    (batch.rows[1].op, batch.rows[2].op) = (Op::Update, Op::Delete);
+    for row in [1, 2] {
+        batch.marks[row] = RowMark::new(8, batch.rows[row].op);
+    }
     desk.hand_in(&batch);
     desk.deliver(&batch);
     let kept = desk.kept();
+    let changes: Vec<_> = kept[0].parts[0].changes.to_vec();
+    assert_eq!(changes, [(0, Op::Insert), (0, Op::Update), (0, Op::Delete)]);
     let spans = maker(Granularity::Change).spans(&kept[0]);
     let traces: Vec<u128> = spans.chunks(5).map(|spans| spans[0].trace_id).collect();
     let expected: Vec<u128> = (0..3).map(|ordinal| trace_id("shop", &format!("0-1-1#{ordinal}")).0).collect();
@@ -187,7 +198,7 @@ fn what_finds_no_room_is_counted_and_is_nobodys_exemplar() {
     for seq in 0..60_000 {
         let batch = batch(seq, &[(seq, 0, 1, true)]);
         desk.hand_in(&batch);
-        told += desk.tracer.durable(&batch, &runs_of(&batch), &[], |_| 9_000_000_000, NOW).len();
+        told += desk.tracer.durable(&outline(&batch), &[], |_| 9_000_000_000, NOW).len();
     }
     let kept = desk.kept().len();
     let page = desk.registry.render(crate::exposition::Format::Text, NOW);
@@ -329,7 +340,7 @@ fn what_failed_is_forgotten_once_it_came_and_errors_are_told_of_on_and_on() {
         desk.tracer.started();
         desk.hand_in(&batch);
         desk.kept();
-        desk.tracer.durable(&batch, &runs_of(&batch), &[], |_| 9_000_000_000, now);
+        desk.tracer.durable(&outline(&batch), &[], |_| 9_000_000_000, now);
         let kept = desk.kept();
         assert!(kept.iter().all(|kept| kept.tries.len() == 1));
         kept.iter().map(|kept| kept.why).collect()
@@ -351,7 +362,7 @@ fn each_transaction_of_a_batch_has_its_own_reasons() {
     batch.contexts = vec![(2, TraceContext { trace_id: 7, span_id: 7, is_sampled: true })];
     assert!(desk.tracer.watches().renew(11_000 * 8, NOW.nanos) && desk.tracer.watches().renew(14_001 * 8, NOW.nanos));
     let kept = [(9, Fate::Parked(Some(FaultCode::SinkUnreachable))), (0, Fate::Parked(None))];
-    desk.tracer.handed_in(&batch, &runs_of(&batch), &kept);
+    desk.tracer.handed_in(&outline(&batch), &kept);
     desk.deliver(&batch);
     let whys: Vec<(String, Why)> = desk.kept().into_iter().map(|kept| (kept.txn, kept.why)).collect();
     let expected = [("0-1-11", Why::Error), ("0-1-13", Why::Asked), ("0-1-14", Why::Watched), ("0-1-15", Why::Error)];
@@ -370,7 +381,7 @@ fn what_was_decoded_while_its_key_was_watched_is_kept_when_the_watch_is_over() {
         let mut batch = batch(1, &[(1, 0, 1, true)]);
         batch.times.decoded = decoded;
         desk.hand_in(&batch);
-        desk.tracer.durable(&batch, &runs_of(&batch), &[], |_| 9_000_000_000, late);
+        desk.tracer.durable(&outline(&batch), &[], |_| 9_000_000_000, late);
         desk.kept().first().map(|kept| kept.why)
     });
     assert_eq!((whys.next(), whys.next()), (Some(Some(Why::Watched)), Some(None)), "its records say so");
@@ -391,7 +402,7 @@ fn a_transaction_is_found_by_the_trace_that_an_application_named_in_it() {
     for seq in 1..20_000 {
         let mut later = batch(seq, &[(seq + 2, 0, 1, true)]);
         later.contexts = vec![(0, context(72))];
-        desk.tracer.handed_in(&later, &runs_of(&later), &[]);
+        desk.tracer.handed_in(&outline(&later), &[]);
     }
     assert!(numbers(&desk, 70).is_empty(), "bounded");
     let found = numbers(&desk, 72);
@@ -399,7 +410,7 @@ fn a_transaction_is_found_by_the_trace_that_an_application_named_in_it() {
     for seq in 20_000..60_000 {
         let mut piece = batch(seq, &[(30_000, seq - 20_000, 1, false)]);
         piece.contexts = vec![(0, context(80)), (0, context(81))];
-        desk.tracer.handed_in(&piece, &runs_of(&piece), &[]);
+        desk.tracer.handed_in(&outline(&piece), &[]);
     }
     assert_eq!((numbers(&desk, 80), numbers(&desk, 81)), (vec![txn(30_000)], vec![txn(30_000)]));
     assert_eq!(numbers(&desk, 72).len(), 256, "a large transaction takes no more room than a small one");
