@@ -85,7 +85,7 @@ impl EncodedBatch {
         self.sent_bytes = 0;
     }
 
-    /// What is left to tell of a batch that was sent, 64 bytes a row and some 110 a transaction, while the batch itself goes
+    /// What is left to tell of a batch that was sent, 32 bytes a record and 64 a transaction, while the batch itself goes
     /// back for reuse.
     pub fn receipt(&self) -> Box<Self> {
         Box::new(Self {

@@ -432,19 +432,15 @@ impl Batch {
         });
     }
 
-    /// What is left to tell of a batch that was sent: where its rows came from and how many they are, no value and no mark.
+    /// What is left to tell of a batch that was sent: its transactions, and how many rows of which tables it had, none of them.
     pub fn receipt(&self) -> Self {
         Self {
             seq: self.seq,
-            rows: self.rows.clone(),
-            events: self.events.clone(),
             txns: self.txns.clone(),
             tables: self.tables.clone(),
-            logs: self.logs.clone(),
             tags: self.tags.clone(),
             contexts: self.contexts.clone(),
             counts: self.counts.clone(),
-            filtered: self.filtered.clone(),
             rejected: self.rejected.clone(),
             control: self.control.clone(),
             chunk: self.chunk,

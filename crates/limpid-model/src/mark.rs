@@ -49,11 +49,11 @@ impl RowMark {
     }
 }
 
-/// Room beyond the rows, as a part of them, which the next batch may need and which is kept with the marks.
+/// A batch's marks may have room for so large a part more: the next that gets it may have some more rows.
 const SPARE: usize = 4;
 
-/// Gives back room that most of would be kept for nothing, once all marks of a batch are there: whoever remembers its rows keeps their
-/// marks as they are. For whoever made them, in whose cache they are.
+/// Gives back what room the marks of a batch do not need, once all are there: whoever remembers its rows keeps their marks as they are. For
+/// whoever made them, in whose cache they are.
 pub fn fit_marks(marks: &mut Vec<RowMark>) {
     if marks.capacity() > marks.len() + marks.len() / SPARE {
         marks.shrink_to(marks.len() + marks.len() / (2 * SPARE));

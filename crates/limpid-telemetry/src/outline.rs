@@ -52,6 +52,13 @@ struct Rare {
 }
 
 impl Outline {
+    #[cfg(test)]
+    pub(crate) fn of(batch: &Batch) -> Self {
+        let mut outline = Self::default();
+        outline.note(batch);
+        outline
+    }
+
     /// Takes what there is to tell of a batch, and its marks with their room.
     pub(crate) fn take(&mut self, batch: &mut Batch) {
         self.note_but_marks(batch);
@@ -203,14 +210,8 @@ mod tests {
         }
     }
 
-    fn outline(batch: &Batch) -> Outline {
-        let mut outline = Outline::default();
-        outline.note(batch);
-        outline
-    }
-
     fn told(batch: &Batch) -> Vec<(u32, u16, u32, u32)> {
-        outline(batch).runs.iter().map(|run| (run.txn, run.table, run.rows, run.passed)).collect()
+        Outline::of(batch).runs.iter().map(|run| (run.txn, run.table, run.rows, run.passed)).collect()
     }
 
     #[test]
@@ -220,7 +221,7 @@ mod tests {
         let by_events = batch(&[(0, 0, 2), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 1, 1), (1, 0, 1)], &rows);
         assert_eq!(told(&by_events), all);
         assert_eq!(told(&batch(&[(0, 0, 2)], &rows)), all, "by the rows, where events do not tell of all");
-        assert_eq!(outline(&by_events).rows().collect::<Vec<_>>(), rows);
+        assert_eq!(Outline::of(&by_events).rows().collect::<Vec<_>>(), rows);
     }
 
     #[test]
@@ -241,9 +242,9 @@ mod tests {
         let mut second = batch(&[(0, 1, 1)], &[(0, 1)]);
         // Something rare too, whose memory is used again.
         second.tags = vec!["blue".into()];
-        let mut again = outline(&first);
+        let mut again = Outline::of(&first);
         again.note(&second);
-        assert_eq!(format!("{again:?}"), format!("{:?}", outline(&second)));
+        assert_eq!(format!("{again:?}"), format!("{:?}", Outline::of(&second)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A memory of recent rows: which passed, when, in which batch and transaction, and what became of them.
 //!
-//! Owns: the frames and their bound in bytes, one writer, any number of readers. Does not own: keys (a hash is kept, never a
-//! value), the memory that marks are in (the batch's, shared), what is answered to whom (`trace`, the server).
+//! Owns: the frames and their bound in bytes, one writer, any number of readers, the memory of marks while no batch and no frame has
+//! it. Does not own: keys (a hash is kept, never a value), what is answered to whom (`trace`, the server).
 //!
 //! Invariant: a batch is remembered whole or not at all; the oldest batches go first, whole. The writer waits for a reader at most
 //! while that takes hold of a few dozen frames; what a reader holds stays as it is until it lets go.
@@ -32,7 +32,7 @@ pub(crate) use writer::{Delivery, PlaceOf, Remember};
 /// What the decision record settled: about 1.8 million rows in bulk, 0.4 million single-row transactions.
 pub(crate) const RING_BYTES: usize = 16 * 1024 * 1024;
 
-/// Memory of marks that is kept for batches to come. Given back and asked for again it costs more than all else that is done of a batch
+/// Memory of marks that is kept for batches to come, beside the ring's bytes: 1 MB in bulk. Given back and asked for again it costs more than all else that is done of a batch
 /// here, since one thread makes it and another gives it back.
 const ROOM_MAX: usize = 64;
 

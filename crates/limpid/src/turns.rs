@@ -198,7 +198,9 @@ impl Observer for ByTurns {
     }
 
     fn durable(&self, batch: &EncodedBatch, delivered: &[Delivered]) {
-        self.of(batch.batch.seq, batch.batch.rows.len(), |inner| inner.durable(batch, delivered));
+        // A receipt has no rows.
+        let rows = batch.batch.counts.iter().flatten().map(|count| *count as usize).sum();
+        self.of(batch.batch.seq, rows, |inner| inner.durable(batch, delivered));
     }
 
     fn saved(&self, position: &str, took_nanos: u64) {

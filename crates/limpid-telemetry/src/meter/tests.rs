@@ -149,6 +149,34 @@ fn what_came_in_is_counted_by_table_kind_and_operation() {
 }
 
 #[test]
+fn marks_go_round_from_a_batch_to_the_ring_and_to_another_batch() {
+    let registry = Arc::new(Registry::new(Build { version: "1.2.3", commit: "abc" }));
+    let options = MeterOptions { ring_bytes: 2000, ..MeterOptions::default() };
+    let meter = PipelineMeter::new(&registry, &PipelineName::parse("shop").unwrap(), options);
+    let read = |seq: u64| {
+        let mut raw = Batch { seq, events: vec![event_of(0, 0, 100)], ..Batch::default() };
+        meter.read(&mut raw, 10 * SECOND);
+        raw.marks
+    };
+    let mut first = batch(0, &[table("t", 1)], &[WALL], 100);
+    let marks = first.marks.as_ptr();
+    meter.handed_in(&mut first, at(13 * SECOND));
+    assert_eq!((first.marks.capacity(), read(1).capacity()), (0, 0), "the ring has them");
+    let to = DeliveredTo { table: 0, place: None, partition: -1, offsets: (-1, -1), records: 100, last_bytes: None };
+    meter.durable(&first, 1000, &[to], at(14 * SECOND));
+    meter.settle();
+    // The ring has room for one of them.
+    meter.handed_in(&mut batch(1, &first.tables, &[WALL], 100), at(13 * SECOND));
+    meter.settle();
+    let room = read(2);
+    assert_eq!((room.as_ptr(), room.len(), room.capacity()), (marks, 0, 100));
+    let mut marked = batch(3, &first.tables, &[WALL], 100);
+    let own = marked.marks.as_ptr();
+    meter.read(&mut marked, 10 * SECOND);
+    assert_eq!((marked.marks.as_ptr(), marked.marks.len()), (own, 100), "what is there stays");
+}
+
+#[test]
 fn what_was_rejected_is_counted_by_rule_and_nowhere_as_delivered() {
     let desk = Desk::new(200);
     desk.meter.rules(["drop".into(), "unused".into(), "reject-3".into()].into());

@@ -15,12 +15,6 @@ use crate::outline::Outline;
 const TABLE: u64 = 77;
 
 /// A hash that differs in the bits that are kept.
-fn outline(batch: &Batch) -> Outline {
-    let mut outline = Outline::default();
-    outline.note(batch);
-    outline
-}
-
 fn h(number: u64) -> u64 {
     number << 3
 }
@@ -56,9 +50,13 @@ fn place(partition: i32, offsets: (i64, i64), records: u32) -> PlaceOf {
 /// Through the sink in one go.
 fn put(writer: &mut RingWriter, batch: &Batch, remember: Remember<'_>) {
     let seq = batch.seq;
-    writer.push(&outline(batch), &[], 70);
+    writer.push(&Outline::of(batch), &[], 70);
     let places = [place(3, (seq as i64, seq as i64 + 1), 9)];
-    writer.complete(&outline(batch), remember, Delivery { bytes: seq * 100, acked_wall_micros: 77, places: &places });
+    writer.complete(
+        &Outline::of(batch),
+        remember,
+        Delivery { bytes: seq * 100, acked_wall_micros: 77, places: &places },
+    );
 }
 
 /// What a batch takes of a ring: 8 bytes a row, and 32 a transaction and a place where there are more than fit in the frame.
@@ -271,7 +269,7 @@ fn a_reader_that_is_overtaken_goes_on_with_the_oldest_that_is_left() {
 fn marks_of_forgotten_batches_are_room_for_others_once_nobody_reads_them() {
     let (ring, mut writer) = Ring::new(3 * bytes(1, 1), true);
     let mut given = |seq: u64| {
-        let made = outline(&batch(seq, &[(MARIA, 0, &[seq])]));
+        let made = Outline::of(&batch(seq, &[(MARIA, 0, &[seq])]));
         writer.push(&made, &[], 70);
         writer.complete(&made, Remember::All, Delivery { bytes: 1, acked_wall_micros: 77, places: &[] });
         made.marks.as_ptr()
@@ -292,7 +290,7 @@ fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     writer.started();
     let made = batch(4, &[(MARIA, 0, &[11])]);
-    writer.push(&outline(&made), &[], 70);
+    writer.push(&Outline::of(&made), &[], 70);
     let found = find(&ring, 11);
     assert_eq!((found[0].done, found[0].wall_micros, found[0].offset), (false, 70, Offset::Unknown));
     // Of another attempt, it comes again.
@@ -306,11 +304,11 @@ fn a_batch_with_the_sink_is_there_and_says_that_it_waits() {
 fn acknowledgements_in_any_order_complete_their_own_batches() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made: Vec<Batch> = (0..3).map(|seq| batch(seq, &[(MARIA, 0, &[11])])).collect();
-    made.iter().for_each(|batch| writer.push(&outline(batch), &[], 70));
+    made.iter().for_each(|batch| writer.push(&Outline::of(batch), &[], 70));
     for seq in [2, 0] {
         let places = [place(seq as i32, (50, 50), 1)];
         let delivery = Delivery { bytes: 1, acked_wall_micros: 99, places: &places };
-        writer.complete(&outline(&made[seq]), Remember::All, delivery);
+        writer.complete(&Outline::of(&made[seq]), Remember::All, delivery);
     }
     let found: Vec<_> = find(&ring, 11).iter().map(|found| (found.done, found.partition)).collect();
     assert_eq!(found, [(true, Some(0)), (false, None), (true, Some(2))]);
@@ -325,10 +323,10 @@ fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
     made.counts[0] = [4, 0, 1, 0, 0];
     made.filtered.push(limpid_model::Filtered { row: 0, rule: 9 });
     let code = ALL_CODES[3];
-    writer.push(&outline(&made), &[(3, Fate::Parked(Some(code)))], 70);
+    writer.push(&Outline::of(&made), &[(3, Fate::Parked(Some(code)))], 70);
     // A deletion with its tombstone, and two others.
     let places = [place(1, (100, 103), 4)];
-    writer.complete(&outline(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(&Outline::of(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
     let of = |number| find(&ring, number).pop().map(|found| (found.fate, found.op, found.offset));
     assert_eq!(of(11), Some((Some(Fate::Filtered(9)), Op::Insert, Offset::Unknown)));
     assert_eq!(of(12), Some((None, Op::Insert, Offset::At(100))));
@@ -341,9 +339,9 @@ fn rows_that_were_not_delivered_say_why_and_move_the_offsets_of_the_others() {
 fn rows_without_a_record_are_told_and_not_counted() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made = batch(4, &[(MARIA, 0, &[11, 12, 13])]);
-    writer.push(&outline(&made), &[(0, Fate::NoRecord)], 70);
+    writer.push(&Outline::of(&made), &[(0, Fate::NoRecord)], 70);
     let places = [place(1, (100, 101), 2)];
-    writer.complete(&outline(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(&Outline::of(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
     let of = |number| find(&ring, number).pop().map(|found| (found.fate, found.offset));
     assert_eq!(of(11), Some((Some(Fate::NoRecord), Offset::Unknown)));
     assert_eq!((of(12), of(13)), (Some((None, Offset::At(100))), Some((None, Offset::At(101)))));
@@ -353,9 +351,9 @@ fn rows_without_a_record_are_told_and_not_counted() {
 fn a_single_record_of_several_rows_is_nobodys_for_sure() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made = batch(4, &[(MARIA, 0, &[11, 12])]);
-    writer.push(&outline(&made), &[], 70);
+    writer.push(&Outline::of(&made), &[], 70);
     let places = [place(1, (5, 5), 1)];
-    writer.complete(&outline(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(&Outline::of(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
     assert_eq!(find(&ring, 11)[0].offset, Offset::Within(5, 5));
 }
 
@@ -371,9 +369,13 @@ fn deletions_have_as_many_records_as_the_pipelines_file_says() {
         let mut made = batch(4, &[(MARIA, 0, &[11, 12])]);
         made.rows[0].op = Op::Delete;
         made.marks[0] = RowMark::new(made.marks[0].key_hash(), Op::Delete);
-        writer.push(&outline(&made), &[], 70);
+        writer.push(&Outline::of(&made), &[], 70);
         let places = [place(1, (10, 9 + i64::from(records)), records)];
-        writer.complete(&outline(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+        writer.complete(
+            &Outline::of(&made),
+            Remember::All,
+            Delivery { bytes: 1, acked_wall_micros: 99, places: &places },
+        );
         assert_eq!(find(&ring, 12)[0].offset, expected, "{tombstones} {records}");
     }
 }
@@ -382,9 +384,9 @@ fn deletions_have_as_many_records_as_the_pipelines_file_says() {
 fn a_row_whose_table_went_to_several_partitions_is_given_none() {
     let (ring, mut writer) = Ring::new(RING_BYTES, true);
     let made = batch(4, &[(MARIA, 0, &[11, 12])]);
-    writer.push(&outline(&made), &[], 70);
+    writer.push(&Outline::of(&made), &[], 70);
     let places = [place(0, (5, 5), 1), place(1, (7, 7), 1)];
-    writer.complete(&outline(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
+    writer.complete(&Outline::of(&made), Remember::All, Delivery { bytes: 1, acked_wall_micros: 99, places: &places });
     assert_eq!(find(&ring, 11)[0].partition, None);
     assert_eq!(ring.find(TABLE + 1, h(11))[0].offset, Offset::Unknown, "a table without a place");
 }

@@ -26,24 +26,18 @@ impl Desk {
     }
 
     fn hand_in(&mut self, batch: &Batch) {
-        self.tracer.handed_in(&outline(batch), &[]);
+        self.tracer.handed_in(&Outline::of(batch), &[]);
     }
 
     fn deliver(&mut self, batch: &Batch) {
         let to =
             DeliveredTo { table: 0, place: Some("t"), partition: 1, offsets: (4, 9), records: 3, last_bytes: None };
-        self.tracer.durable(&outline(batch), &[to], |_| 9_000_000_000, NOW);
+        self.tracer.durable(&Outline::of(batch), &[to], |_| 9_000_000_000, NOW);
     }
 
     fn kept(&self) -> Vec<KeptTrace> {
         self.tracer.queue().take(usize::MAX)
     }
-}
-
-fn outline(batch: &Batch) -> Outline {
-    let mut outline = Outline::default();
-    outline.note(batch);
-    outline
 }
 
 fn table() -> Arc<TableSchema> {
@@ -119,7 +113,7 @@ fn reasons_keep_at_a_rate_of_nothing() {
     let mut deliver = |number: u64, kept: &[(u32, Fate)], watched: Option<u64>| {
         let batch = batch(number, &[(number, 0, 2, true)]);
         assert!(watched.is_none_or(|key| desk.tracer.watches().renew(key, NOW.nanos)));
-        desk.tracer.handed_in(&outline(&batch), kept);
+        desk.tracer.handed_in(&Outline::of(&batch), kept);
         desk.deliver(&batch);
         desk.kept().first().map(|kept| kept.why)
     };
@@ -198,7 +192,7 @@ fn what_finds_no_room_is_counted_and_is_nobodys_exemplar() {
     for seq in 0..60_000 {
         let batch = batch(seq, &[(seq, 0, 1, true)]);
         desk.hand_in(&batch);
-        told += desk.tracer.durable(&outline(&batch), &[], |_| 9_000_000_000, NOW).len();
+        told += desk.tracer.durable(&Outline::of(&batch), &[], |_| 9_000_000_000, NOW).len();
     }
     let kept = desk.kept().len();
     let page = desk.registry.render(crate::exposition::Format::Text, NOW);
@@ -313,7 +307,7 @@ fn a_definition_is_told_of_once_everything_before_it_is_delivered() {
     desk.deliver(&defines(2, 8));
     desk.deliver(&defines(1, 6));
     assert!(desk.kept().is_empty(), "what is before them is with the sink");
-    let mut first = rows[0].receipt();
+    let mut first = batch(0, &[(7, 0, 1, true)]);
     first.times.acked += 300_000_000;
     desk.deliver(&first);
     let kept = desk.kept();
@@ -340,7 +334,7 @@ fn what_failed_is_forgotten_once_it_came_and_errors_are_told_of_on_and_on() {
         desk.tracer.started();
         desk.hand_in(&batch);
         desk.kept();
-        desk.tracer.durable(&outline(&batch), &[], |_| 9_000_000_000, now);
+        desk.tracer.durable(&Outline::of(&batch), &[], |_| 9_000_000_000, now);
         let kept = desk.kept();
         assert!(kept.iter().all(|kept| kept.tries.len() == 1));
         kept.iter().map(|kept| kept.why).collect()
@@ -362,7 +356,7 @@ fn each_transaction_of_a_batch_has_its_own_reasons() {
     batch.contexts = vec![(2, TraceContext { trace_id: 7, span_id: 7, is_sampled: true })];
     assert!(desk.tracer.watches().renew(11_000 * 8, NOW.nanos) && desk.tracer.watches().renew(14_001 * 8, NOW.nanos));
     let kept = [(9, Fate::Parked(Some(FaultCode::SinkUnreachable))), (0, Fate::Parked(None))];
-    desk.tracer.handed_in(&outline(&batch), &kept);
+    desk.tracer.handed_in(&Outline::of(&batch), &kept);
     desk.deliver(&batch);
     let whys: Vec<(String, Why)> = desk.kept().into_iter().map(|kept| (kept.txn, kept.why)).collect();
     let expected = [("0-1-11", Why::Error), ("0-1-13", Why::Asked), ("0-1-14", Why::Watched), ("0-1-15", Why::Error)];
@@ -381,7 +375,7 @@ fn what_was_decoded_while_its_key_was_watched_is_kept_when_the_watch_is_over() {
         let mut batch = batch(1, &[(1, 0, 1, true)]);
         batch.times.decoded = decoded;
         desk.hand_in(&batch);
-        desk.tracer.durable(&outline(&batch), &[], |_| 9_000_000_000, late);
+        desk.tracer.durable(&Outline::of(&batch), &[], |_| 9_000_000_000, late);
         desk.kept().first().map(|kept| kept.why)
     });
     assert_eq!((whys.next(), whys.next()), (Some(Some(Why::Watched)), Some(None)), "its records say so");
@@ -402,7 +396,7 @@ fn a_transaction_is_found_by_the_trace_that_an_application_named_in_it() {
     for seq in 1..20_000 {
         let mut later = batch(seq, &[(seq + 2, 0, 1, true)]);
         later.contexts = vec![(0, context(72))];
-        desk.tracer.handed_in(&outline(&later), &[]);
+        desk.tracer.handed_in(&Outline::of(&later), &[]);
     }
     assert!(numbers(&desk, 70).is_empty(), "bounded");
     let found = numbers(&desk, 72);
@@ -410,7 +404,7 @@ fn a_transaction_is_found_by_the_trace_that_an_application_named_in_it() {
     for seq in 20_000..60_000 {
         let mut piece = batch(seq, &[(30_000, seq - 20_000, 1, false)]);
         piece.contexts = vec![(0, context(80)), (0, context(81))];
-        desk.tracer.handed_in(&outline(&piece), &[]);
+        desk.tracer.handed_in(&Outline::of(&piece), &[]);
     }
     assert_eq!((numbers(&desk, 80), numbers(&desk, 81)), (vec![txn(30_000)], vec![txn(30_000)]));
     assert_eq!(numbers(&desk, 72).len(), 256, "a large transaction takes no more room than a small one");
